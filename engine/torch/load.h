@@ -1,0 +1,31 @@
+// Loads a bundle into the real engine. The only header of this folder that others include: no Torch in it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "engine/api/engine.h"
+#include "engine/api/speech_detector.h"
+
+namespace parley::engine {
+
+struct LoadOptions {
+  std::string bundle_dir;  // the folder that holds parley.json
+  int threads = 0;         // of tensor arithmetic; 0: as many as the machine has
+  // "fp32", "bf16", "int8" (weights only), or "auto": timed on the loaded layers, the fastest wins.
+  std::string arithmetic = "auto";
+};
+
+struct LoadedBundle {
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<SpeechDetector> speech_detector;  // null when the bundle has none
+};
+
+// Reads and checks everything, which takes seconds; `clock` must outlive the result. Errors name the file and
+// the reason: NOT_FOUND (missing), DATA_LOSS (short, corrupt), UNIMPLEMENTED (a kind this build does not know),
+// INVALID_ARGUMENT (options). Call once a process: the tensor threads are set process-wide.
+absl::StatusOr<LoadedBundle> LoadTorchBundle(const LoadOptions& options, const Clock* clock);
+
+}  // namespace parley::engine
