@@ -1,0 +1,120 @@
+// One call's model state: what was said and shown so far, as the language model has it.
+//
+// Operations are queued, run on the engine's model thread, and complete in the order they were given; none of
+// them blocks the caller. Each completion is called exactly once, on the model thread, and must not block: post
+// it to your own executor. A failed operation poisons its conversation only: every later one completes with the
+// same status, and the engine and all other conversations go on.
+//
+// The user's turn under construction is implicit: the first frame, speech or text after an answer opens it, and
+// Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/api/generation.h"
+#include "engine/api/media.h"
+
+namespace parley::engine {
+
+struct ConversationOptions {
+  std::string call_id;       // for logs
+  std::string instructions;  // system prompt, UTF-8; empty: the bundle's own
+};
+
+// When the parts of an operation happened, on the engine's clock.
+struct OperationTimes {
+  absl::Time queued;          // given by the caller
+  absl::Time encode_start;    // tower work began (frames, speech); text: when its turn came
+  absl::Time encode_end;
+  absl::Time prefill_start;
+  absl::Time prefill_end;     // its tokens are in the KV cache
+};
+
+struct FrameResult {
+  std::string description;  // the words that entered the prompt; empty where features did
+  int tokens = 0;
+  OperationTimes times;
+};
+
+struct SpeechResult {
+  std::string transcript;  // empty: no words
+  std::string language;    // ISO 639-1
+  int tokens = 0;
+  OperationTimes times;
+};
+
+struct TextResult {
+  int tokens = 0;
+  OperationTimes times;
+};
+
+// One answer of one conversation; ids count from 1.
+using AnswerId = uint64_t;
+
+struct AnswerResult {
+  FinishReason reason = FinishReason::kEndOfTurn;
+  absl::Status status;  // not OK only with kFailed
+  int answer_tokens = 0;
+  Usage turn_usage;         // what the turn added, the answer included
+  int context_tokens = 0;   // what the conversation holds now
+  absl::Time queued;
+  absl::Time prefill_start;  // of the tokens that close the turn and open the answer
+  absl::Time prefill_end;
+  absl::Time first_token;    // InfiniteFuture when there was none
+  absl::Time last_token;
+};
+
+// Receives an answer as it is made; called on the model thread, must not block.
+class AnswerListener {
+ public:
+  virtual ~AnswerListener() = default;
+  // `text`: whole UTF-8 characters, never past a stop string. `tokens`: tokens of the answer up to here.
+  virtual void OnText(std::string text, int tokens) = 0;
+  // Last call, exactly once.
+  virtual void OnDone(const AnswerResult& result) = 0;
+};
+
+// A place in the conversation to come back to.
+using MarkId = uint64_t;
+
+// Thread-safe. Destruction cancels what is queued and under way (completions get CANCELLED, a listener gets
+// OnDone(kCancelled)), frees the model state at the next step, and does not wait.
+class Conversation {
+ public:
+  template <typename Result>
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Result>)>;
+
+  virtual ~Conversation() = default;
+
+  // Encodes an upright picture and prefills it into the user's turn.
+  virtual void AppendFrame(ImagePtr image, Done<FrameResult> done) = 0;
+  // Encodes one utterance (mono, kSampleRateHz) and prefills it into the user's turn.
+  virtual void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) = 0;
+  // Prefills typed text, valid UTF-8, into the user's turn.
+  virtual void AppendText(std::string text, Done<TextResult> done) = 0;
+
+  // Closes the user's turn and generates. Later operations wait until the answer is done.
+  virtual AnswerId Answer(const GenerationConfig& config, std::shared_ptr<AnswerListener> listener) = 0;
+  // Stops an answer at the next token, whether it has begun or not; the tokens made so far stay in history.
+  // Not queued: acts at once. A no-op when it is done or unknown.
+  virtual void CancelAnswer(AnswerId answer) = 0;
+  // Cuts an answer in history to its first `tokens` tokens (clamped to what was made); what was appended after
+  // it is kept. Queued. An unknown answer is a no-op.
+  virtual void TrimAnswer(AnswerId answer, int tokens) = 0;
+
+  // Queued like the others: the mark stands after the operations given so far.
+  virtual MarkId Mark() = 0;
+  // Forgets everything appended since the mark. Queued operations given between the two and not yet begun
+  // complete with CANCELLED. Marks taken after it are gone; the mark itself stays.
+  virtual void Rewind(MarkId mark) = 0;
+};
+
+}  // namespace parley::engine

@@ -1,0 +1,53 @@
+// The engine: loaded once, immutable, shared by all calls.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/api/conversation.h"
+
+namespace parley::engine {
+
+// What is loaded, for people and for parley.v1.ModelInfo.
+struct EngineInfo {
+  std::string bundle;
+  std::string language_model;
+  std::string audio_tower;
+  std::string vision_tower;
+  std::string speech_detector;
+  std::string arithmetic;  // "fp32", "bf16", "int8", with what it was chosen for
+  std::string device;      // "cpu, 2 threads, avx2"
+  int context_tokens = 0;  // the most a conversation can hold
+};
+
+// What the engine counts; a snapshot.
+struct EngineStats {
+  int conversations = 0;
+  int queued_operations = 0;
+  int64_t kv_bytes = 0;
+  int64_t steps = 0;              // language-model steps since start
+  int64_t step_rows = 0;          // rows (tokens) those steps held
+  absl::Duration step_time;       // and the time they took
+  int64_t prefilled_tokens = 0;
+  int64_t generated_tokens = 0;
+};
+
+// Thread-safe. Must outlive its conversations.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  virtual const EngineInfo& info() const = 0;
+  // Whether this bundle takes the kind of input.
+  virtual bool hears() const = 0;
+  virtual bool sees() const = 0;
+  // Does one turn of every kind, so that the first call finds everything paged in and every kernel chosen.
+  virtual absl::Status WarmUp() = 0;
+  // RESOURCE_EXHAUSTED when it cannot hold another one; INVALID_ARGUMENT when the instructions do not fit.
+  virtual absl::StatusOr<std::unique_ptr<Conversation>> StartConversation(ConversationOptions options) = 0;
+  virtual EngineStats stats() const = 0;
+};
+
+}  // namespace parley::engine

@@ -1,0 +1,48 @@
+// What a call can be told, with the defaults of parley.v1.SessionConfig. Ranges are checked by the server.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "engine/api/generation.h"
+#include "streaming/audio/audio_input.h"
+#include "streaming/video/video_input.h"
+
+namespace parley::streaming {
+
+enum class TurnMode { kVad, kManual };
+
+struct TurnConfig {
+  TurnMode mode = TurnMode::kVad;
+  float start_threshold = 0.5f;
+  absl::Duration min_speech = absl::Milliseconds(96);
+  absl::Duration prefix_padding = absl::Milliseconds(300);
+  absl::Duration silence = absl::Milliseconds(500);
+  absl::Duration max_turn = absl::Seconds(60);
+  bool interruption_enabled = true;
+  absl::Duration interruption_min_duration = absl::Milliseconds(500);
+};
+
+struct VideoPolicy {
+  float speaking_fps = 1.0f;
+  float silent_fps = 0.3f;
+  float scene_threshold = 0.02f;
+};
+
+struct CallConfig {
+  std::string instructions;
+  std::optional<AudioFormat> audio;
+  std::optional<VideoCodec> video;
+  TurnConfig turn;
+  engine::GenerationConfig generation;
+  VideoPolicy video_policy;
+};
+
+struct CallLimits {
+  int max_audio_gap_ms = 5'000;
+  int max_audio_backlog_ms = 10'000;  // audio accepted and not yet through the speech detector
+  int64_t max_video_pixels = 4096 * 4096;
+};
+
+}  // namespace parley::streaming

@@ -1,0 +1,81 @@
+// One live call, from decoded wire messages to events: media decoding, speech detection, turns, frames, the
+// conversation with the engine, interruption. Knows nothing of gRPC.
+//
+// Threads: every method is thread-safe and returns at once. Work runs on the call's strand over the media pool;
+// speech windows go to the shared DetectorThread, model work to the engine. Events are given to the sink on the
+// strand, in order. What is under way is bounded: audio by CallLimits::max_audio_backlog_ms (see
+// audio_backlog_ms: the owner stops reading while it is over), frames by latest-wins, one conversation operation
+// of each kind.
+//
+// The destructor, or Abort, stops everything: nothing reaches the sink after Abort returns, and the engine's
+// conversation is freed at its next step.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "engine/api/engine.h"
+#include "streaming/call/call_config.h"
+#include "streaming/call/call_events.h"
+
+namespace parley::streaming {
+
+class DetectorThread;
+
+class CallSink {
+ public:
+  virtual ~CallSink() = default;
+  // On the call's strand; must not block.
+  virtual void OnEvent(CallEvent event) = 0;
+};
+
+class LiveCall {
+ public:
+  // All outlive the call.
+  struct Dependencies {
+    engine::Engine* engine = nullptr;
+    DetectorThread* detector = nullptr;
+    Executor* media_pool = nullptr;
+    const Clock* clock = nullptr;
+  };
+
+  // Errors are those of Engine::StartConversation, and INVALID_ARGUMENT for media the bundle does not take.
+  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(std::string call_id, CallConfig config, CallLimits limits,
+                                                         Dependencies dependencies, CallSink* sink);
+  virtual ~LiveCall() = default;
+
+  // `client_seq` comes back in a CallError that the message causes.
+  virtual void PushAudio(std::string data, uint64_t first_sample_index, uint64_t client_seq) = 0;
+  // `captured`: client clock, for order only.
+  virtual void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Duration captured,
+                         uint64_t client_seq) = 0;
+  virtual void PushText(std::string text, uint64_t client_seq) = 0;
+  virtual void ActivityStart(uint64_t client_seq) = 0;
+  virtual void ActivityEnd(uint64_t client_seq) = 0;
+  virtual void AudioStreamEnd(uint64_t client_seq) = 0;
+  virtual void CommitInput(uint64_t client_seq) = 0;
+  virtual void ClearInput(uint64_t client_seq) = 0;
+  virtual void CreateResponse(uint64_t client_seq) = 0;
+  virtual void CancelResponse(uint64_t response_id, uint64_t client_seq) = 0;
+  virtual void AckPlayback(uint64_t response_id, int heard_tokens, uint64_t client_seq) = 0;
+  // Takes turn, generation and video_policy from `config`; answered by ConfigChanged.
+  virtual void UpdateConfig(CallConfig config) = 0;
+  // Finishes what is owed (speech under way is committed, its answer given), then CallEnded.
+  virtual void Close() = 0;
+  virtual void Abort() = 0;
+  // Wall-clock duties (audio that stops in mid-speech); the owner calls it about ten times a second.
+  virtual void Tick() = 0;
+
+  // Audio accepted and not yet through the detector.
+  virtual int audio_backlog_ms() const = 0;
+  // Runs once when the backlog has fallen to half its limit, on the strand; replaces an earlier one.
+  virtual void NotifyWhenDrained(absl::AnyInvocable<void()> notify) = 0;
+};
+
+}  // namespace parley::streaming

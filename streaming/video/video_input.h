@@ -1,0 +1,36 @@
+// One call's camera: encoded frames in, upright RGB pictures out.
+//
+// JPEG, PNG and WebP stills, and H.264 (Annex B), VP8 and VP9 streams, decoded by FFmpeg. Every frame of a
+// stream is decoded, since later ones refer to it, but only the ones that are wanted are converted. Bytes come
+// from outside: any bytes at all give a status at worst, and no picture over the limit is ever allocated.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "engine/api/media.h"
+
+namespace parley::streaming {
+
+enum class VideoCodec { kJpeg, kPng, kWebp, kH264, kVp8, kVp9 };
+
+// Not thread-safe: used by one strand.
+class VideoInput {
+ public:
+  virtual ~VideoInput() = default;
+
+  static absl::StatusOr<std::unique_ptr<VideoInput>> Create(VideoCodec codec, int64_t max_pixels);
+
+  // Decodes one frame. With `want` the upright picture comes back, else null.
+  //   rotation_degrees: 0, 90, 180 or 270, clockwise.
+  // INVALID_ARGUMENT: damaged; a stream then waits for its next key frame. UNAVAILABLE: a stream that waits for
+  // a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels.
+  virtual absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) = 0;
+
+  // Stills: true, so a frame that is not wanted need not be decoded at all.
+  virtual bool independent_frames() const = 0;
+};
+
+}  // namespace parley::streaming
