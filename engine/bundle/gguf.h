@@ -1,16 +1,16 @@
-// GGUF, versions 2 and 3, little-endian (https://github.com/ggml-org/ggml, docs/gguf.md): metadata of typed keys,
-// tensor directory, aligned tensor data.
+// GGUF, versions 2 and 3, little-endian (https://github.com/ggml-org/ggml, docs/gguf.md): metadata of typed
+// keys, tensor directory, aligned tensor data.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/tensor.h"
@@ -36,19 +36,19 @@ class Gguf {
   const std::string& path() const { return path_; }
   const absl::flat_hash_map<std::string, GgufValue>& metadata() const { return metadata_; }
 
-  // Metadata by key. NOT_FOUND when the key is missing, INVALID_ARGUMENT when it is of another type or does not
-  // fit; both name file and key.
-  absl::StatusOr<int64_t> Int(std::string_view key) const;
-  absl::StatusOr<double> Float(std::string_view key) const;
-  absl::StatusOr<bool> Bool(std::string_view key) const;
-  absl::StatusOr<std::string> String(std::string_view key) const;
-  absl::StatusOr<absl::Span<const std::string>> Strings(std::string_view key) const;
-  absl::StatusOr<absl::Span<const int64_t>> Ints(std::string_view key) const;
-  bool HasKey(std::string_view key) const { return metadata_.contains(key); }
+  // Metadata by key. NOT_FOUND when the key is missing, INVALID_ARGUMENT when it is of another type or does
+  // not fit; both name file and key.
+  absl::StatusOr<int64_t> Int(absl::string_view key) const;
+  absl::StatusOr<double> Float(absl::string_view key) const;
+  absl::StatusOr<bool> Bool(absl::string_view key) const;
+  absl::StatusOr<std::string> String(absl::string_view key) const;
+  absl::StatusOr<absl::Span<const std::string>> Strings(absl::string_view key) const;
+  absl::StatusOr<absl::Span<const int64_t>> Ints(absl::string_view key) const;
+  bool HasKey(absl::string_view key) const { return metadata_.contains(key); }
 
-  bool HasTensor(std::string_view name) const { return tensors_.contains(name); }
+  bool HasTensor(absl::string_view name) const { return tensors_.contains(name); }
   // NOT_FOUND; UNIMPLEMENTED when its type is not one that is read, naming the type.
-  absl::StatusOr<TensorView> Tensor(std::string_view name) const;
+  absl::StatusOr<TensorView> Tensor(absl::string_view name) const;
   std::vector<std::string> tensor_names() const;
 
  private:

@@ -3,11 +3,11 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/tensor.h"
@@ -27,11 +27,11 @@ class Safetensors {
   Safetensors(Safetensors&&) = default;
   Safetensors& operator=(Safetensors&&) = default;
 
-  bool Has(std::string_view name) const { return tensors_.contains(name); }
+  bool Has(absl::string_view name) const { return tensors_.contains(name); }
   // NOT_FOUND naming file and tensor.
-  absl::StatusOr<TensorView> Find(std::string_view name) const;
+  absl::StatusOr<TensorView> Find(absl::string_view name) const;
   // The same, and INVALID_ARGUMENT when its shape is another one.
-  absl::StatusOr<TensorView> Find(std::string_view name, absl::Span<const int64_t> shape) const;
+  absl::StatusOr<TensorView> Find(absl::string_view name, absl::Span<const int64_t> shape) const;
   std::vector<std::string> names() const;
   const std::string& path() const { return path_; }
 

@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace parley::engine::bundle {
@@ -36,7 +36,7 @@ enum class DType {
   kQ6_K,
 };
 
-std::string_view DTypeName(DType dtype);
+absl::string_view DTypeName(DType dtype);
 // Values a block holds (1 for plain types), and the bytes it takes.
 int64_t BlockValues(DType dtype);
 int64_t BlockBytes(DType dtype);
@@ -51,8 +51,8 @@ struct TensorView {
   int64_t values() const;
 };
 
-// Bytes that `shape` takes as `dtype`; INVALID_ARGUMENT on a negative or overflowing shape, or rows that are no
-// whole number of blocks.
+// Bytes that `shape` takes as `dtype`; INVALID_ARGUMENT on a negative or overflowing shape, or rows that are
+// no whole number of blocks.
 absl::StatusOr<int64_t> TensorBytes(DType dtype, absl::Span<const int64_t> shape);
 
 // Writes the tensor's values as floats. REQUIRES: out.size() == view.values() (else INVALID_ARGUMENT).
