@@ -1,0 +1,87 @@
+// Linear layers on group-quantised weights: y[r, n] = sum_k x[r, k] * w[n, k], without bias.
+//
+// Weights keep the file's own precision: groups of 32 along k, each w = scale * q + minimum (Q4_0, Q4_1, Q8_0
+// of GGUF). They are repacked once so that one SIMD lane holds one output. Activations are quantised per row
+// in the same groups (int8, symmetric, scale = largest / 127). A group's sum of products is an exact integer;
+// groups are added in order of k with one fused multiply-add each. So a row's result is the same bit for bit
+// whatever other rows there are, on whatever instructions, with however many threads.
+//
+// Plain memory, no threads of its own: the caller splits tiles among threads. Thread-safe where const.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/kernels/aligned_buffer.h"
+#include "engine/kernels/cpu_features.h"
+
+namespace parley::engine::kernels {
+
+inline constexpr int kGroup = 32;       // weights that share a scale, along k
+inline constexpr int kTileOutputs = 8;  // outputs that are computed together
+
+enum class WeightFormat {
+  kQ4,  // 4 bits: Q4_0 and Q4_1
+  kQ8,  // 8 bits: Q8_0
+};
+
+// Rows of activations, quantised. Reused between calls: Assign allocates only when it must grow.
+class QuantizedRows {
+ public:
+  // x: [rows, k], row-major, `stride` floats from row to row. k is a multiple of kGroup. Not finite values
+  // quantise to something finite: garbage in one row stays in that row.
+  void Assign(const float* x, int rows, int k, int64_t stride, Isa isa = DetectIsa());
+
+  int rows() const { return rows_; }
+  int k() const { return k_; }
+  const int8_t* values(int row) const { return values_.data() + static_cast<int64_t>(row) * k_; }
+  // [k / kGroup] each: the group's scale, and its scale times the sum of its quantised values.
+  const float* scales(int row) const { return scales_.data() + static_cast<int64_t>(row) * (k_ / kGroup); }
+  const float* sums(int row) const { return sums_.data() + static_cast<int64_t>(row) * (k_ / kGroup); }
+
+ private:
+  int rows_ = 0;
+  int k_ = 0;
+  AlignedBuffer<int8_t> values_;
+  AlignedBuffer<float> scales_;
+  AlignedBuffer<float> sums_;
+};
+
+class QuantizedWeights {
+ public:
+  QuantizedWeights() = default;
+
+  // Repacks GGUF blocks, n rows of k weights. `bytes` is checked against the shape.
+  static absl::StatusOr<QuantizedWeights> FromQ4_0(absl::Span<const uint8_t> bytes, int n, int k);
+  static absl::StatusOr<QuantizedWeights> FromQ4_1(absl::Span<const uint8_t> bytes, int n, int k);
+  static absl::StatusOr<QuantizedWeights> FromQ8_0(absl::Span<const uint8_t> bytes, int n, int k);
+  // Quantises w: [n, k] to 8 bits, as Q8_0 does.
+  static absl::StatusOr<QuantizedWeights> FromFloats(absl::Span<const float> w, int n, int k);
+
+  int outputs() const { return n_; }
+  int inputs() const { return k_; }
+  // n rounded up to whole tiles; rows beyond n are zero.
+  int tiles() const { return (n_ + kTileOutputs - 1) / kTileOutputs; }
+  int64_t bytes() const { return static_cast<int64_t>(packed_.size()); }
+
+  // Computes outputs of tiles [tile_begin, tile_end) for all rows of x:
+  // y[row * y_stride + n] for n < outputs(). REQUIRES: x.k() == inputs().
+  void Multiply(const QuantizedRows& x, int tile_begin, int tile_end, float* y, int64_t y_stride,
+                Isa isa = DetectIsa()) const;
+
+ private:
+  void Reset(WeightFormat format, int n, int k);
+  int block_bytes() const;  // one tile's share of one group
+  uint8_t* block(int tile, int group);
+  void SetGroup(int output, int group, const uint8_t* q, uint16_t scale_fp16, uint16_t minimum_fp16);
+
+  WeightFormat format_ = WeightFormat::kQ4;
+  int n_ = 0;
+  int k_ = 0;
+  AlignedBuffer<uint8_t> packed_;
+};
+
+}  // namespace parley::engine::kernels
