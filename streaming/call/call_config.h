@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "engine/api/generation.h"
 #include "streaming/audio/audio_input.h"
+#include "streaming/video/frame_sampler.h"
 #include "streaming/video/video_input.h"
 
 namespace parley::streaming {
@@ -22,12 +23,6 @@ struct TurnConfig {
   absl::Duration max_turn = absl::Seconds(60);
   bool interruption_enabled = true;
   absl::Duration interruption_min_duration = absl::Milliseconds(500);
-};
-
-struct VideoPolicy {
-  float speaking_fps = 1.0f;
-  float silent_fps = 0.3f;
-  float scene_threshold = 0.02f;
 };
 
 struct CallConfig {

@@ -1,8 +1,11 @@
 // One call's camera: encoded frames in, upright RGB pictures out.
 //
-// JPEG, PNG and WebP stills, and H.264 (Annex B), VP8 and VP9 streams, decoded by FFmpeg. Every frame of a
-// stream is decoded, since later ones refer to it, but only the ones that are wanted are converted. Bytes come
-// from outside: any bytes at all give a status at worst, and no picture over the limit is ever allocated.
+// JPEG, PNG and WebP stills, and H.264 (Annex B), VP8 and VP9 streams, decoded by FFmpeg. The declared codec
+// decides: a PNG sent as JPEG is refused and the error says what it is. Every frame of a stream is decoded,
+// since later ones refer to it, but only the ones that are wanted are converted. Colour matrix and range are
+// those the picture declares (BT.601 where it declares none). Alpha is dropped, an animation shows its first
+// picture or is refused, EXIF orientation is not applied: the frame's own rotation is. Bytes come from
+// outside: any bytes at all give a status at worst, and no picture over the limit is ever allocated.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +26,11 @@ class VideoInput {
 
   static absl::StatusOr<std::unique_ptr<VideoInput>> Create(VideoCodec codec, int64_t max_pixels);
 
-  // Decodes one frame. With `want` the upright picture comes back, else null.
+  // Decodes one frame. With `want` the upright picture comes back, else null. Null too, though wanted, when a
+  // frame of a stream shows nothing itself (VP8 and VP9 have such; the next one does).
   //   rotation_degrees: 0, 90, 180 or 270, clockwise.
-  // INVALID_ARGUMENT: damaged; a stream then waits for its next key frame. UNAVAILABLE: a stream that waits for
-  // a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels.
+  // INVALID_ARGUMENT: damaged, or not of this codec; a stream then waits for its next key frame. UNAVAILABLE:
+  // a stream that waits for a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels.
   virtual absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) = 0;
 
   // Stills: true, so a frame that is not wanted need not be decoded at all.
