@@ -1,0 +1,43 @@
+// Causal attention of grouped queries over paged keys and values.
+//
+// A page holds kPageTokens tokens of one layer and one key/value head, in half precision: keys as
+// [head_dim][kPageTokens], so that one SIMD lane is one token, then values as [kPageTokens][head_dim]. Pages
+// are visited in order of position with a running softmax, so a query's result is the same bit for bit
+// whether its tokens came in one prefill or in many, and whatever other queries are computed beside it.
+//
+// Plain memory, no threads of its own. The method is that of FlashAttention (arXiv:2205.14135), the pages
+// those of PagedAttention (arXiv:2309.06180).
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/cpu_features.h"
+
+namespace parley::engine::kernels {
+
+inline constexpr int kPageTokens = 16;
+
+// Halves (2 bytes each) of one page of one layer and head.
+constexpr int PageHalves(int head_dim) { return 2 * kPageTokens * head_dim; }
+
+// Writes one token's key and value, [head_dim] floats each, into its slot 0..kPageTokens-1 of a page.
+void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page);
+
+struct AttentionTask {
+  const uint16_t* const* pages;  // in order of position; page p holds tokens [16p, 16p + 16)
+  int head_dim;                  // a multiple of 16, at most 256
+  float scale;                   // 1 / sqrt(head_dim)
+  // Query vectors that share this key/value head: rows x group, vector (r, g) at
+  // q + r * row_stride + g * head_dim; its result goes to the same place of `out`.
+  const float* q;
+  float* out;
+  int rows;
+  int group;
+  int64_t row_stride;
+  // Row r attends to tokens [0, first_length + r): r = 0 is the earliest row of the chunk.
+  int first_length;
+};
+
+void Attend(const AttentionTask& task, Isa isa = DetectIsa());
+
+}  // namespace parley::engine::kernels

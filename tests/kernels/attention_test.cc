@@ -1,0 +1,144 @@
+#include "engine/kernels/attention.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace parley::engine::kernels {
+namespace {
+
+// One head's cache, written token by token, and the exact answer in double.
+class Cache {
+ public:
+  Cache(int tokens, int head_dim, uint32_t seed) : dim_(head_dim) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal(0, 1);
+    const int pages = (tokens + kPageTokens - 1) / kPageTokens;
+    // Memory that was used before: what is past the end must not matter, whatever it holds.
+    memory_.assign(pages, std::vector<uint16_t>(PageHalves(head_dim), 0x7e00));
+    for (int t = 0; t < tokens; ++t) {
+      for (int d = 0; d < head_dim; ++d) {
+        keys_.push_back(normal(random));
+        values_.push_back(normal(random));
+      }
+      WriteKeyValue(&keys_[static_cast<size_t>(t) * dim_], &values_[static_cast<size_t>(t) * dim_], dim_,
+                    t % kPageTokens, memory_[t / kPageTokens].data());
+    }
+    for (const auto& page : memory_) pages_.push_back(page.data());
+  }
+
+  std::vector<float> Run(const std::vector<float>& q, int rows, int group, int first_length, Isa isa) const {
+    std::vector<float> out(q.size());
+    Attend({.pages = pages_.data(),
+            .head_dim = dim_,
+            .scale = 1 / std::sqrt(static_cast<float>(dim_)),
+            .q = q.data(),
+            .out = out.data(),
+            .rows = rows,
+            .group = group,
+            .row_stride = static_cast<int64_t>(group) * dim_,
+            .first_length = first_length},
+           isa);
+    return out;
+  }
+
+  std::vector<double> Exact(const float* q, int length) const {
+    std::vector<double> weights(length);
+    double largest = -1e30;
+    for (int t = 0; t < length; ++t) {
+      double score = 0;
+      for (int d = 0; d < dim_; ++d)
+        score += static_cast<double>(q[d]) * keys_[static_cast<size_t>(t) * dim_ + d];
+      weights[t] = score / std::sqrt(static_cast<double>(dim_));
+      largest = std::max(largest, weights[t]);
+    }
+    double total = 0;
+    for (double& w : weights) total += w = std::exp(w - largest);
+    std::vector<double> out(dim_);
+    for (int t = 0; t < length; ++t) {
+      for (int d = 0; d < dim_; ++d)
+        out[d] += weights[t] / total * values_[static_cast<size_t>(t) * dim_ + d];
+    }
+    return out;
+  }
+
+ private:
+  const int dim_;
+  std::vector<float> keys_;
+  std::vector<float> values_;
+  std::vector<std::vector<uint16_t>> memory_;
+  std::vector<const uint16_t*> pages_;
+};
+
+std::vector<float> Queries(int count, int dim, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 1);
+  std::vector<float> q(static_cast<size_t>(count) * dim);
+  for (float& v : q) v = normal(random);
+  return q;
+}
+
+class Attention : public testing::TestWithParam<Isa> {};
+INSTANTIATE_TEST_SUITE_P(InstructionSets, Attention, testing::Values(Isa::kPortable, DetectIsa()),
+                         [](const auto& info) { return IsaName(info.param) + std::to_string(info.index); });
+
+TEST_P(Attention, EqualsThePlainSoftmaxSum) {
+  for (int dim : {64, 128}) {
+    for (int length : {1, 15, 16, 17, 100, 333}) {
+      const Cache cache(length, dim, length);
+      const int group = 3;
+      const std::vector<float> q = Queries(group, dim, dim);
+      const std::vector<float> out = cache.Run(q, 1, group, length, GetParam());
+      for (int g = 0; g < group; ++g) {
+        const std::vector<double> exact = cache.Exact(&q[static_cast<size_t>(g) * dim], length);
+        for (int d = 0; d < dim; ++d) EXPECT_NEAR(out[g * dim + d], exact[d], 1e-3) << length;
+      }
+    }
+  }
+}
+
+TEST_P(Attention, SeesNothingThatComesLater) {
+  const int dim = 64;
+  const int group = 3;
+  const Cache cache(50, dim, 3);
+  const std::vector<float> q = Queries(7 * group, dim, 4);
+  const std::vector<float> chunk = cache.Run(q, 7, group, 44, GetParam());
+  for (int r = 0; r < 7; ++r) {
+    for (int g = 0; g < group; ++g) {
+      const size_t at = static_cast<size_t>(r * group + g) * dim;
+      const std::vector<double> exact = cache.Exact(&q[at], 44 + r);
+      for (int d = 0; d < dim; ++d) EXPECT_NEAR(chunk[at + d], exact[d], 1e-3);
+    }
+  }
+}
+
+TEST_P(Attention, GivesAQueryTheSameBitsAloneAndInAChunk) {
+  const int dim = 64;
+  const int group = 3;
+  const Cache cache(64, dim, 5);
+  const std::vector<float> q = Queries(33 * group, dim, 6);
+  const std::vector<float> chunk = cache.Run(q, 33, group, 20, GetParam());
+  for (int r = 0; r < 33; ++r) {
+    const auto begin = q.begin() + static_cast<int64_t>(r) * group * dim;
+    const std::vector<float> one =
+        cache.Run(std::vector<float>(begin, begin + group * dim), 1, group, 20 + r, GetParam());
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), chunk.begin() + static_cast<int64_t>(r) * group * dim));
+  }
+}
+
+TEST(AttentionVariants, AgreeTo1e4) {
+  const int dim = 64;
+  const Cache cache(200, dim, 7);
+  const std::vector<float> q = Queries(4 * 3, dim, 8);
+  const std::vector<float> fast = cache.Run(q, 4, 3, 190, DetectIsa());
+  const std::vector<float> plain = cache.Run(q, 4, 3, 190, Isa::kPortable);
+  for (size_t i = 0; i < fast.size(); ++i) EXPECT_NEAR(fast[i], plain[i], 1e-4);
+}
+
+}  // namespace
+}  // namespace parley::engine::kernels
