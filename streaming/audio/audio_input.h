@@ -1,9 +1,15 @@
 // One call's microphone: packets in, samples on the call's clock out.
 //
 // Opus packets or PCM16 chunks, each with the index of its first sample at the declared rate, become one
-// continuous mono signal at engine::kSampleRateHz. A gap is filled (Opus: in-band FEC where the next packet has
-// it, else concealment; PCM: silence), samples that were heard already are dropped; both are reported, nothing
-// is dropped silently. Bytes come from outside: any bytes at all give a status at worst.
+// continuous mono signal at engine::kSampleRateHz, in which sample n is the sound at time n / kSampleRateHz.
+// Audio starts at the first chunk's index, whatever that is: nothing is filled in before it. From then on a
+// gap is filled (Opus: in-band FEC where the next packet has it, else concealment; PCM: silence) and samples
+// that were heard already are dropped; both are reported, nothing is dropped silently. Bytes come from
+// outside: any bytes at all give a status at worst.
+//
+// Opus is decoded at 16 kHz, not at 48 kHz and then resampled: every packet length (2.5 ms and its multiples)
+// is a whole number of samples there, so the clock stays exact, and the decoder leaves out what nobody hears.
+// The encoder's own look-ahead (6.5 ms in libopus) is part of the signal: a packet does not tell it.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +33,11 @@ struct AudioFormat {
 
 // What one chunk became.
 struct AudioSamples {
-  std::vector<float> samples;      // mono at engine::kSampleRateHz
-  int64_t first_sample = 0;        // index of samples[0] at engine::kSampleRateHz
+  std::vector<float> samples;  // mono at engine::kSampleRateHz
+  int64_t first_sample = 0;    // index of samples[0] at engine::kSampleRateHz
   // At the declared rate:
-  int64_t concealed_samples = 0;   // filled in for a gap
-  int64_t repeated_samples = 0;    // dropped, heard already
+  int64_t concealed_samples = 0;  // filled in for a gap
+  int64_t repeated_samples = 0;   // dropped, heard already
 };
 
 // Not thread-safe: used by one strand.
@@ -43,11 +49,13 @@ class AudioInput {
   static absl::StatusOr<std::unique_ptr<AudioInput>> Create(const AudioFormat& format, int max_gap_ms);
 
   // INVALID_ARGUMENT: empty, half a sample, or damaged beyond concealment (the chunk counts as lost);
-  // OUT_OF_RANGE: a gap over max_gap_ms. After an error the next chunk is taken as if this one had not come.
+  // OUT_OF_RANGE: a gap over max_gap_ms, or an index over 2^60. After an error the next chunk is taken as if
+  // this one had not come.
   virtual absl::StatusOr<AudioSamples> Push(std::string_view data, uint64_t first_sample_index) = 0;
-  // What the resampler still holds; the signal may go on afterwards.
+  // The microphone pauses: what the resampler still holds. The signal may go on afterwards, and then the
+  // first chunk's gap may be of any length: one over max_gap_ms is not filled, `first_sample` jumps over it.
   virtual AudioSamples Flush() = 0;
-  // Samples at the declared rate for an index at engine::kSampleRateHz.
+  // The nearest index at the declared rate for an index at engine::kSampleRateHz.
   virtual uint64_t ToWireIndex(int64_t sample) const = 0;
 };
 
