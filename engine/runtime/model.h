@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "engine/api/engine.h"
 #include "engine/api/media.h"
+#include "engine/text/token.h"
 
 namespace parley::engine {
 
@@ -21,8 +22,6 @@ namespace text {
 class Tokenizer;
 class PromptLayout;
 }  // namespace text
-
-using TokenId = int32_t;
 
 // One conversation's KV cache.
 class Sequence {

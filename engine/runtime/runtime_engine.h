@@ -1,0 +1,26 @@
+// The engine on any Model: queues, batching, prompt assembly, answers, cancellation. engine/torch and
+// engine/fake give it their models.
+#pragma once
+
+#include <memory>
+
+#include "base/clock.h"
+#include "engine/api/engine.h"
+#include "engine/runtime/model.h"
+#include "engine/schedule/step_planner.h"
+
+namespace parley::engine {
+
+struct RuntimeOptions {
+  int max_conversations = 64;
+  // A conversation's operations given and not yet complete. One more completes at once with
+  // RESOURCE_EXHAUSTED; it does not poison the conversation, and nothing of it enters the history.
+  int max_queued_operations = 256;
+  schedule::StepLimits step;
+};
+
+// Starts the model thread, the only one that calls `model`. `clock` must outlive the engine.
+std::unique_ptr<Engine> MakeRuntimeEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
+                                          const Clock* clock);
+
+}  // namespace parley::engine
