@@ -1,0 +1,41 @@
+// EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946; Lite: without squeeze-and-excitation, ReLU6): what a
+// picture shows, as one of ImageNet's 1,000 labels.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/api/media.h"
+#include "engine/bundle/safetensors.h"
+#include "engine/torch/efficientnet/labels_bridge.h"
+
+namespace parley::engine {
+
+// Immutable; used by the model thread only.
+class EfficientNet {
+ public:
+  // Reads the weights, which may go afterwards; batch norms are folded into the convolutions. `labels_json`: an
+  // array of as many strings as there are classes. INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong.
+  static absl::StatusOr<std::unique_ptr<EfficientNet>> Load(const bundle::Safetensors& weights,
+                                                            std::string_view labels_json);
+  ~EfficientNet();
+  EfficientNet(const EfficientNet&) = delete;
+  EfficientNet& operator=(const EfficientNet&) = delete;
+
+  // Each picture's labels, most probable first, at most `count` of them. One pass for all pictures.
+  absl::StatusOr<std::vector<std::vector<LabelProbability>>> Labels(absl::Span<const ImagePtr> images,
+                                                                    int count = 5) const;
+  // pixels: [batch, 3, 224, 224], normalised, row-major; the result is [batch, classes], unnormalised.
+  absl::StatusOr<std::vector<float>> Logits(absl::Span<const float> pixels, int batch) const;
+
+ private:
+  struct Network;
+  EfficientNet(std::unique_ptr<const Network> network, std::vector<std::string> labels);
+  std::unique_ptr<const Network> network_;
+  std::vector<std::string> labels_;
+};
+
+}  // namespace parley::engine
