@@ -1,0 +1,189 @@
+#include "clients/cpp/parley_call/options.h"
+
+#include <cstdint>
+
+#include "CLI/CLI.hpp"
+
+namespace parley::client {
+namespace {
+
+constexpr char kDescription[] =
+    R"(Places a call to a Parley server: sends sound and picture, prints what comes back.
+
+  parley-call --file question.mp4               any media file, at the pace of a live call
+  parley-call --mic --camera                    microphone and camera; Ctrl-C ends the call
+  parley-call --text "What is the capital of France?"
+  parley-call --image cat.jpg --text "What animal do you see?"
+
+The exit code is 0 when the call ended properly, 1 when it did not, 2 when the command line is wrong.
+)";
+
+// A flag whose value lands in an optional field of the configuration, set only when the flag is given.
+template <typename Value, typename Message>
+CLI::Option* Field(CLI::App& app, const char* name, const char* help, Message* message,
+                   void (Message::*set)(Value)) {
+  return app.add_option_function<Value>(
+      name, [=](const Value& value) { (message->*set)(value); }, help);
+}
+
+}  // namespace
+
+std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
+  Options options;
+  CLI::App app(kDescription, "parley-call");
+  app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", PARLEY_VERSION);
+
+  app.add_option("--server", options.channel.server, "Where the server is")
+      ->type_name("HOST:PORT")
+      ->capture_default_str()
+      ->group("Server");
+  app.add_flag("--tls", options.channel.tls, "Use TLS, with the system's certificates")->group("Server");
+  app.add_option("--tls-ca", options.channel.tls_ca_file, "Use TLS, with the certificates of this PEM file")
+      ->type_name("FILE")
+      ->group("Server");
+  app.add_option("--tls-server-name", options.channel.tls_server_name,
+                 "The name in the server's certificate, where it is not the host")
+      ->type_name("NAME")
+      ->group("Server");
+  app.add_option("--wait", options.wait_s, "How long to wait for the server")
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 3600.0))
+      ->group("Server");
+  app.add_flag("--health", options.health, "Place no call: wait until the server is ready for calls")
+      ->group("Server");
+  app.add_flag("--capabilities", options.capabilities,
+               "Place no call: print what the server accepts, its limits and defaults")
+      ->group("Server");
+
+  auto* file = app.add_option("--file", options.file, "A media file with sound, picture or both")
+                   ->type_name("FILE")
+                   ->group("What is sent");
+  auto* microphone =
+      app.add_option("--mic", options.microphone, "A microphone: an ALSA name, or pulse:NAME [default]")
+          ->type_name("DEVICE")
+          ->expected(0, 1)
+          ->default_str("default")
+          ->group("What is sent");
+  auto* camera = app.add_option("--camera", options.camera, "A V4L2 camera [/dev/video0]")
+                     ->type_name("DEVICE")
+                     ->expected(0, 1)
+                     ->default_str("/dev/video0")
+                     ->group("What is sent");
+  app.add_option("--image", options.images,
+                 "A JPEG, PNG or WebP picture shown at the call's start; repeatable")
+      ->type_name("FILE")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->group("What is sent")
+      ->excludes(camera);
+  app.add_option("--text", options.texts,
+                 "A typed question, sent when what came before is answered; repeatable")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->group("What is sent");
+  microphone->excludes(file);
+  camera->excludes(file);
+  bool pcm = false;
+  app.add_flag("--pcm", pcm, "Send sound as PCM16 instead of Opus")->group("What is sent");
+  app.add_option("--stills-fps", options.source.stills_per_second,
+                 "JPEG pictures a second, where the camera or file has neither H.264, VP8 nor VP9")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 30.0))
+      ->group("What is sent");
+
+  v1::SessionConfig* config = &options.config;
+  app.add_option_function<std::string>(
+         "--instructions", [=](const std::string& value) { config->set_instructions(value); },
+         "The system prompt, instead of the bundle's own")
+      ->type_name("TEXT")
+      ->group("The conversation");
+  v1::TurnConfig* turn = config->mutable_turn();
+  bool manual = false;
+  app.add_flag("--manual", manual, "No speech detection: all the sound that is sent is one turn")
+      ->group("The conversation");
+  Field(app, "--silence-ms", "Silence that ends a turn", turn, &v1::TurnConfig::set_silence_ms)
+      ->type_name("MS")
+      ->group("The conversation");
+  Field(app, "--start-threshold", "Speech probability that starts a turn", turn,
+        &v1::TurnConfig::set_start_threshold)
+      ->type_name("P")
+      ->group("The conversation");
+  bool no_interruption = false;
+  app.add_flag("--no-interruption", no_interruption, "Talking over an answer does not stop it")
+      ->group("The conversation");
+
+  v1::GenerationConfig* generation = config->mutable_generation();
+  using Generation = v1::GenerationConfig;
+  const char* answers = "Answers";
+  Field(app, "--max-tokens", "Tokens an answer may have", generation, &Generation::set_max_tokens)
+      ->type_name("N")
+      ->group(answers);
+  Field(app, "--temperature", "0 (greedy) to 2", generation, &Generation::set_temperature)
+      ->type_name("T")
+      ->group(answers);
+  Field(app, "--top-k", "Only the K most likely tokens", generation, &Generation::set_top_k)
+      ->type_name("K")
+      ->group(answers);
+  Field(app, "--top-p", "Only the most likely tokens that sum to P", generation, &Generation::set_top_p)
+      ->type_name("P")
+      ->group(answers);
+  Field(app, "--repetition-penalty", "1 (off) to 2", generation, &Generation::set_repetition_penalty)
+      ->type_name("R")
+      ->group(answers);
+  Field(app, "--seed", "The same seed and input give the same answer", generation, &Generation::set_seed)
+      ->type_name("N")
+      ->group(answers);
+  app.add_option_function<std::vector<std::string>>(
+         "--stop",
+         [=](const std::vector<std::string>& values) {
+           for (const std::string& value : values) generation->add_stop(value);
+         },
+         "An answer ends before this string; repeatable")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->group(answers);
+
+  v1::VideoPolicy* video = config->mutable_video_policy();
+  Field(app, "--speaking-fps", "Frames a second looked at while the user speaks", video,
+        &v1::VideoPolicy::set_speaking_fps)
+      ->type_name("N")
+      ->group("The conversation");
+  Field(app, "--silent-fps", "The same while the user is silent", video, &v1::VideoPolicy::set_silent_fps)
+      ->type_name("N")
+      ->group("The conversation");
+
+  auto* json =
+      app.add_flag("--json", options.json, "One JSON object a server event, fields named as in the proto")
+          ->group("Output");
+  app.add_flag("--timing", options.timing, "One line a turn: where the time went")
+      ->group("Output")
+      ->excludes(json);
+  app.add_flag("--verbose", options.verbose, "Also speech events and frames that were not looked at")
+      ->group("Output")
+      ->excludes(json);
+
+  try {
+    app.parse(argc, argv);
+    if (microphone->count() > 0 && options.microphone.empty()) options.microphone = "default";
+    if (camera->count() > 0 && options.camera.empty()) options.camera = "/dev/video0";
+    const bool call = !options.file.empty() || !options.microphone.empty() || !options.camera.empty() ||
+                      !options.texts.empty() || !options.images.empty();
+    if (!call && !options.health && !options.capabilities) {
+      throw CLI::ValidationError("nothing to send: give --file, --mic, --camera, --image or --text (--help)");
+    }
+  } catch (const CLI::ParseError& error) {
+    *exit_code = app.exit(error) == 0 ? 0 : 2;
+    return std::nullopt;
+  }
+  if (pcm) options.source.audio_codec = media::AudioCodec::kPcm16;
+  if (manual) turn->set_mode(v1::TurnConfig::MANUAL);
+  if (no_interruption) turn->mutable_interruption()->set_enabled(false);
+  return options;
+}
+
+}  // namespace parley::client

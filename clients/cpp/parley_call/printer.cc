@@ -1,0 +1,213 @@
+#include "clients/cpp/parley_call/printer.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace parley::client {
+namespace {
+
+constexpr char kDim[] = "\033[2m";
+constexpr char kBold[] = "\033[1m";
+constexpr char kRed[] = "\033[31m";
+constexpr char kPlain[] = "";
+constexpr char kReset[] = "\033[0m";
+constexpr int kTextColumn = 18;  // where the text begins, for lines after the first
+
+std::string Lower(const std::string& name) {
+  return absl::AsciiStrToLower(absl::StrReplaceAll(name, {{"_", " "}}));
+}
+
+double Ms(uint64_t us) { return static_cast<double>(us) / 1e3; }
+
+}  // namespace
+
+Printer::Printer(std::ostream& out, PrinterOptions options, const Clock* clock)
+    : out_(out), options_(options), clock_(clock), start_(clock->Now()) {}
+
+void Printer::Print(const v1::ServerMessage& event) {
+  if (!options_.json) return PrintHuman(event);
+  google::protobuf::util::JsonPrintOptions json;
+  json.preserve_proto_field_names = true;
+  std::string line;
+  const auto status = google::protobuf::util::MessageToJsonString(event, &line, json);
+  if (!status.ok()) line = absl::StrFormat("{\"unprintable\": %d}", event.payload_case());
+  out_ << line << std::endl;
+}
+
+void Printer::PrintHuman(const v1::ServerMessage& event) {
+  switch (event.payload_case()) {
+    case v1::ServerMessage::kReady: {
+      const v1::ModelInfo& model = event.ready().model();
+      if (turns_ == 0) start_ = clock_->Now();
+      std::string parts = model.language_model();
+      for (const std::string* part :
+           {&model.audio_tower(), &model.vision_tower(), &model.speech_detector()}) {
+        if (!part->empty()) absl::StrAppend(&parts, ", ", *part);
+      }
+      Line("call",
+           absl::StrCat(event.ready().call_id(), " on ", model.bundle(), " (", parts, "; ",
+                        model.arithmetic(), ")"),
+           kDim);
+      break;
+    }
+    case v1::ServerMessage::kInputStatus: {
+      const v1::InputStatus& status = event.input_status();
+      if (status.outcome() == v1::InputStatus::ENCODED) {
+        ++frames_seen_;
+        const std::string what =
+            status.description().empty() ? absl::StrCat("frame ", status.frame_id()) : status.description();
+        Line("camera", options_.verbose ? absl::StrCat(what, " (frame ", status.frame_id(), ")") : what,
+             kDim);
+      } else {
+        ++frames_dropped_;
+        if (options_.verbose || status.reason() == v1::InputStatus::UNDECODABLE) {
+          Line("camera",
+               absl::StrCat("frame ", status.frame_id(),
+                            " not looked at: ", Lower(v1::InputStatus::Reason_Name(status.reason())),
+                            status.detail().empty() ? "" : absl::StrCat(": ", status.detail())),
+               kDim);
+        }
+      }
+      break;
+    }
+    case v1::ServerMessage::kSpeechStarted:
+      if (options_.verbose) {
+        Line("speech",
+             absl::StrFormat("starts at sample %d (p %.2f)", event.speech_started().sample_index(),
+                             event.speech_started().probability()),
+             kDim);
+      }
+      break;
+    case v1::ServerMessage::kSpeechStopped:
+      if (options_.verbose) {
+        Line("speech",
+             absl::StrFormat("stops at sample %d (p %.2f)", event.speech_stopped().sample_index(),
+                             event.speech_stopped().probability()),
+             kDim);
+      }
+      break;
+    case v1::ServerMessage::kTurnCommitted:
+      ++turns_;
+      if (options_.verbose) {
+        Line("turn",
+             absl::StrCat(event.turn_id(),
+                          " ends: ", Lower(v1::TurnCommitted::Reason_Name(event.turn_committed().reason()))),
+             kDim);
+      }
+      break;
+    case v1::ServerMessage::kTranscript:
+      Line("you", event.transcript().text().empty() ? "(no words recognised)" : event.transcript().text(),
+           kPlain);
+      break;
+    case v1::ServerMessage::kToken:
+      PrintToken(event);
+      break;
+    case v1::ServerMessage::kInterrupted:
+      if (answer_open_) out_ << " --";
+      CloseAnswer();
+      if (options_.verbose) {
+        Line("turn", absl::StrCat("interrupted; ", event.interrupted().tokens_kept(), " tokens kept"), kDim);
+      }
+      break;
+    case v1::ServerMessage::kResponseDone: {
+      CloseAnswer();
+      const auto reason = event.response_done().finish_reason();
+      if (reason != v1::ResponseDone::END_OF_TURN && reason != v1::ResponseDone::INTERRUPTED &&
+          reason != v1::ResponseDone::STOP_STRING) {
+        Line("turn", absl::StrCat("the answer ended: ", Lower(v1::ResponseDone::FinishReason_Name(reason))),
+             kDim);
+      }
+      break;
+    }
+    case v1::ServerMessage::kMetrics:
+      if (options_.timing) Line("timing", TimingLine(event.turn_id(), event.metrics()), kDim);
+      break;
+    case v1::ServerMessage::kWarning:
+      Line("warning", absl::StrCat(v1::Code_Name(event.warning().code()), ": ", event.warning().message()),
+           kRed);
+      break;
+    case v1::ServerMessage::kError:
+      Line("error", absl::StrCat(v1::Code_Name(event.error().code()), ": ", event.error().message()), kRed);
+      break;
+    case v1::ServerMessage::kGoAway:
+      Line("call",
+           absl::StrFormat("the server is going down; %.0f s left", event.go_away().time_left_ms() / 1e3),
+           kRed);
+      break;
+    case v1::ServerMessage::kResponseStarted:
+    case v1::ServerMessage::kPong:
+    case v1::ServerMessage::PAYLOAD_NOT_SET:
+      break;
+  }
+}
+
+void Printer::PrintToken(const v1::ServerMessage& event) {
+  if (!answer_open_) {
+    answer_open_ = true;
+    out_ << Prefix("parley", kBold);
+  }
+  out_ << absl::StrReplaceAll(event.token().text(),
+                              {{"\n", absl::StrCat("\n", std::string(kTextColumn, ' '))}})
+       << std::flush;
+}
+
+void Printer::PrintEnd(const absl::Status& outcome) {
+  CloseAnswer();
+  if (options_.json) return;
+  std::string text = outcome.ok() ? "ended properly" : absl::StrCat("failed: ", outcome.message());
+  absl::StrAppend(&text, "; ", turns_, turns_ == 1 ? " turn" : " turns");
+  if (frames_seen_ + frames_dropped_ > 0) {
+    absl::StrAppend(&text, ", ", frames_seen_, " of ", frames_seen_ + frames_dropped_, " frames looked at");
+  }
+  Line("call", text, outcome.ok() ? kDim : kRed);
+}
+
+void Printer::Line(const char* label, const std::string& text, const char* color) {
+  std::string line = absl::StrCat(Prefix(label, color), text);
+  if (options_.color && *color != '\0') line += kReset;
+  if (answer_open_) {
+    held_.push_back(std::move(line));
+  } else {
+    out_ << line << std::endl;
+  }
+}
+
+void Printer::CloseAnswer() {
+  if (!answer_open_) return;
+  answer_open_ = false;
+  if (options_.color) out_ << kReset;
+  out_ << "\n";
+  for (const std::string& line : held_) out_ << line << "\n";
+  held_.clear();
+  out_ << std::flush;
+}
+
+std::string Printer::Prefix(const char* label, const char* color) const {
+  return absl::StrFormat("%s%7.2f s  %-7s ", options_.color ? color : "",
+                         absl::ToDoubleSeconds(clock_->Now() - start_), label);
+}
+
+std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
+  std::string line = absl::StrFormat("turn %d: first token %.0f ms after the end of turn was decided",
+                                     turn_id, Ms(metrics.response_latency_us()));
+  absl::StrAppendFormat(&line, " (transcribe %.0f+%.0f, prefill %.0f+%.0f, first token %.0f, write %.1f)",
+                        Ms(metrics.speech_queue_us()), Ms(metrics.speech_encode_us()),
+                        Ms(metrics.prefill_queue_us()), Ms(metrics.prefill_us()),
+                        Ms(metrics.first_token_us()), Ms(metrics.first_write_us()));
+  if (metrics.endpoint_us() > 0) {
+    absl::StrAppendFormat(&line, "; decided %.0f ms after %.1f s of speech", Ms(metrics.endpoint_us()),
+                          metrics.speech_ms() / 1e3);
+  }
+  absl::StrAppendFormat(&line, "; %d tokens", metrics.answer_tokens());
+  if (metrics.answer_tokens() > 1 && metrics.generation_us() > 0) {
+    absl::StrAppendFormat(&line, ", %.0f/s", (metrics.answer_tokens() - 1) * 1e6 / metrics.generation_us());
+  }
+  absl::StrAppendFormat(&line, "; %d of %d prompt tokens prefilled early", metrics.tokens_prefilled_early(),
+                        metrics.tokens_prefilled());
+  return line;
+}
+
+}  // namespace parley::client
