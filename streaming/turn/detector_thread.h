@@ -20,8 +20,8 @@ class DetectorThread {
   class Stream {
    public:
     virtual ~Stream() = default;  // nothing is called back after this returns
-    // `samples`: [SpeechDetector::kWindowSamples]. `done` runs on the detector's thread, in order, and must not
-    // block. The queue is bounded by the caller (LiveCall: its audio backlog).
+    // `samples`: [SpeechDetector::kWindowSamples]. `done` runs on the detector's thread, in order, and must
+    // not block. The queue is bounded by the caller (LiveCall: its audio backlog).
     virtual void Push(std::vector<float> samples, absl::AnyInvocable<void(absl::StatusOr<float>)> done) = 0;
   };
 

@@ -1,0 +1,152 @@
+#include "streaming/turn/endpointer.h"
+
+#include <algorithm>
+
+namespace parley::streaming {
+
+void Endpointer::Configure(const TurnConfig& config) {
+  if (config.mode != config_.mode) {
+    run_.reset();
+    // Silence counts from here: what came before was not judged.
+    if (open_) speech_end_ = std::max(speech_end_, position_);
+  }
+  config_ = config;
+}
+
+TurnEvents Endpointer::Push(int64_t window_start, float probability) {
+  TurnEvents events;
+  position_ = window_start + kWindow;
+  if (config_.mode == TurnMode::kManual) {
+    if (open_ && position_ - speech_start_ >= ToSamples(config_.max_turn)) {
+      events.push_back(CloseTurn(CommitReason::kMaxTurn, position_));
+      OpenTurn(position_, position_);
+    }
+    return events;
+  }
+
+  const bool voiced = TrackRun(window_start, probability);
+  if (!open_ && voiced && run_->voiced_samples >= ToSamples(config_.min_speech)) {
+    OpenTurn(run_->start, PaddedStart(run_->start));
+    events.push_back(
+        {.kind = TurnEvent::Kind::kSpeechStarted, .sample = speech_start_, .probability = probability});
+  }
+  if (!open_) return events;
+  if (voiced) speech_end_ = position_;
+
+  const absl::Duration over_answer = SamplesToDuration(voiced ? run_->voiced_over_answer : 0);
+  if (voiced && answer_active_ && !interrupted_ && config_.interruption_enabled &&
+      over_answer >= config_.interruption_min_duration) {
+    interrupted_ = true;
+    events.push_back({.kind = TurnEvent::Kind::kInterruption, .sample = speech_end_, .speech = over_answer});
+  }
+
+  const bool silent = position_ - speech_end_ >= ToSamples(config_.silence);
+  const bool too_long = position_ - speech_start_ >= ToSamples(config_.max_turn);
+  if (silent || (too_long && !run_.has_value())) {
+    events.push_back(
+        {.kind = TurnEvent::Kind::kSpeechStopped, .sample = speech_end_, .probability = probability});
+    const int64_t end = std::min(position_, speech_end_ + kTailSamples);
+    events.push_back(CloseTurn(silent ? CommitReason::kSilence : CommitReason::kMaxTurn, end));
+  } else if (too_long) {
+    events.push_back(CloseTurn(CommitReason::kMaxTurn, position_));
+    // Speech goes on: the next turn begins here, if it does so for min_speech.
+    run_ = Run{.start = position_, .end = position_};
+  }
+  return events;
+}
+
+void Endpointer::SetAnswerActive(bool active) {
+  if (active && !answer_active_) {
+    interrupted_ = false;
+    if (run_.has_value()) run_->voiced_over_answer = 0;
+  }
+  answer_active_ = active;
+}
+
+void Endpointer::ActivityStart(int64_t now) {
+  if (open_) return;
+  OpenTurn(now, PaddedStart(now));
+}
+
+TurnEvents Endpointer::EndOpenTurn(CommitReason reason, int64_t now) {
+  TurnEvents events;
+  if (!open_) {
+    run_.reset();
+    return events;
+  }
+  if (config_.mode == TurnMode::kVad) {
+    events.push_back({.kind = TurnEvent::Kind::kSpeechStopped, .sample = speech_end_});
+  }
+  events.push_back(CloseTurn(reason, now));
+  return events;
+}
+
+TurnEvents Endpointer::Commit(int64_t now) {
+  if (open_) return EndOpenTurn(CommitReason::kInputCommit, now);
+  int64_t start = turn_floor_;
+  if (config_.mode == TurnMode::kVad) start = first_voiced_.has_value() ? PaddedStart(*first_voiced_) : now;
+  OpenTurn(start, start);
+  return {CloseTurn(CommitReason::kInputCommit, now)};
+}
+
+void Endpointer::Clear(int64_t now) {
+  open_ = false;
+  run_.reset();
+  first_voiced_.reset();
+  turn_floor_ = now;
+  position_ = now;
+}
+
+int64_t Endpointer::needed_from() const {
+  if (open_) return turn_start_;
+  if (config_.mode == TurnMode::kManual) return turn_floor_;
+  int64_t from = PaddedStart(position_);
+  if (run_.has_value()) from = std::min(from, PaddedStart(run_->start));
+  if (first_voiced_.has_value()) from = std::min(from, PaddedStart(*first_voiced_));
+  return from;
+}
+
+float Endpointer::end_threshold() const { return std::max(config_.start_threshold - 0.15f, 0.01f); }
+
+int64_t Endpointer::PaddedStart(int64_t sample) const {
+  return std::max(sample - ToSamples(config_.prefix_padding), turn_floor_);
+}
+
+// Whether this window is part of a run of speech.
+bool Endpointer::TrackRun(int64_t window_start, float probability) {
+  const int64_t window_end = window_start + kWindow;
+  const bool in_speech = open_ || run_.has_value();
+  if (probability >= (in_speech ? end_threshold() : config_.start_threshold)) {
+    if (!run_.has_value()) run_ = Run{.start = window_start};
+    run_->end = window_end;
+    run_->voiced_samples += kWindow;
+    if (answer_active_) run_->voiced_over_answer += kWindow;
+    if (!first_voiced_.has_value()) first_voiced_ = window_start;
+    return true;
+  }
+  if (run_.has_value() && window_end - run_->end > kMaxDipSamples) run_.reset();
+  return false;
+}
+
+void Endpointer::OpenTurn(int64_t speech_start, int64_t turn_start) {
+  open_ = true;
+  speech_start_ = speech_start;
+  speech_end_ = speech_start;
+  turn_start_ = turn_start;
+}
+
+TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {
+  end = std::max(end, turn_start_);
+  TurnEvent event{.kind = TurnEvent::Kind::kCommitted,
+                  .sample = config_.mode == TurnMode::kManual ? end : speech_end_,
+                  .reason = reason,
+                  .start = turn_start_,
+                  .end = end};
+  open_ = false;
+  run_.reset();
+  first_voiced_.reset();
+  turn_floor_ = end;
+  return event;
+}
+
+}  // namespace parley::streaming

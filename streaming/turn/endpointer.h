@@ -1,0 +1,127 @@
+// When the user's turn starts and ends, and when what the user says interrupts an answer.
+//
+// Pure logic: no clock, no thread, no audio. Time is the sample index, which counts at engine::kSampleRateHz;
+// the speech probability of each 32 ms window goes in, decisions come out.
+//
+// VAD mode. Speech is a run of windows: it begins with a window at the start threshold, goes on while windows
+// reach the end threshold (start - 0.15, at least 0.01), and survives dips of up to kMaxDipSamples. A run
+// with min_speech of such windows starts a turn, at the run's first sample less the prefix padding, but never
+// before the end of the turn before it. The turn is committed after `silence` without such a window, or when
+// it is max_turn long; in the second case the next turn begins where it ended, as soon as speech is seen to
+// go on.
+//
+// MANUAL mode. A turn is open from ActivityStart to ActivityEnd; only max_turn ends it otherwise.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/time/time.h"
+#include "engine/api/media.h"
+#include "engine/api/speech_detector.h"
+#include "streaming/call/call_config.h"
+#include "streaming/call/call_events.h"
+
+namespace parley::streaming {
+
+struct TurnEvent {
+  enum class Kind {
+    kSpeechStarted,
+    kSpeechStopped,
+    kCommitted,
+    kInterruption,  // the user talks over the answer
+  };
+  Kind kind = Kind::kSpeechStarted;
+  // kSpeechStarted: where speech began. kSpeechStopped, kCommitted: the end of the last window held to be
+  // speech.
+  int64_t sample = 0;
+  float probability = 0;  // kSpeechStarted, kSpeechStopped: of the window that decided it
+  // kCommitted: the turn's audio, [start, end). Empty: there is none.
+  CommitReason reason = CommitReason::kSilence;
+  int64_t start = 0;
+  int64_t end = 0;
+  // kInterruption: how long the user has been speaking over the answer.
+  absl::Duration speech;
+};
+using TurnEvents = absl::InlinedVector<TurnEvent, 3>;
+
+inline int64_t ToSamples(absl::Duration duration) {
+  return absl::ToInt64Microseconds(duration) * engine::kSampleRateHz / 1'000'000;
+}
+inline absl::Duration SamplesToDuration(int64_t samples) {
+  return absl::Microseconds(samples * 1'000'000 / engine::kSampleRateHz);
+}
+
+// Not thread-safe: used by one strand.
+class Endpointer {
+ public:
+  static constexpr int64_t kWindow = engine::SpeechDetector::kWindowSamples;
+  // Speech goes on over windows below the end threshold up to this long (the closure of a plosive).
+  static constexpr int64_t kMaxDipSamples = 3 * kWindow;
+  // Audio kept after the last window of speech, where the turn is ended by silence (a word's faint end).
+  static constexpr int64_t kTailSamples = 6 * kWindow;
+
+  explicit Endpointer(const TurnConfig& config) : config_(config) {}
+
+  // Holds from the next window on. A turn that is open stays open, whatever the mode becomes: ActivityEnd or
+  // InputCommit ends it in MANUAL mode, silence in VAD mode.
+  void Configure(const TurnConfig& config);
+
+  // The next window. Windows follow each other without a gap (see Restart).
+  TurnEvents Push(int64_t window_start, float probability);
+
+  // Whether there is an answer that can be interrupted: one that is owed, being made or being heard.
+  // Speech from before it became active does not count towards an interruption.
+  void SetAnswerActive(bool active);
+
+  // MANUAL mode. `now`: index of the next sample to come. No-op when a turn is open.
+  void ActivityStart(int64_t now);
+  // Ends the open turn; without one, nothing.
+  TurnEvents ActivityEnd(int64_t now) { return EndOpenTurn(CommitReason::kActivityEnd, now); }
+  // The signal has ended, or has not come for too long: ends the open turn; without one, nothing.
+  TurnEvents EndOpenTurn(CommitReason reason, int64_t now);
+  // Commits what there is since the last turn. VAD mode, no turn open: from the first window that may have
+  // been speech, less the prefix padding; the range is empty when there was none.
+  TurnEvents Commit(int64_t now);
+  // Forgets what was said since the last turn; audio before `now` enters no later turn.
+  void Clear(int64_t now);
+  // The next window starts here, not where the last one ended. Ends nothing: see EndOpenTurn.
+  void Restart(int64_t next_window_start) { Clear(next_window_start); }
+
+  // A turn has started and is not committed yet.
+  bool turn_open() const { return open_; }
+  // Audio before this enters no turn any more.
+  int64_t needed_from() const;
+
+ private:
+  // Windows of speech that follow each other, dips included.
+  struct Run {
+    int64_t start = 0;
+    int64_t end = 0;
+    int64_t voiced_samples = 0;      // without the dips
+    int64_t voiced_over_answer = 0;  // of these, while an answer was active
+  };
+
+  float end_threshold() const;
+  int64_t PaddedStart(int64_t sample) const;
+  bool TrackRun(int64_t window_start, float probability);
+  void OpenTurn(int64_t speech_start, int64_t turn_start);
+  TurnEvent CloseTurn(CommitReason reason, int64_t end);
+
+  TurnConfig config_;
+  int64_t position_ = 0;    // end of the last window
+  int64_t turn_floor_ = 0;  // end of the last turn
+  std::optional<Run> run_;
+  std::optional<int64_t> first_voiced_;  // since the last turn
+  bool answer_active_ = false;
+  bool interrupted_ = false;  // said so already for this answer
+
+  bool open_ = false;
+  // Of the open turn:
+  int64_t turn_start_ = 0;  // with padding
+  int64_t speech_start_ = 0;
+  int64_t speech_end_ = 0;  // so far
+};
+
+}  // namespace parley::streaming
