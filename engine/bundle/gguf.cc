@@ -343,62 +343,63 @@ absl::StatusOr<Gguf> Gguf::Open(const std::string& path) {
   return result;
 }
 
-namespace {
-
-absl::Status MissingKey(const std::string& path, absl::string_view key) {
-  return absl::NotFoundError(absl::StrCat(path, ": no key '", key, "'"));
-}
-absl::Status WrongKey(const std::string& path, absl::string_view key, absl::string_view expected) {
-  return absl::InvalidArgumentError(absl::StrCat(path, ": key '", key, "' is not ", expected));
+absl::StatusOr<const GgufValue*> Gguf::Value(absl::string_view key) const {
+  const auto found = metadata_.find(key);
+  if (found == metadata_.end()) return absl::NotFoundError(absl::StrCat(path_, ": no key '", key, "'"));
+  return &found->second;
 }
 
-}  // namespace
+template <typename T>
+absl::StatusOr<const T*> Gguf::Typed(absl::string_view key, absl::string_view expected) const {
+  const absl::StatusOr<const GgufValue*> value = Value(key);
+  if (!value.ok()) return value.status();
+  if (const T* typed = std::get_if<T>(*value)) return typed;
+  return absl::InvalidArgumentError(absl::StrCat(path_, ": key '", key, "' is not ", expected));
+}
 
 absl::StatusOr<int64_t> Gguf::Int(absl::string_view key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) return MissingKey(path_, key);
-  if (const auto* value = std::get_if<int64_t>(&found->second)) return *value;
-  const auto* value = std::get_if<uint64_t>(&found->second);
-  if (value == nullptr || *value > static_cast<uint64_t>(INT64_MAX))
-    return WrongKey(path_, key, "an integer that fits");
-  return static_cast<int64_t>(*value);
+  const absl::StatusOr<const GgufValue*> value = Value(key);
+  if (!value.ok()) return value.status();
+  if (const auto* integer = std::get_if<int64_t>(*value)) return *integer;
+  const auto* large = std::get_if<uint64_t>(*value);
+  if (large != nullptr && *large <= static_cast<uint64_t>(INT64_MAX)) return static_cast<int64_t>(*large);
+  return absl::InvalidArgumentError(absl::StrCat(path_, ": key '", key, "' is not an integer that fits"));
 }
 
 absl::StatusOr<double> Gguf::Float(absl::string_view key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) return MissingKey(path_, key);
-  if (const auto* value = std::get_if<double>(&found->second)) return *value;
-  return WrongKey(path_, key, "a floating-point number");
+  const auto value = Typed<double>(key, "a floating-point number");
+  if (!value.ok()) return value.status();
+  return **value;
 }
 
 absl::StatusOr<bool> Gguf::Bool(absl::string_view key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) return MissingKey(path_, key);
-  if (const auto* value = std::get_if<bool>(&found->second)) return *value;
-  return WrongKey(path_, key, "a boolean");
+  const auto value = Typed<bool>(key, "a boolean");
+  if (!value.ok()) return value.status();
+  return **value;
 }
 
 absl::StatusOr<std::string> Gguf::String(absl::string_view key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) return MissingKey(path_, key);
-  if (const auto* value = std::get_if<std::string>(&found->second)) return *value;
-  return WrongKey(path_, key, "a string");
+  const auto value = Typed<std::string>(key, "a string");
+  if (!value.ok()) return value.status();
+  return **value;
 }
 
 absl::StatusOr<absl::Span<const std::string>> Gguf::Strings(absl::string_view key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) return MissingKey(path_, key);
-  if (const auto* value = std::get_if<std::vector<std::string>>(&found->second))
-    return absl::MakeConstSpan(*value);
-  return WrongKey(path_, key, "an array of strings");
+  const auto value = Typed<std::vector<std::string>>(key, "an array of strings");
+  if (!value.ok()) return value.status();
+  return absl::MakeConstSpan(**value);
 }
 
 absl::StatusOr<absl::Span<const int64_t>> Gguf::Ints(absl::string_view key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) return MissingKey(path_, key);
-  if (const auto* value = std::get_if<std::vector<int64_t>>(&found->second))
-    return absl::MakeConstSpan(*value);
-  return WrongKey(path_, key, "an array of integers");
+  const auto value = Typed<std::vector<int64_t>>(key, "an array of integers");
+  if (!value.ok()) return value.status();
+  return absl::MakeConstSpan(**value);
+}
+
+absl::StatusOr<absl::Span<const double>> Gguf::Floats(absl::string_view key) const {
+  const auto value = Typed<std::vector<double>>(key, "an array of floating-point numbers");
+  if (!value.ok()) return value.status();
+  return absl::MakeConstSpan(**value);
 }
 
 absl::StatusOr<TensorView> Gguf::Tensor(absl::string_view name) const {

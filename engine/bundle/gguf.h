@@ -44,6 +44,7 @@ class Gguf {
   absl::StatusOr<std::string> String(absl::string_view key) const;
   absl::StatusOr<absl::Span<const std::string>> Strings(absl::string_view key) const;
   absl::StatusOr<absl::Span<const int64_t>> Ints(absl::string_view key) const;
+  absl::StatusOr<absl::Span<const double>> Floats(absl::string_view key) const;
   bool HasKey(absl::string_view key) const { return metadata_.contains(key); }
 
   bool HasTensor(absl::string_view name) const { return tensors_.contains(name); }
@@ -60,6 +61,9 @@ class Gguf {
 
   Gguf() = default;
   absl::Status Read(absl::Span<const std::byte> bytes);
+  absl::StatusOr<const GgufValue*> Value(absl::string_view key) const;
+  template <typename T>
+  absl::StatusOr<const T*> Typed(absl::string_view key, absl::string_view expected) const;
 
   std::string path_;
   std::shared_ptr<const MappedFile> file_;
