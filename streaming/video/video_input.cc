@@ -1,0 +1,106 @@
+#include "streaming/video/video_input.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "streaming/video/ffmpeg_log.h"
+#include "streaming/video/picture_converter.h"
+#include "streaming/video/picture_header.h"
+#include "streaming/video/video_decoder.h"
+
+namespace parley::streaming {
+namespace {
+
+absl::Status CheckSize(const PictureHeader& header, int64_t max_pixels) {
+  if (header.width == 0 || header.width <= max_pixels / header.height) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("a picture of ", header.width, " x ", header.height,
+                                                   " pixels; at most ", max_pixels, " are taken"));
+}
+
+class StillInput : public VideoInput {
+ public:
+  StillInput(VideoCodec codec, int64_t max_pixels) : codec_(codec), max_pixels_(max_pixels) {}
+
+  absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) override {
+    std::vector<std::string_view> essential;
+    const auto header = ReadStillHeader(codec_, data, &essential);
+    if (!header.ok()) return header.status();
+    if (absl::Status status = CheckSize(*header, max_pixels_); !status.ok()) return status;
+    if (!want) return nullptr;
+    // A decoder each: a still leaves nothing behind (tables, pictures) that another could depend on.
+    auto decoder = VideoDecoder::Open(codec_, max_pixels_);
+    if (!decoder.ok()) return decoder.status();
+    const auto frame = (*decoder)->Decode(essential, /*want=*/true);
+    if (!frame.ok()) return frame.status();
+    if (*frame == nullptr) return absl::InvalidArgumentError("damaged picture: it shows nothing");
+    FfmpegLog log;
+    return converter_.Convert(**frame, rotation_degrees);
+  }
+
+  bool independent_frames() const override { return true; }
+
+ private:
+  const VideoCodec codec_;
+  const int64_t max_pixels_;
+  PictureConverter converter_;
+};
+
+class StreamInput : public VideoInput {
+ public:
+  StreamInput(VideoCodec codec, int64_t max_pixels, std::unique_ptr<VideoDecoder> decoder)
+      : codec_(codec), max_pixels_(max_pixels), decoder_(std::move(decoder)) {}
+
+  absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) override {
+    const auto frame = DecodeFrame(data, want);
+    if (!frame.ok()) {
+      // Later frames refer to what this one should have been.
+      if (!std::exchange(waits_, true)) decoder_->Reset();
+      return frame.status();
+    }
+    if (!want || *frame == nullptr) return nullptr;
+    FfmpegLog log;
+    return converter_.Convert(**frame, rotation_degrees);
+  }
+
+  bool independent_frames() const override { return false; }
+
+ private:
+  absl::StatusOr<const AVFrame*> DecodeFrame(std::string_view data, bool want) {
+    const auto header = ReadStreamHeader(codec_, data);
+    if (!header.ok()) return header.status();
+    if (absl::Status status = CheckSize(*header, max_pixels_); !status.ok()) return status;
+    if (waits_ && !header->key_frame) return absl::UnavailableError("waiting for a key frame");
+    auto frame = decoder_->Decode({data}, want);
+    if (frame.ok()) waits_ = false;
+    return frame;
+  }
+
+  const VideoCodec codec_;
+  const int64_t max_pixels_;
+  std::unique_ptr<VideoDecoder> decoder_;
+  PictureConverter converter_;
+  bool waits_ = true;  // for a key frame
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<VideoInput>> VideoInput::Create(VideoCodec codec, int64_t max_pixels) {
+  if (max_pixels < 1) return absl::InvalidArgumentError("max_pixels must be at least 1");
+  // Opened at once for a still too: what this FFmpeg lacks shows when the call opens.
+  auto decoder = VideoDecoder::Open(codec, max_pixels);
+  if (!decoder.ok()) return decoder.status();
+  switch (codec) {
+    case VideoCodec::kJpeg:
+    case VideoCodec::kPng:
+    case VideoCodec::kWebp:
+      return std::make_unique<StillInput>(codec, max_pixels);
+    case VideoCodec::kH264:
+    case VideoCodec::kVp8:
+    case VideoCodec::kVp9:
+      return std::make_unique<StreamInput>(codec, max_pixels, *std::move(decoder));
+  }
+  return absl::InvalidArgumentError("unknown video codec");
+}
+
+}  // namespace parley::streaming
