@@ -138,7 +138,7 @@ const char* PictureKind(std::string_view data) {
   if (data.starts_with("GIF8")) return "GIF";
   if (data.starts_with("BM")) return "BMP";
   if (data.size() >= 12 && data.substr(4, 4) == "ftyp") return "ISO media (MP4, HEIF or AVIF)";
-  if (data.starts_with("\0\0\0\x01"sv) || absl::StartsWith(data, "\0\0\x01"sv)) return "H.264 or H.265";
+  if (data.starts_with("\0\0\0\x01"sv) || data.starts_with("\0\0\x01"sv)) return "H.264 or H.265";
   return "";
 }
 
