@@ -11,12 +11,12 @@
 
 namespace parley::engine::silero {
 
-// Copies the weights of silero_vad_16k.safetensors; `weights` may go afterwards. NOT_FOUND or INVALID_ARGUMENT
-// naming the tensor that is missing or of another shape.
+// Copies the weights of silero_vad_16k.safetensors; `weights` may go afterwards. NOT_FOUND or
+// INVALID_ARGUMENT naming the tensor that is missing or of another shape.
 //
 // A window's probability is the same bit for bit whatever else is in its batch. Samples that are not finite
-// count as silence. Detect: INVALID_ARGUMENT for a window without state or not of kWindowSamples, with no state
-// changed.
+// count as silence. Detect: INVALID_ARGUMENT for a window without state or not of kWindowSamples, with no
+// state changed.
 absl::StatusOr<std::unique_ptr<SpeechDetector>> Load(const bundle::Safetensors& weights);
 
 }  // namespace parley::engine::silero

@@ -1,5 +1,5 @@
-// EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946; Lite: without squeeze-and-excitation, ReLU6): what a
-// picture shows, as one of ImageNet's 1,000 labels.
+// EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946; Lite: without squeeze-and-excitation, ReLU6): what
+// a picture shows, as one of ImageNet's 1,000 labels.
 #pragma once
 
 #include <memory>
@@ -17,8 +17,8 @@ namespace parley::engine {
 // Immutable; used by the model thread only.
 class EfficientNet {
  public:
-  // Reads the weights, which may go afterwards; batch norms are folded into the convolutions. `labels_json`: an
-  // array of as many strings as there are classes. INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong.
+  // Reads the weights, which may go afterwards; batch norms are folded into the convolutions. `labels_json`:
+  // an array of as many strings as there are classes. INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong.
   static absl::StatusOr<std::unique_ptr<EfficientNet>> Load(const bundle::Safetensors& weights,
                                                             std::string_view labels_json);
   ~EfficientNet();
