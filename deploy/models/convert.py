@@ -19,6 +19,7 @@ import sys
 import zipfile
 
 import efficientnet_lite
+import silero
 import whisper_ctranslate2
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -70,7 +71,7 @@ def language_model(wheels):
 
 
 def speech_detector(wheels):
-    return wheels.read("silero-vad", "silero_vad/data/silero_vad_16k.safetensors")
+    return silero.weights(wheels.read("silero-vad", "silero_vad/data/silero_vad.jit"))
 
 
 def audio_tower_weights(wheels):

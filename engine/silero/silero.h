@@ -11,7 +11,7 @@
 
 namespace parley::engine::silero {
 
-// Copies the weights of silero_vad_16k.safetensors; `weights` may go afterwards. NOT_FOUND or
+// Copies the weights (names as in silero_vad_16k.safetensors); `weights` may go afterwards. NOT_FOUND or
 // INVALID_ARGUMENT naming the tensor that is missing or of another shape.
 //
 // A window's probability is the same bit for bit whatever else is in its batch. Samples that are not finite
