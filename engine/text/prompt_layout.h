@@ -11,10 +11,10 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/text/token.h"
 #include "engine/text/tokenizer.h"
 
@@ -44,14 +44,14 @@ class PromptLayout {
   const std::string& default_system() const { return system_; }
 
   // A conversation's first tokens. `instructions` empty: default_system().
-  std::vector<TokenId> System(std::string_view instructions) const;
+  std::vector<TokenId> System(absl::string_view instructions) const;
   // Opens a user's turn.
   const std::vector<TokenId>& UserOpen(bool first_turn) const {
     return first_turn ? first_open_ : user_open_;
   }
   // One part of a user's turn, without white space at its ends; empty when nothing is left. Token names
   // inside are plain text.
-  std::vector<TokenId> UserPart(std::string_view words, bool first_part) const;
+  std::vector<TokenId> UserPart(absl::string_view words, bool first_part) const;
   // Closes the user's turn and opens the assistant's.
   const std::vector<TokenId>& AnswerOpen() const { return answer_open_; }
   // Closes the assistant's turn, whichever way it ended.

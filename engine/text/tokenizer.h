@@ -6,10 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "engine/text/token.h"
 
@@ -62,16 +62,16 @@ class Tokenizer {
 
   // Never adds `bos`. Any bytes are taken: valid UTF-8 gives what Hugging Face `tokenizers` gives; each
   // longest run of bytes that are not UTF-8 is a piece of its own and the text around it is encoded as if it
-  // stood alone, so that DecodeAll(Encode(text)) == text for every text (SentencePiece: but for the space
-  // prefix).
-  std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const;
+  // stood alone, so that DecodeAll(Encode(text)) == text. But for bytes that the vocabulary has no token for,
+  // which are left out (SmolLM2 lacks 0x04, 0xF1 and 19 others), and SentencePiece's leading space.
+  std::vector<TokenId> Encode(absl::string_view text, SpecialTokens special) const;
 
   // The bytes a token stands for, possibly part of a character; empty for control tokens and unknown ids.
-  std::string_view Decode(TokenId id) const;
+  absl::string_view Decode(TokenId id) const;
   std::string DecodeAll(absl::Span<const TokenId> ids) const;
 
   // A token by its name in the file, special ones included.
-  std::optional<TokenId> Find(std::string_view name) const;
+  std::optional<TokenId> Find(absl::string_view name) const;
   bool IsControl(TokenId id) const;
 
  private:
