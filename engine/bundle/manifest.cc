@@ -141,7 +141,7 @@ std::optional<BundleManifest::AudioBridge> ReadAudioBridge(Object& top) {
   Object object(*json, "audio_bridge", top.status());
   BundleManifest::AudioBridge bridge;
   bridge.kind = object.Kind({"transcript"});
-  bridge.language = object.String("language", "");
+  bridge.language = object.String("language", "auto");
   return bridge;
 }
 

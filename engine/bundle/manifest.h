@@ -21,7 +21,7 @@ struct BundleManifest {
   // How a tower's output enters the prompt.
   struct AudioBridge {
     std::string kind;      // "transcript"
-    std::string language;  // ISO 639-1; empty: detected
+    std::string language;  // ISO 639-1, or "auto": detected in each utterance
   };
   struct VisionBridge {
     std::string kind;             // "labels"

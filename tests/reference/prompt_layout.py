@@ -14,15 +14,17 @@ from language_model import greedy, load_gguf
 
 DEFAULT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 SYSTEMS = {
-    "own": DEFAULT_SYSTEM,
+    "smollm": DEFAULT_SYSTEM,
     "helpful": "You are a helpful AI assistant.",
-    "helpful-short": "You are a helpful AI assistant named Parley. Answer in one short sentence.",
     "parley": "You are a helpful AI assistant named Parley",
-    "video": "You are a helpful AI assistant named Parley, in a video call",
+    "parley-call": "You are a helpful AI assistant named Parley, in a video call",
+    "parley-short": "You are a helpful AI assistant named Parley. Answer in one short sentence.",
+    "parley-sees": "You are a helpful AI assistant named Parley. The user shows you images and asks questions.",
 }
 TEMPLATES = {
     "image-shows": "The image shows {labels}.",
     "picture-shows": "The picture shows {labels}.",
+    "image-of": "This is an image of {labels}.",
     "camera-shows": "The camera shows {labels}.",
     "i-show": "I am showing you {labels}.",
     "image-brackets": "[Image: {labels}]",
@@ -30,7 +32,7 @@ TEMPLATES = {
 }
 JOINERS = {"space": " ", "line": "\n"}
 
-CAT, COFFEE, MOPED, ESPRESSO = "Egyptian cat", "cup", "moped", "espresso"
+CAT, MOPED, ESPRESSO = "Egyptian cat", "moped", "espresso"
 # (labels of the frames, question, accepted words in lower case) a turn.
 CASES = [
     [([ESPRESSO], "What is the capital of France?", ["paris"])],
@@ -61,6 +63,11 @@ CASES = [
 ]
 
 
+def with_article(label):
+    """As engine/torch/efficientnet/labels_bridge.cc puts it into the prompt."""
+    return ("an " if label[0].lower() in "aeiou" else "a ") + label
+
+
 def ids_of(tokenizer, text):
     return tokenizer.encode(text, add_special_tokens=False).ids
 
@@ -70,7 +77,7 @@ def run(model, tokenizer, system, template, joiner, case, tokens):
     answers = []
     good = True
     for labels, question, accepted in case:
-        parts = [template.format(labels=label) for label in labels] + [question]
+        parts = [template.format(labels=with_article(label)) for label in labels] + [question]
         text += f"<|im_start|>user\n{joiner.join(parts)}<|im_end|>\n<|im_start|>assistant\n"
         answer = tokenizer.decode(greedy(model, ids_of(tokenizer, text), tokens, end=2))
         answers.append(answer)

@@ -1,0 +1,48 @@
+// One conversation's keys and values, layer by layer.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/runtime/model.h"
+
+namespace parley::engine {
+
+// Each layer has two contiguous tensors [kv_heads, capacity, head_dim] that grow together. Used by the model
+// thread only.
+class KvCache final : public Sequence {
+ public:
+  // The tokens of one layer that a step attends to.
+  struct Layer {
+    at::Tensor keys;    // [kv_heads, capacity, head_dim], rotated
+    at::Tensor values;  // [kv_heads, capacity, head_dim]
+  };
+
+  KvCache(int layers, int kv_heads, int head_dim);
+
+  int length() const override { return length_; }
+  void Truncate(int length) override { length_ = length; }
+  int64_t bytes() const override;
+
+  // Makes room for `length` tokens in all layers.
+  void Reserve(int length);
+  // Writes a layer's new tokens, [tokens, kv_heads, head_dim], after those held; they count from Advance on.
+  // REQUIRES: room for them.
+  void Write(int layer, const at::Tensor& keys, const at::Tensor& values);
+  // The first `length` tokens of a layer, [kv_heads, length, head_dim].
+  at::Tensor Keys(int layer, int length) const;
+  at::Tensor Values(int layer, int length) const;
+  // The step is done: `tokens` more are held.
+  void Advance(int tokens) { length_ += tokens; }
+
+ private:
+  int kv_heads_;
+  int head_dim_;
+  int capacity_ = 0;
+  int length_ = 0;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace parley::engine

@@ -1,0 +1,36 @@
+// y = x W^T + b: every matrix product with weights goes through this interface, so that an arithmetic is
+// chosen in one place and kernels slot in.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+
+namespace parley::engine {
+
+enum class Arithmetic {
+  kFp32,  // weights and activations in fp32: for parity
+  kBf16,  // weights and activations in bf16, sums in fp32
+  kInt8,  // weights in int8 with one scale an output, activations in bf16, sums in fp32
+};
+
+absl::string_view ArithmeticName(Arithmetic arithmetic);
+std::optional<Arithmetic> ArithmeticByName(absl::string_view name);
+
+// Immutable. Torch exceptions pass through.
+class Linear {
+ public:
+  virtual ~Linear() = default;
+  // [rows, inputs] fp32 -> [rows, outputs] fp32. Nothing is shared between rows: no scale, no statistic.
+  virtual at::Tensor Forward(const at::Tensor& x) const = 0;
+};
+
+// `weight`: [outputs, inputs] fp32; `bias`: [outputs] fp32 or undefined. Keeps no more of `weight` than the
+// arithmetic needs.
+std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
+                                         Arithmetic arithmetic);
+
+}  // namespace parley::engine
