@@ -1,5 +1,5 @@
-// What a live call tells its owner; each mirrors the message of the same name in parley/v1/parley.proto, where
-// the fields are documented. Sample indices are at the declared input rate.
+// What a live call tells its owner; each mirrors the message of the same name in parley/v1/parley.proto,
+// where the fields are documented. Sample indices are at the declared input rate.
 #pragma once
 
 #include <cstdint>
@@ -109,7 +109,7 @@ struct ResponseDone {
 // Moments, not durations: the server knows when the first token was written and makes the durations of
 // parley.v1.TurnMetrics from them. InfinitePast: did not happen.
 struct TurnTimes {
-  absl::Time speech_end = absl::InfinitePast();     // arrival of the last sample held to be speech
+  absl::Time speech_end = absl::InfinitePast();  // arrival of the last sample held to be speech
   absl::Time end_decided = absl::InfinitePast();
   absl::Time speech_queued = absl::InfinitePast();
   absl::Time encode_start = absl::InfinitePast();
@@ -142,7 +142,8 @@ struct CallEvent {
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
   std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, TurnCommitted, InputTranscript,
-               ResponseStarted, TokenDelta, Interrupted, ResponseDone, TurnTimes, CallWarning, CallError, CallEnded>
+               ResponseStarted, TokenDelta, Interrupted, ResponseDone, TurnTimes, CallWarning, CallError,
+               CallEnded>
       payload;
 };
 

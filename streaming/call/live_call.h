@@ -1,11 +1,11 @@
 // One live call, from decoded wire messages to events: media decoding, speech detection, turns, frames, the
 // conversation with the engine, interruption. Knows nothing of gRPC.
 //
-// Threads: every method is thread-safe and returns at once. Work runs on the call's strand over the media pool;
-// speech windows go to the shared DetectorThread, model work to the engine. Events are given to the sink on the
-// strand, in order. What is under way is bounded: audio by CallLimits::max_audio_backlog_ms (see
-// audio_backlog_ms: the owner stops reading while it is over), frames by latest-wins, one conversation operation
-// of each kind.
+// Threads: every method is thread-safe and returns at once. Work runs on the call's strand over the media
+// pool; speech windows go to the shared DetectorThread, model work to the engine. Events are given to the
+// sink on the strand, in order. What is under way is bounded: audio by CallLimits::max_audio_backlog_ms (see
+// audio_backlog_ms: the owner stops reading while it is over), frames by latest-wins, one conversation
+// operation of each kind.
 //
 // The destructor, or Abort, stops everything: nothing reaches the sink after Abort returns, and the engine's
 // conversation is freed at its next step.
@@ -46,8 +46,9 @@ class LiveCall {
   };
 
   // Errors are those of Engine::StartConversation, and INVALID_ARGUMENT for media the bundle does not take.
-  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(std::string call_id, CallConfig config, CallLimits limits,
-                                                         Dependencies dependencies, CallSink* sink);
+  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(std::string call_id, CallConfig config,
+                                                         CallLimits limits, Dependencies dependencies,
+                                                         CallSink* sink);
   virtual ~LiveCall() = default;
 
   // `client_seq` comes back in a CallError that the message causes.

@@ -1,0 +1,368 @@
+#include "streaming/call/live_call.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "streaming/call/call_audio.h"
+#include "streaming/call/call_loop.h"
+#include "streaming/call/call_outlet.h"
+#include "streaming/call/call_video.h"
+#include "streaming/call/conversation_link.h"
+#include "streaming/call/responses.h"
+
+namespace parley::streaming {
+namespace {
+
+// The call's state, on its loop. Lives while the handle or a task of the loop holds it.
+class CallCore : public CallAudio::Host, public CallVideo::Host, public Responses::Host {
+ public:
+  CallCore(std::shared_ptr<CallLoop> loop, CallConfig config, const LiveCall::Dependencies& dependencies,
+           std::unique_ptr<engine::Conversation> conversation, CallSink* sink)
+      : loop_(std::move(loop)),
+        config_(std::move(config)),
+        clock_(dependencies.clock),
+        detects_(dependencies.detector != nullptr),
+        outlet_(sink),
+        conversation_(loop_, std::move(conversation)),
+        responses_(&conversation_, &outlet_, loop_, clock_, this) {
+    responses_.SetGeneration(config_.generation);
+  }
+
+  absl::Status OpenMedia(const CallLimits& limits, const LiveCall::Dependencies& dependencies) {
+    if (config_.audio.has_value()) {
+      auto audio =
+          CallAudio::Create(*config_.audio, config_.turn, limits, dependencies.detector, loop_, clock_, this);
+      if (!audio.ok()) return audio.status();
+      audio_ = *std::move(audio);
+    }
+    if (config_.video.has_value()) {
+      auto video =
+          CallVideo::Create(*config_.video, config_.video_policy, limits, &conversation_, clock_, this);
+      if (!video.ok()) return video.status();
+      video_ = *std::move(video);
+    }
+    return absl::OkStatus();
+  }
+
+  // Any thread. Null where the call has none; never changes after OpenMedia.
+  CallAudio* audio() { return audio_.get(); }
+  CallVideo* video() { return video_.get(); }
+
+  // Any thread: nothing runs and nothing is told any more. The outlet first: that is what the caller waits
+  // for.
+  void Stop() {
+    outlet_.Close();
+    loop_->Close();
+    conversation_.Close();
+    if (audio_ != nullptr) audio_->Stop();
+  }
+
+  void Refuse(CallCode code, std::string message, uint64_t client_seq) {
+    outlet_.Emit(CallError{.code = code, .message = std::move(message), .client_seq = client_seq});
+  }
+
+  // Runs when all audio sent before it has been judged.
+  void InOrder(Task task) {
+    if (audio_ != nullptr) {
+      audio_->InOrder(std::move(task));
+    } else {
+      task();
+    }
+  }
+
+  void PushText(std::string text) {
+    responses_.Interrupt(absl::ZeroDuration());
+    Commit({.id = ++last_turn_id_,
+            .text = std::move(text),
+            .utterance = {.reason = CommitReason::kText, .end_decided = clock_->Now()}});
+  }
+
+  void ActivityStart(uint64_t client_seq) {
+    if (audio_ == nullptr)
+      return Refuse(CallCode::kWrongMode, "ActivityStart in a call without audio", client_seq);
+    audio_->ActivityStart(client_seq);
+    OnSpeakingMayHaveChanged();
+  }
+
+  void ActivityEnd(uint64_t client_seq) {
+    if (audio_ == nullptr)
+      return Refuse(CallCode::kWrongMode, "ActivityEnd in a call without audio", client_seq);
+    audio_->ActivityEnd(client_seq);
+    OnSpeakingMayHaveChanged();
+  }
+
+  void AudioStreamEnd() {
+    if (audio_ != nullptr) audio_->StreamEnd();
+    OnSpeakingMayHaveChanged();
+  }
+
+  void CommitInput() {
+    if (audio_ != nullptr) {
+      audio_->Commit();
+    } else {
+      OnUtterance({.reason = CommitReason::kInputCommit, .end_decided = clock_->Now()});
+    }
+    OnSpeakingMayHaveChanged();
+  }
+
+  void ClearInput() {
+    if (audio_ != nullptr) audio_->Clear();
+    if (video_ != nullptr) video_->Clear();
+    speech_turn_id_.reset();
+    OnSpeakingMayHaveChanged();
+  }
+
+  void CreateResponse(uint64_t client_seq) {
+    if (responses_.busy()) {
+      return Refuse(CallCode::kInvalidMessage, "ResponseCreate while an answer is being given", client_seq);
+    }
+    Commit({.id = ++last_turn_id_,
+            .utterance = {.reason = CommitReason::kResponseCreate, .end_decided = clock_->Now()}});
+  }
+
+  void CancelResponse(uint64_t response_id) {
+    if (responses_.Cancel(response_id)) return;
+    outlet_.Emit(CallWarning{CallCode::kUnknownResponse,
+                             response_id == 0 ? "no answer is being given"
+                                              : absl::StrCat("answer ", response_id, " is not being given")});
+  }
+
+  void AckPlayback(uint64_t response_id, int heard_tokens) {
+    if (responses_.Ack(response_id, heard_tokens)) return;
+    outlet_.Emit(CallWarning{CallCode::kUnknownResponse, absl::StrCat("there was no answer ", response_id)});
+  }
+
+  void UpdateConfig(const CallConfig& config) {
+    if (audio_ != nullptr && config.turn.mode == TurnMode::kVad && !detects_) {
+      return Refuse(CallCode::kInvalidMessage, "VAD mode: the bundle has no speech detector", 0);
+    }
+    config_.turn = config.turn;
+    config_.generation = config.generation;
+    config_.video_policy = config.video_policy;
+    responses_.SetGeneration(config_.generation);
+    if (audio_ != nullptr) audio_->Configure(config_.turn);
+    if (video_ != nullptr) video_->SetPolicy(config_.video_policy);
+    outlet_.Emit(ConfigChanged{config_});
+  }
+
+  // What was said is committed; the answers it is owed are given; then the call ends.
+  void Close() {
+    if (closing_) return;
+    if (audio_ != nullptr) audio_->EndInput();
+    closing_ = true;
+    EndIfDone();
+  }
+
+  void Tick() {
+    if (audio_ == nullptr) return;
+    audio_->Tick();
+    OnSpeakingMayHaveChanged();
+  }
+
+  // ---- CallAudio::Host
+
+  void OnSpeechStarted(const SpeechStarted& event) override {
+    speech_turn_id_ = ++last_turn_id_;
+    outlet_.Emit(event, *speech_turn_id_);
+    OnSpeakingMayHaveChanged();
+  }
+  void OnSpeechStopped(const SpeechStopped& event) override {
+    outlet_.Emit(event, speech_turn_id_.value_or(0));
+  }
+  void OnUtterance(Utterance utterance) override {
+    const uint64_t id = speech_turn_id_.has_value() ? *speech_turn_id_ : ++last_turn_id_;
+    speech_turn_id_.reset();
+    OnSpeakingMayHaveChanged();
+    Commit({.id = id, .utterance = std::move(utterance)});
+  }
+  void OnUserInterrupts(absl::Duration speech) override { responses_.Interrupt(speech); }
+  void OnAudioWarning(CallCode code, std::string message) override {
+    outlet_.Emit(CallWarning{code, std::move(message)});
+  }
+  void OnAudioError(CallCode code, std::string message, uint64_t client_seq, bool fatal) override {
+    outlet_.Emit(CallError{code, std::move(message), client_seq, fatal});
+    if (fatal) Stop();
+  }
+
+  // ---- CallVideo::Host
+
+  void OnInputStatus(InputStatus status) override { outlet_.Emit(std::move(status)); }
+  void OnVideoError(CallCode code, std::string message, uint64_t client_seq) override {
+    Refuse(code, std::move(message), client_seq);
+  }
+  void OnFrameFailed(const absl::Status& status) override { OnConversationFailed(status); }
+  bool MayAppendFrames() const override { return !responses_.busy(); }
+  void OnFramesIdle() override { EndIfDone(); }
+
+  // ---- Responses::Host
+
+  std::shared_ptr<TurnFrames> TakeTurnFrames() override {
+    return video_ != nullptr ? video_->TakeTurn() : std::make_shared<TurnFrames>();
+  }
+  void GiveBackFrames(std::shared_ptr<TurnFrames> frames) override {
+    if (video_ != nullptr) video_->GiveBack(std::move(frames));
+  }
+  void OnResponseState() override {
+    if (audio_ != nullptr) audio_->SetAnswerActive(responses_.answer_active());
+    if (video_ != nullptr) video_->Pump();
+    EndIfDone();
+  }
+  void OnConversationFailed(const absl::Status& status) override {
+    const CallCode code =
+        absl::IsResourceExhausted(status) ? CallCode::kContextFull : CallCode::kEngineFailed;
+    outlet_.Emit(CallError{.code = code, .message = std::string(status.message()), .fatal = true});
+    Stop();
+  }
+
+ private:
+  void Commit(UserTurn turn) {
+    const uint64_t id = turn.id;
+    if (responses_.Commit(std::move(turn))) return;
+    Refuse(CallCode::kTooLarge,
+           absl::StrCat("turn ", id, " is dropped: ", Responses::kMaxWaiting, " turns wait to be answered"),
+           0);
+  }
+
+  void OnSpeakingMayHaveChanged() {
+    if (video_ != nullptr) video_->SetSpeaking(audio_ != nullptr && audio_->user_speaking());
+  }
+
+  void EndIfDone() {
+    if (!closing_ || !responses_.idle() || (video_ != nullptr && !video_->idle())) return;
+    outlet_.Emit(CallEnded{});
+    Stop();
+  }
+
+  const std::shared_ptr<CallLoop> loop_;
+  CallConfig config_;
+  const Clock* const clock_;
+  const bool detects_;
+  CallOutlet outlet_;
+  ConversationLink conversation_;
+  Responses responses_;
+  std::unique_ptr<CallAudio> audio_;
+  std::unique_ptr<CallVideo> video_;
+  uint64_t last_turn_id_ = 0;
+  std::optional<uint64_t> speech_turn_id_;  // of the turn that is being spoken
+  bool closing_ = false;
+};
+
+class LiveCallImpl : public LiveCall {
+ public:
+  LiveCallImpl(std::shared_ptr<CallLoop> loop, std::shared_ptr<CallCore> core)
+      : loop_(std::move(loop)), core_(std::move(core)) {}
+  ~LiveCallImpl() override { Abort(); }
+
+  void PushAudio(std::string data, uint64_t first_sample_index, uint64_t client_seq) override {
+    if (core_->audio() == nullptr) return Refuse("the call has no audio", client_seq);
+    core_->audio()->Announce(data.size());
+    Post([core = core_.get(), data = std::move(data), first_sample_index, client_seq]() mutable {
+      core->audio()->Push(std::move(data), first_sample_index, client_seq);
+    });
+  }
+  void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Duration /*captured*/,
+                 uint64_t client_seq) override {
+    if (core_->video() == nullptr) return Refuse("the call has no video", client_seq);
+    if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, client_seq})) PostFrameTask();
+  }
+  void PushText(std::string text, uint64_t /*client_seq*/) override {
+    Post([core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });
+  }
+  void ActivityStart(uint64_t client_seq) override {
+    PostInOrder([core = core_.get(), client_seq] { core->ActivityStart(client_seq); });
+  }
+  void ActivityEnd(uint64_t client_seq) override {
+    PostInOrder([core = core_.get(), client_seq] { core->ActivityEnd(client_seq); });
+  }
+  void AudioStreamEnd(uint64_t /*client_seq*/) override {
+    PostInOrder([core = core_.get()] { core->AudioStreamEnd(); });
+  }
+  void CommitInput(uint64_t /*client_seq*/) override {
+    PostInOrder([core = core_.get()] { core->CommitInput(); });
+  }
+  void ClearInput(uint64_t /*client_seq*/) override {
+    PostInOrder([core = core_.get()] { core->ClearInput(); });
+  }
+  void CreateResponse(uint64_t client_seq) override {
+    Post([core = core_.get(), client_seq] { core->CreateResponse(client_seq); });
+  }
+  void CancelResponse(uint64_t response_id, uint64_t /*client_seq*/) override {
+    Post([core = core_.get(), response_id] { core->CancelResponse(response_id); });
+  }
+  void AckPlayback(uint64_t response_id, int heard_tokens, uint64_t /*client_seq*/) override {
+    Post([core = core_.get(), response_id, heard_tokens] { core->AckPlayback(response_id, heard_tokens); });
+  }
+  void UpdateConfig(CallConfig config) override {
+    PostInOrder([core = core_.get(), config = std::move(config)] { core->UpdateConfig(config); });
+  }
+  void Close() override {
+    PostInOrder([core = core_.get()] { core->Close(); });
+  }
+  void Abort() override { core_->Stop(); }
+  void Tick() override {
+    Post([core = core_.get()] { core->Tick(); });
+  }
+
+  int audio_backlog_ms() const override {
+    return core_->audio() != nullptr ? core_->audio()->backlog_ms() : 0;
+  }
+  void NotifyWhenDrained(absl::AnyInvocable<void()> notify) override {
+    Post([core = core_.get(), notify = std::move(notify)]() mutable {
+      if (core->audio() != nullptr) {
+        core->audio()->NotifyWhenDrained(std::move(notify));
+      } else {
+        notify();
+      }
+    });
+  }
+
+ private:
+  // The loop keeps the core alive while a task runs.
+  void Post(Task task) { loop_->Post(std::move(task)); }
+  void PostInOrder(Task task) {
+    Post([core = core_.get(), task = std::move(task)]() mutable { core->InOrder(std::move(task)); });
+  }
+  void PostFrameTask() { PostFrameTask(loop_.get(), core_.get()); }
+  static void PostFrameTask(CallLoop* loop, CallCore* core) {
+    loop->Post([loop, core] {
+      if (core->video()->TakeAnnounced()) PostFrameTask(loop, core);
+    });
+  }
+  void Refuse(std::string message, uint64_t client_seq) {
+    Post([core = core_.get(), message = std::move(message), client_seq]() mutable {
+      core->Refuse(CallCode::kInvalidMessage, std::move(message), client_seq);
+    });
+  }
+
+  const std::shared_ptr<CallLoop> loop_;
+  const std::shared_ptr<CallCore> core_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, CallConfig config,
+                                                          CallLimits limits, Dependencies dependencies,
+                                                          CallSink* sink) {
+  if (config.audio.has_value() && !dependencies.engine->hears()) {
+    return absl::InvalidArgumentError("audio: this bundle does not hear");
+  }
+  if (config.video.has_value() && !dependencies.engine->sees()) {
+    return absl::InvalidArgumentError("video: this bundle does not see");
+  }
+  if (config.audio.has_value() && config.turn.mode == TurnMode::kVad && dependencies.detector == nullptr) {
+    return absl::InvalidArgumentError("turn.mode VAD: this bundle has no speech detector");
+  }
+  auto conversation = dependencies.engine->StartConversation(
+      {.call_id = std::move(call_id), .instructions = config.instructions});
+  if (!conversation.ok()) return conversation.status();
+  auto loop = std::make_shared<CallLoop>(dependencies.media_pool);
+  auto core =
+      std::make_shared<CallCore>(loop, std::move(config), dependencies, *std::move(conversation), sink);
+  if (absl::Status status = core->OpenMedia(limits, dependencies); !status.ok()) return status;
+  loop->SetOwner(core);
+  return std::make_unique<LiveCallImpl>(std::move(loop), std::move(core));
+}
+
+}  // namespace parley::streaming

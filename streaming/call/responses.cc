@@ -1,0 +1,279 @@
+#include "streaming/call/responses.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+
+namespace parley::streaming {
+namespace {
+
+ResponseEnd EndOf(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::kEndOfTurn:
+      return ResponseEnd::kEndOfTurn;
+    case engine::FinishReason::kMaxTokens:
+      return ResponseEnd::kMaxTokens;
+    case engine::FinishReason::kStopString:
+      return ResponseEnd::kStopString;
+    case engine::FinishReason::kCancelled:
+      return ResponseEnd::kCancelled;
+    case engine::FinishReason::kContextFull:
+      return ResponseEnd::kContextFull;
+    case engine::FinishReason::kFailed:
+      return ResponseEnd::kFailed;
+  }
+  return ResponseEnd::kFailed;
+}
+
+}  // namespace
+
+// Carries an answer from the model thread to the call's loop.
+class Responses::Listener : public engine::AnswerListener {
+ public:
+  Listener(Responses* responses, std::shared_ptr<CallLoop> loop, const Clock* clock, uint64_t response_id)
+      : responses_(responses), loop_(std::move(loop)), clock_(clock), response_id_(response_id) {}
+
+  void OnText(std::string text, int tokens) override {
+    loop_->Post([responses = responses_, id = response_id_, text = std::move(text), tokens,
+                 made = clock_->Now()]() mutable { responses->OnText(id, std::move(text), tokens, made); });
+  }
+  void OnDone(const engine::AnswerResult& result) override {
+    loop_->Post([responses = responses_, id = response_id_, result] { responses->OnDone(id, result); });
+  }
+
+ private:
+  Responses* const responses_;  // lives while the loop runs tasks
+  const std::shared_ptr<CallLoop> loop_;
+  const Clock* const clock_;
+  const uint64_t response_id_;
+};
+
+bool Responses::Commit(UserTurn turn) {
+  if (phase_ == Phase::kIdle && waiting_.empty()) {
+    TakeUp(std::move(turn));
+    return true;
+  }
+  if (waiting_.size() >= kMaxWaiting) return false;
+  waiting_.push_back(std::move(turn));
+  return true;
+}
+
+void Responses::TakeUp(UserTurn turn) {
+  phase_ = Phase::kReading;
+  current_ = Current{.turn = std::move(turn)};
+  current_.frames = host_->TakeTurnFrames();
+  Utterance& utterance = current_.turn.utterance;
+  current_.times.speech_end = utterance.speech_end;
+  current_.times.end_decided = utterance.end_decided;
+  current_.times.speech = SamplesToDuration(static_cast<int64_t>(utterance.samples.size()));
+
+  outlet_->RaiseEpoch();
+  TurnCommitted committed{.reason = utterance.reason,
+                          .start_sample_index = utterance.start_sample_index,
+                          .end_sample_index = utterance.end_sample_index};
+  for (const TurnFrames::Frame& frame : current_.frames->frames) committed.frame_ids.push_back(frame.id);
+  outlet_->Emit(std::move(committed), current_.turn.id);
+  host_->OnResponseState();
+
+  if (utterance.reason == CommitReason::kText) {
+    conversation_->AppendText(current_.turn.text,
+                              [this](absl::StatusOr<engine::TextResult> result) { OnTextRead(result); });
+  } else if (utterance.reason == CommitReason::kResponseCreate) {
+    OnRead(/*has_content=*/true);
+  } else if (utterance.samples.empty()) {
+    outlet_->Emit(InputTranscript{}, current_.turn.id);
+    OnRead(/*has_content=*/!current_.frames->frames.empty());
+  } else {
+    current_.mark = conversation_->Mark();
+    current_.times.speech_queued = clock_->Now();
+    conversation_->AppendSpeech(
+        std::move(utterance.samples),
+        [this](absl::StatusOr<engine::SpeechResult> result) { OnSpeechRead(result); });
+  }
+}
+
+void Responses::OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result) {
+  if (!result.ok()) return host_->OnConversationFailed(result.status());
+  TurnTimes& times = current_.times;
+  times.encode_start = result->times.encode_start;
+  times.encode_end = result->times.encode_end;
+  times.prefill_queued = result->times.encode_end;
+  times.prefill_start = result->times.prefill_start;
+  times.prefill_end = result->times.prefill_end;
+  times.tokens_prefilled = result->tokens;
+
+  const absl::string_view words = absl::StripAsciiWhitespace(result->transcript);
+  outlet_->Emit(InputTranscript{std::string(words), result->language}, current_.turn.id);
+  if (!words.empty()) return OnRead(/*has_content=*/true);
+  conversation_->Rewind(current_.mark);  // noise leaves nothing in history
+  // The client asked for this turn itself: then what it shows is enough.
+  const CommitReason reason = current_.turn.utterance.reason;
+  const bool asked = reason == CommitReason::kInputCommit || reason == CommitReason::kActivityEnd;
+  OnRead(asked && !current_.frames->frames.empty());
+}
+
+void Responses::OnTextRead(const absl::StatusOr<engine::TextResult>& result) {
+  if (!result.ok()) return host_->OnConversationFailed(result.status());
+  TurnTimes& times = current_.times;
+  times.prefill_queued = result->times.queued;
+  times.prefill_start = result->times.prefill_start;
+  times.prefill_end = result->times.prefill_end;
+  times.tokens_prefilled = result->tokens;
+  OnRead(/*has_content=*/true);
+}
+
+// The turn is in the conversation: answer it, if there is something to answer and nobody thought better of
+// it.
+void Responses::OnRead(bool has_content) {
+  if (!has_content) {
+    host_->GiveBackFrames(std::move(current_.frames));
+    outlet_->Emit(current_.times, current_.turn.id);
+    return Finish();
+  }
+  if (!current_.ended.has_value()) return StartAnswer();
+  // Interrupted or cancelled before it began: what the user said stays, and the next turn is read after it.
+  uint64_t response_id = 0;
+  if (current_.ended == ResponseEnd::kCancelled) {
+    response_id = ++last_response_id_;
+    outlet_->Emit(ResponseStarted{}, current_.turn.id, response_id);
+    outlet_->Emit(ResponseDone{.reason = ResponseEnd::kCancelled}, current_.turn.id, response_id);
+  }
+  FillFrameTimes();
+  outlet_->Emit(current_.times, current_.turn.id, response_id);
+  Finish();
+}
+
+void Responses::StartAnswer() {
+  phase_ = Phase::kAnswering;
+  current_.answer.turn_id = current_.turn.id;
+  current_.answer.response_id = ++last_response_id_;
+  outlet_->Emit(ResponseStarted{}, current_.turn.id, last_response_id_);
+  current_.answer.engine_id =
+      conversation_->Answer(generation_, std::make_shared<Listener>(this, loop_, clock_, last_response_id_));
+}
+
+void Responses::OnText(uint64_t response_id, std::string text, int tokens, absl::Time made) {
+  if (phase_ != Phase::kAnswering || current_.answer.response_id != response_id || current_.answer.fenced)
+    return;
+  current_.answer.sent_tokens = tokens;
+  outlet_->Emit(TokenDelta{std::move(text), tokens, made}, current_.turn.id, response_id);
+}
+
+void Responses::OnDone(uint64_t response_id, const engine::AnswerResult& result) {
+  if (phase_ != Phase::kAnswering || current_.answer.response_id != response_id) return;
+  TurnTimes& times = current_.times;
+  const engine::Usage& usage = result.turn_usage;
+  if (times.prefill_queued == absl::InfinitePast()) times.prefill_queued = result.queued;
+  if (times.prefill_start == absl::InfinitePast()) times.prefill_start = result.prefill_start;
+  times.prefill_end = result.prefill_end;
+  if (result.first_token != absl::InfiniteFuture()) {
+    times.first_token = result.first_token;
+    times.last_token = result.last_token;
+  }
+  times.tokens_prefilled =
+      usage.text_tokens + usage.speech_tokens + usage.frame_tokens + usage.template_tokens;
+  times.answer_tokens = result.answer_tokens;
+  FillFrameTimes();
+
+  const ResponseEnd end = current_.ended.value_or(EndOf(result.reason));
+  outlet_->Emit(ResponseDone{.reason = end, .usage = usage, .context_tokens = result.context_tokens},
+                current_.turn.id, response_id);
+  outlet_->Emit(times, current_.turn.id, response_id);
+  if (result.reason == engine::FinishReason::kFailed) return host_->OnConversationFailed(result.status);
+  last_ = current_.answer;
+  Finish();
+}
+
+void Responses::Finish() {
+  phase_ = Phase::kIdle;
+  current_ = Current{};
+  if (waiting_.empty()) return host_->OnResponseState();
+  UserTurn next = std::move(waiting_.front());
+  waiting_.pop_front();
+  TakeUp(std::move(next));
+}
+
+void Responses::Interrupt(absl::Duration speech) {
+  if (!answer_active()) return;
+  uint64_t turn_id = 0;
+  uint64_t response_id = 0;
+  int kept = 0;
+  if (phase_ == Phase::kReading) {
+    turn_id = current_.turn.id;
+    current_.ended = ResponseEnd::kInterrupted;
+  } else {
+    Answer& answer = phase_ == Phase::kAnswering ? current_.answer : last_;
+    if (phase_ == Phase::kAnswering) current_.ended = ResponseEnd::kInterrupted;
+    turn_id = answer.turn_id;
+    response_id = answer.response_id;
+    kept = HeardOf(answer);
+    Fence(answer, kept);
+  }
+  outlet_->RaiseEpoch();
+  outlet_->Emit(Interrupted{kept, speech}, turn_id, response_id);
+  host_->OnResponseState();
+}
+
+bool Responses::Cancel(uint64_t response_id) {
+  if (phase_ == Phase::kReading && response_id == 0 && !current_.ended.has_value()) {
+    current_.ended = ResponseEnd::kCancelled;
+    host_->OnResponseState();
+    return true;
+  }
+  if (phase_ != Phase::kAnswering || current_.answer.fenced) return false;
+  if (response_id != 0 && response_id != current_.answer.response_id) return false;
+  current_.ended = ResponseEnd::kCancelled;
+  Fence(current_.answer, HeardOf(current_.answer));
+  host_->OnResponseState();
+  return true;
+}
+
+bool Responses::Ack(uint64_t response_id, int heard_tokens) {
+  if (response_id == 0 || response_id > last_response_id_) return false;
+  client_acks_ = true;
+  Answer* answer = nullptr;
+  if (phase_ == Phase::kAnswering && current_.answer.response_id == response_id) answer = &current_.answer;
+  if (last_.response_id == response_id) answer = &last_;
+  if (answer == nullptr) return true;  // of long ago: nothing depends on it any more
+  answer->heard_tokens = std::clamp(heard_tokens, answer->heard_tokens, answer->sent_tokens);
+  if (answer->fenced && heard_tokens < answer->kept_tokens) {
+    // Sent before the client knew of the interruption: it heard less than was kept.
+    answer->kept_tokens = std::max(heard_tokens, 0);
+    conversation_->TrimAnswer(answer->engine_id, answer->kept_tokens);
+  }
+  host_->OnResponseState();
+  return true;
+}
+
+bool Responses::answer_active() const {
+  switch (phase_) {
+    case Phase::kReading:
+      return !current_.ended.has_value();
+    case Phase::kAnswering:
+      return !current_.answer.fenced;
+    case Phase::kIdle:
+      return client_acks_ && !last_.fenced && last_.heard_tokens < last_.sent_tokens;
+  }
+  return false;
+}
+
+// No token of the answer goes out any more, and history keeps the first `kept_tokens`.
+void Responses::Fence(Answer& answer, int kept_tokens) {
+  answer.fenced = true;
+  answer.kept_tokens = kept_tokens;
+  conversation_->CancelAnswer(answer.engine_id);
+  conversation_->TrimAnswer(answer.engine_id, kept_tokens);
+}
+
+int Responses::HeardOf(const Answer& answer) const {
+  return client_acks_ ? answer.heard_tokens : answer.sent_tokens;
+}
+
+void Responses::FillFrameTimes() {
+  for (const TurnFrames::Frame& frame : current_.frames->frames) {
+    if (frame.prefilled <= current_.times.speech_end) current_.times.tokens_prefilled_early += frame.tokens;
+  }
+}
+
+}  // namespace parley::streaming
