@@ -1,0 +1,75 @@
+#include "engine/kernels/elementwise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/kernels/elementwise_internal.h"
+
+namespace parley::engine::kernels {
+namespace internal {
+namespace {
+
+float ExpPortable(float x) {
+  x = std::min(std::max(x, kExpLow), kExpHigh);
+  const float n = std::nearbyint(x * kLog2E);
+  float r = std::fma(-n, kLn2High, x);
+  r = std::fma(-n, kLn2Low, r);
+  float p = kExpCoefficients[0];
+  for (int i = 1; i < 7; ++i) p = std::fma(p, r, kExpCoefficients[i]);
+  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+  float power;
+  std::memcpy(&power, &bits, 4);
+  return p * power;
+}
+
+}  // namespace
+
+void RmsNormPortable(const float* x, const float* weight, float epsilon, int n, float* out) {
+  float lanes[8] = {};
+  for (int i = 0; i < n; ++i) lanes[i % 8] = std::fma(x[i], x[i], lanes[i % 8]);
+  float four[4];
+  for (int i = 0; i < 4; ++i) four[i] = lanes[i] + lanes[i + 4];
+  const float sum = (four[0] + four[2]) + (four[1] + four[3]);
+  const float scale = 1.0f / std::sqrt(sum / static_cast<float>(n) + epsilon);
+  for (int i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+void SwiGluPortable(const float* gate, const float* up, int n, float* out) {
+  for (int i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + ExpPortable(-gate[i])) * up[i];
+}
+
+void RotatePortable(const float* cosines, const float* sines, int head_dim, float* x) {
+  const int half = head_dim / 2;
+  for (int i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = std::fma(-b, sines[i], a * cosines[i]);
+    x[i + half] = std::fma(a, sines[i], b * cosines[i]);
+  }
+}
+
+void AddPortable(const float* y, int n, float* x) {
+  for (int i = 0; i < n; ++i) x[i] += y[i];
+}
+
+}  // namespace internal
+
+void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* out, Isa isa) {
+  (isa == Isa::kAvx2 ? internal::RmsNormAvx2 : internal::RmsNormPortable)(x, weight, epsilon, n, out);
+}
+
+void SwiGlu(const float* gate, const float* up, int n, float* out, Isa isa) {
+  (isa == Isa::kAvx2 ? internal::SwiGluAvx2 : internal::SwiGluPortable)(gate, up, n, out);
+}
+
+void Rotate(const float* cosines, const float* sines, int head_dim, float* x, Isa isa) {
+  (isa == Isa::kAvx2 ? internal::RotateAvx2 : internal::RotatePortable)(cosines, sines, head_dim, x);
+}
+
+void Add(const float* y, int n, float* x, Isa isa) {
+  (isa == Isa::kAvx2 ? internal::AddAvx2 : internal::AddPortable)(y, n, x);
+}
+
+}  // namespace parley::engine::kernels
