@@ -1,0 +1,541 @@
+#include "server/call_reactor.h"
+
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/server_context.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/convert.h"
+#include "server/log.h"
+
+namespace parley::server {
+namespace {
+
+using streaming::CallConfig;
+using streaming::LiveCall;
+
+// A stream that opens no call within this is ended.
+constexpr absl::Duration kOpenLimit = absl::Seconds(10);
+
+template <typename T>
+T ClampTo(uint64_t value) {
+  return static_cast<T>(std::min<uint64_t>(value, std::numeric_limits<T>::max()));
+}
+
+streaming::CallLimits ToCallLimits(const v1::Limits& limits) {
+  streaming::CallLimits to;
+  to.max_audio_gap_ms = static_cast<int>(limits.max_audio_gap_ms());
+  to.max_audio_backlog_ms = static_cast<int>(limits.max_audio_backlog_ms());
+  to.max_video_pixels = limits.max_video_pixels();
+  return to;
+}
+
+v1::ServerMessage ErrorMessage(const Fault& fault, uint64_t client_seq) {
+  v1::ServerMessage message;
+  v1::Error& error = *message.mutable_error();
+  error.set_code(fault.code);
+  error.set_message(fault.message);
+  error.set_client_seq(client_seq);
+  error.set_fatal(fault.fatal);
+  error.set_retryable(PolicyOf(fault.code).retryable);
+  error.set_retry_after_ms(fault.retry_after_ms);
+  return message;
+}
+
+}  // namespace
+
+CallReactor* CallReactor::Start(grpc::CallbackServerContext* context, const CallEnvironment* environment) {
+  std::shared_ptr<CallReactor> reactor(new CallReactor(context, environment));
+  reactor->Begin();
+  return reactor.get();  // the registry holds it
+}
+
+CallReactor::CallReactor(grpc::CallbackServerContext* context, const CallEnvironment* environment)
+    : env_(*environment),
+      context_(context),
+      started_(environment->dependencies.clock->Now()),
+      last_read_(started_),
+      queue_({.max_messages = static_cast<size_t>(environment->options.max_queue_messages),
+              .max_bytes = static_cast<size_t>(environment->options.max_queue_bytes)}),
+      progress_(started_) {}
+
+CallReactor::~CallReactor() = default;
+
+void CallReactor::Begin() {
+  CallRegistry::Admission admission = env_.registry->Add(shared_from_this());
+  call_id_ = std::move(admission.call_id);
+  if (admission.refused.has_value()) {
+    Report(*std::move(admission.refused), 0);
+    return;
+  }
+  StartRead(&read_buffer_);
+}
+
+// ---------------------------------------------------------------- reading
+
+void CallReactor::OnReadDone(bool ok) {
+  if (!ok) {
+    // Half-closed, or cancelled, which OnCancel sees to.
+    CloseInput();
+    return;
+  }
+  v1::ClientMessage message;
+  const grpc::Status parsed =
+      grpc::SerializationTraits<v1::ClientMessage>::Deserialize(&read_buffer_, &message);
+  read_buffer_.Clear();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended()) return;
+    last_read_ = env_.dependencies.clock->Now();
+  }
+  if (parsed.ok()) {
+    Handle(std::move(message));
+  } else {
+    // Its seq is unknown, so nothing after it could be placed either.
+    Fault fault = MakeFault(v1::INVALID_MESSAGE, "not a ClientMessage: damaged, or text that is not UTF-8");
+    fault.fatal = true;
+    Report(std::move(fault), 0);
+  }
+  ContinueReading();
+}
+
+void CallReactor::Handle(v1::ClientMessage message) {
+  std::optional<Fault> fault = CheckMessage(message, env_.limits, inbound_);
+  if (!fault.has_value()) fault = Act(message);
+  if (fault.has_value()) Report(*std::move(fault), message.seq());
+}
+
+std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
+  if (message.has_open()) return Open(message.open());
+  const std::shared_ptr<LiveCall> live = call();
+  if (live == nullptr) return std::nullopt;  // ended meanwhile
+  const uint64_t seq = message.seq();
+  switch (message.payload_case()) {
+    case v1::ClientMessage::kUpdate:
+      return Update(message.update());
+    case v1::ClientMessage::kAudio:
+      PushAudio(*message.mutable_audio(), seq);
+      break;
+    case v1::ClientMessage::kVideo:
+      env_.metrics->FrameTaken();
+      live->PushFrame(std::move(*message.mutable_video()->mutable_data()), message.video().frame_id(),
+                      static_cast<int>(message.video().rotation_degrees()),
+                      absl::Microseconds(ClampTo<int64_t>(message.capture_time_us())), seq);
+      break;
+    case v1::ClientMessage::kText:
+      live->PushText(std::move(*message.mutable_text()->mutable_text()), seq);
+      break;
+    case v1::ClientMessage::kActivityStart:
+      live->ActivityStart(seq);
+      break;
+    case v1::ClientMessage::kActivityEnd:
+      live->ActivityEnd(seq);
+      break;
+    case v1::ClientMessage::kAudioStreamEnd:
+      live->AudioStreamEnd(seq);
+      break;
+    case v1::ClientMessage::kCommit:
+      live->CommitInput(seq);
+      break;
+    case v1::ClientMessage::kClear:
+      live->ClearInput(seq);
+      break;
+    case v1::ClientMessage::kCreateResponse:
+      live->CreateResponse(seq);
+      break;
+    case v1::ClientMessage::kCancelResponse:
+      live->CancelResponse(message.cancel_response().response_id(), seq);
+      break;
+    case v1::ClientMessage::kPlaybackAck:
+      live->AckPlayback(message.playback_ack().response_id(),
+                        ClampTo<int>(message.playback_ack().heard_tokens()), seq);
+      break;
+    case v1::ClientMessage::kPing: {
+      v1::ServerMessage pong;
+      pong.mutable_pong()->set_nonce(message.ping().nonce());
+      absl::MutexLock lock(&mutex_);
+      Send(std::move(pong));
+      break;
+    }
+    case v1::ClientMessage::kClose:
+      CloseInput();
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::optional<Fault> CallReactor::Open(const v1::SessionOpen& open) {
+  if (env_.registry->draining()) return ShuttingDown();
+  ConfigOrFault parsed = ParseConfig(open.config(), env_.limits, env_.accepts);
+  if (Fault* fault = std::get_if<Fault>(&parsed)) return std::move(*fault);
+  const CallConfig& config = std::get<CallConfig>(parsed);
+  absl::StatusOr<std::unique_ptr<LiveCall>> live =
+      LiveCall::Start(call_id_, config, ToCallLimits(env_.limits), env_.dependencies, this);
+  if (!live.ok()) {
+    const absl::Status& status = live.status();
+    Log(LogLevel::kWarn, "call not started", {{"call_id", call_id_}, {"status", status.ToString()}});
+    Fault fault = MakeFault(absl::IsInvalidArgument(status)     ? v1::INVALID_CONFIG
+                            : absl::IsResourceExhausted(status) ? v1::AT_CAPACITY
+                                                                : v1::ENGINE_FAILED,
+                            std::string(status.message()));
+    if (fault.code == v1::AT_CAPACITY) {
+      fault.retry_after_ms = ClampTo<uint32_t>(absl::ToInt64Milliseconds(env_.options.retry_after));
+    }
+    return fault;
+  }
+  inbound_.config = config;
+  bool gone = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    call_ = *std::move(live);
+    gone = ended();
+    if (!gone) {
+      phase_ = Phase::kOpen;
+      opened_ = env_.dependencies.clock->Now();
+      env_.metrics->CallOpened();
+      SendReady(config, 0);
+      for (streaming::CallEvent& event : early_events_) SendEvent(std::move(event));
+      early_events_.clear();
+    }
+  }
+  if (gone) {
+    AbortCall();
+    return std::nullopt;
+  }
+  Log(LogLevel::kInfo, "call opened",
+      {{"call_id", call_id_},
+       {"peer", context_->peer()},
+       {"audio",
+        !config.audio.has_value() ? "none" : v1::AudioFormat::Codec_Name(open.config().audio().codec())},
+       {"video",
+        !config.video.has_value() ? "none" : v1::VideoFormat::Codec_Name(open.config().video().codec())}});
+  return std::nullopt;
+}
+
+std::optional<Fault> CallReactor::Update(const v1::SessionUpdate& update) {
+  ConfigOrFault parsed = ApplyUpdate(update, *inbound_.config, env_.limits, env_.accepts);
+  if (Fault* fault = std::get_if<Fault>(&parsed)) return std::move(*fault);
+  inbound_.config = std::get<CallConfig>(parsed);
+  if (const auto live = call()) live->UpdateConfig(*inbound_.config);
+  return std::nullopt;
+}
+
+void CallReactor::PushAudio(v1::AudioChunk& audio, uint64_t seq) {
+  const streaming::AudioFormat& format = *inbound_.config->audio;
+  if (format.codec == streaming::AudioCodec::kPcm16) {
+    env_.metrics->AudioTaken(static_cast<double>(audio.data().size()) / (2.0 * format.channels) /
+                             format.sample_rate_hz);
+  } else if (next_sample_.has_value() && audio.first_sample_index() > *next_sample_) {
+    // A packet's length is known once the next one begins; a gap is not audio.
+    constexpr uint64_t kLongestPacket = 48'000 * 120 / 1'000;
+    env_.metrics->AudioTaken(
+        static_cast<double>(std::min(audio.first_sample_index() - *next_sample_, kLongestPacket)) /
+        format.sample_rate_hz);
+  }
+  next_sample_ = audio.first_sample_index();
+  if (const auto live = call())
+    live->PushAudio(std::move(*audio.mutable_data()), audio.first_sample_index(), seq);
+}
+
+void CallReactor::CloseInput() {
+  std::shared_ptr<LiveCall> live;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ == Phase::kOpening) {
+      // A stream that said nothing owes nothing. A cancelled one gets its status from OnCancel.
+      if (!context_->IsCancelled()) End(grpc::Status::OK, "completed");
+      Pump();
+      return;
+    }
+    if (phase_ != Phase::kOpen) return;
+    phase_ = Phase::kClosing;
+    closing_since_ = env_.dependencies.clock->Now();
+    live = call_;
+  }
+  live->Close();
+}
+
+void CallReactor::ContinueReading() {
+  const std::shared_ptr<LiveCall> live = call();
+  const bool over = live != nullptr && live->audio_backlog_ms() > env_.options.max_audio_backlog_ms;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kOpening && phase_ != Phase::kOpen) return;
+    if (!over) {
+      StartRead(&read_buffer_);
+      return;
+    }
+    read_paused_ = true;
+  }
+  live->NotifyWhenDrained([weak = weak_from_this()] {
+    const std::shared_ptr<CallReactor> self = weak.lock();
+    if (self == nullptr) return;
+    absl::MutexLock lock(&self->mutex_);
+    if (!std::exchange(self->read_paused_, false) || self->phase_ != Phase::kOpen) return;
+    self->last_read_ = self->env_.dependencies.clock->Now();
+    self->StartRead(&self->read_buffer_);
+  });
+}
+
+// ---------------------------------------------------------------- writing
+
+void CallReactor::Report(Fault fault, uint64_t client_seq) {
+  bool abort = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended()) return;
+    fault.fatal = fault.fatal || phase_ == Phase::kOpening;
+    Log(LogLevel::kInfo, "client told of an error",
+        {{"call_id", call_id_},
+         {"code", LabelOf(fault.code)},
+         {"client_seq", client_seq},
+         {"fatal", fault.fatal}});
+    if (fault.fatal) {
+      End(fault, client_seq);
+      abort = true;
+    } else {
+      Send(ErrorMessage(fault, client_seq));
+    }
+    Pump();
+    abort = abort || ended();
+  }
+  if (abort) AbortCall();
+}
+
+void CallReactor::OnEvent(streaming::CallEvent event) {
+  bool abort = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended()) return;
+    if (!ready_sent_) {
+      early_events_.push_back(std::move(event));
+      return;
+    }
+    SendEvent(std::move(event));
+    Pump();
+    abort = ended();
+  }
+  if (abort) AbortSoon();
+}
+
+void CallReactor::SendEvent(streaming::CallEvent event) {
+  epoch_ = std::max(epoch_, event.epoch);
+  if (const auto* changed = std::get_if<streaming::ConfigChanged>(&event.payload)) {
+    SendReady(changed->config, event.epoch);
+  } else if (const auto* times = std::get_if<streaming::TurnTimes>(&event.payload)) {
+    v1::ServerMessage message = ToProto(event);
+    message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
+    if (!ended() && !queue_.PushMetrics(std::move(message), *times)) Overflowed();
+  } else if (std::holds_alternative<streaming::CallEnded>(event.payload)) {
+    End(grpc::Status::OK, "completed");
+  } else if (const auto* error = std::get_if<streaming::CallError>(&event.payload); error && error->fatal) {
+    Log(LogLevel::kWarn, "call failed",
+        {{"call_id", call_id_}, {"code", LabelOf(ToProto(error->code))}, {"message", error->message}});
+    End(Fault{.code = ToProto(error->code), .message = error->message, .fatal = true}, error->client_seq);
+  } else {
+    // The client must not get tokens of an answer after it was told that the answer is over.
+    if (std::holds_alternative<streaming::Interrupted>(event.payload)) queue_.DropTokens(event.response_id);
+    v1::ServerMessage message = ToProto(event);
+    if (message.has_error())
+      message.mutable_error()->set_retryable(PolicyOf(message.error().code()).retryable);
+    Send(std::move(message));
+  }
+}
+
+void CallReactor::SendReady(const CallConfig& config, uint64_t epoch) {
+  v1::ServerMessage message;
+  message.set_epoch(epoch);
+  v1::SessionReady& ready = *message.mutable_ready();
+  ready.set_call_id(call_id_);
+  *ready.mutable_config() = ToProto(config);
+  *ready.mutable_limits() = env_.limits;
+  *ready.mutable_model() = env_.model;
+  ready.mutable_server_config()->insert(env_.server_config.begin(), env_.server_config.end());
+  ready_sent_ = true;
+  Send(std::move(message));
+}
+
+void CallReactor::Send(v1::ServerMessage message) {
+  if (ended()) return;
+  message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
+  message.set_epoch(std::max(message.epoch(), epoch_));
+  if (!queue_.Push(std::move(message))) Overflowed();
+  Pump();
+}
+
+void CallReactor::Overflowed() {
+  queue_.Clear();
+  End(MakeFault(v1::SLOW_READER, "the client does not read what it is sent"), 0);
+}
+
+void CallReactor::End(const Fault& fault, uint64_t client_seq) {
+  if (ended()) return;
+  v1::ServerMessage message = ErrorMessage(fault, client_seq);
+  message.mutable_error()->set_fatal(true);
+  message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
+  message.set_epoch(epoch_);
+  queue_.PushLast(std::move(message));
+  if (opened_ == absl::InfinitePast()) env_.metrics->CallRefused(fault.code);
+  End(grpc::Status(PolicyOf(fault.code).status, fault.message), LabelOf(fault.code));
+}
+
+void CallReactor::End(grpc::Status status, std::string reason) {
+  if (ended()) return;
+  phase_ = Phase::kEnding;
+  final_status_ = std::move(status);
+  end_reason_ = std::move(reason);
+  progress_ = env_.dependencies.clock->Now();
+}
+
+void CallReactor::Pump() {
+  if (writing_ || phase_ == Phase::kFinished) return;
+  std::optional<v1::ServerMessage> message;
+  if (!cancelled_) message = queue_.Pop(env_.dependencies.clock->Now());
+  if (message.has_value()) {
+    env_.metrics->Sent(*message);
+    bool own_buffer = false;
+    write_buffer_.Clear();
+    const grpc::Status serialized =
+        grpc::SerializationTraits<v1::ServerMessage>::Serialize(*message, &write_buffer_, &own_buffer);
+    if (serialized.ok()) {
+      writing_ = true;
+      progress_ = env_.dependencies.clock->Now();
+      StartWrite(&write_buffer_);
+      return;
+    }
+    queue_.Clear();
+    End(grpc::Status(grpc::StatusCode::INTERNAL, "a message could not be written"), "internal");
+  }
+  if (ended()) {
+    phase_ = Phase::kFinished;
+    progress_ = env_.dependencies.clock->Now();
+    Finish(final_status_);
+  }
+}
+
+void CallReactor::OnWriteDone(bool ok) {
+  bool abort = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    progress_ = env_.dependencies.clock->Now();
+    if (!ok) {
+      // The connection is gone.
+      queue_.Clear();
+      End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"), "client_gone");
+      abort = true;
+    }
+    Pump();
+  }
+  if (abort) AbortCall();
+}
+
+// ---------------------------------------------------------------- the end
+
+void CallReactor::OnCancel() {
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    queue_.Clear();
+    End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"), "client_gone");
+    Pump();
+  }
+  AbortCall();
+}
+
+void CallReactor::OnDone() {
+  AbortCall();
+  const absl::Time now = env_.dependencies.clock->Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    done_ = true;
+    if (opened_ != absl::InfinitePast()) {
+      env_.metrics->CallEnded(end_reason_, now - opened_);
+      Log(LogLevel::kInfo, "call ended",
+          {{"call_id", call_id_},
+           {"reason", end_reason_},
+           {"seconds", absl::ToDoubleSeconds(now - opened_)}});
+    }
+  }
+  env_.registry->Remove(this);  // may delete this
+}
+
+std::shared_ptr<LiveCall> CallReactor::call() {
+  absl::MutexLock lock(&mutex_);
+  return call_;
+}
+
+void CallReactor::AbortCall() {
+  std::shared_ptr<LiveCall> live;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (call_ == nullptr || std::exchange(aborted_, true)) return;
+    live = call_;
+  }
+  live->Abort();
+}
+
+void CallReactor::Tick(absl::Time now) {
+  bool abort = false;
+  std::shared_ptr<LiveCall> live;
+  {
+    absl::MutexLock lock(&mutex_);
+    const ServerOptions& options = env_.options;
+    const bool stuck = writing_ && now - progress_ > options.slow_reader;
+    if (done_) return;
+    if (ended()) {
+      // Finish waits for the client to take what is before it: not for ever.
+      if (now - progress_ > options.slow_reader && !cancelled_) context_->TryCancel();
+    } else if (stuck) {
+      Overflowed();
+    } else if (phase_ == Phase::kOpening && now - started_ > kOpenLimit) {
+      End(MakeFault(v1::DEADLINE, absl::StrCat("no SessionOpen within ", absl::FormatDuration(kOpenLimit))),
+          0);
+    } else if (phase_ == Phase::kOpen && !read_paused_ && now - last_read_ > options.idle) {
+      End(MakeFault(v1::DEADLINE, absl::StrCat("no message for ", absl::FormatDuration(options.idle))), 0);
+    } else if (phase_ == Phase::kOpen && now - opened_ > options.max_call) {
+      End(MakeFault(v1::DEADLINE,
+                    absl::StrCat("the call has lasted ", absl::FormatDuration(options.max_call))),
+          0);
+    } else if (phase_ == Phase::kClosing && now - closing_since_ > options.drain_limit) {
+      End(MakeFault(v1::DEADLINE, "what was owed at SessionClose took too long"), 0);
+    }
+    Pump();
+    abort = ended();
+    live = call_;
+  }
+  if (abort) {
+    AbortCall();
+  } else if (live != nullptr) {
+    live->Tick();
+  }
+}
+
+void CallReactor::Drain(absl::Duration time_left) {
+  v1::ServerMessage message;
+  message.mutable_go_away()->set_time_left_ms(ClampTo<uint32_t>(absl::ToInt64Milliseconds(time_left)));
+  absl::MutexLock lock(&mutex_);
+  if (phase_ == Phase::kOpening) {
+    End(ShuttingDown(), 0);
+    Pump();
+    return;
+  }
+  Send(std::move(message));
+}
+
+void CallReactor::Cut(Fault fault) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended()) return;
+    End(fault, 0);
+    Pump();
+  }
+  AbortCall();
+}
+
+}  // namespace parley::server

@@ -1,0 +1,150 @@
+// One call's stream: client messages in, checked, to the LiveCall; its events out.
+//
+// One object a call. gRPC owns its life by reactions, the registry by reference: it is registered from the
+// moment the stream arrives until OnDone, and whoever else uses it (the ticker, a posted task) holds a
+// reference too. Nothing here blocks, and no lock is held while the LiveCall is called.
+//
+// Reads and writes are raw bytes, parsed here: the typed interface of gRPC shows a message that does not
+// parse (invalid UTF-8, say) as the end of the stream, and the client deserves to be told.
+//
+// Flow control: one message is read at a time, and none while the call's audio backlog is over its limit. One
+// message is written at a time; the rest waits in OutgoingQueue under its policy. A write that does not
+// complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not take even
+// that within the same time again is cut off.
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "engine/api/engine.h"
+#include "parley/v1/parley.pb.h"
+#include "server/call_registry.h"
+#include "server/codes.h"
+#include "server/metrics.h"
+#include "server/options.h"
+#include "server/outgoing_queue.h"
+#include "server/validation.h"
+#include "streaming/call/live_call.h"
+
+namespace parley::server {
+
+// What all calls share; outlives them.
+struct CallEnvironment {
+  ServerOptions options;
+  v1::Limits limits;
+  Accepts accepts;
+  v1::ModelInfo model;
+  std::map<std::string, std::string> server_config;  // for SessionReady
+  streaming::LiveCall::Dependencies dependencies;
+  Metrics* metrics = nullptr;
+  CallRegistry* registry = nullptr;
+};
+
+class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                          public streaming::CallSink,
+                          public RegisteredCall,
+                          public std::enable_shared_from_this<CallReactor> {
+ public:
+  // For a stream that has just arrived; admits or refuses it. The result lives until its OnDone.
+  static CallReactor* Start(grpc::CallbackServerContext* context, const CallEnvironment* environment);
+  ~CallReactor() override;
+
+  // grpc::ServerBidiReactor. OnReadDone and OnWriteDone each one at a time; all may overlap one another.
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  // streaming::CallSink, on the call's strand.
+  void OnEvent(streaming::CallEvent event) override;
+
+  // RegisteredCall.
+  void Tick(absl::Time now) override;
+  void Drain(absl::Duration time_left) override;
+  void Cut(Fault fault) override;
+
+ private:
+  enum class Phase {
+    kOpening,   // waits for SessionOpen
+    kOpen,      // takes messages
+    kClosing,   // the client has said all; the LiveCall finishes what it owes
+    kEnding,    // the status is decided; what is queued is written, then Finish
+    kFinished,  // Finish was called
+  };
+
+  CallReactor(grpc::CallbackServerContext* context, const CallEnvironment* environment);
+  void Begin();
+
+  // The reading side: one at a time.
+  void Handle(v1::ClientMessage message);
+  std::optional<Fault> Act(v1::ClientMessage& message);
+  std::optional<Fault> Open(const v1::SessionOpen& open);
+  std::optional<Fault> Update(const v1::SessionUpdate& update);
+  void PushAudio(v1::AudioChunk& audio, uint64_t seq);
+  void CloseInput();
+  void ContinueReading();
+
+  // Tells the client; ends the call when the fault is fatal.
+  void Report(Fault fault, uint64_t client_seq);
+  void Send(v1::ServerMessage message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendEvent(streaming::CallEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendReady(const streaming::CallConfig& config, uint64_t epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Decides how the stream ends; only the first decision counts. The caller then aborts the LiveCall.
+  void End(const Fault& fault, uint64_t client_seq) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(grpc::Status status, std::string reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Overflowed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return phase_ >= Phase::kEnding; }
+
+  std::shared_ptr<streaming::LiveCall> call() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Frees the conversation. Not on the LiveCall's strand and not under the lock: there, AbortSoon.
+  void AbortCall() ABSL_LOCKS_EXCLUDED(mutex_);
+  void AbortSoon() {
+    env_.dependencies.media_pool->Post([self = shared_from_this()] { self->AbortCall(); });
+  }
+
+  const CallEnvironment& env_;
+  grpc::CallbackServerContext* const context_;  // valid until OnDone
+  const absl::Time started_;
+
+  // Used by the reading side only.
+  grpc::ByteBuffer read_buffer_;
+  InboundState inbound_;
+  std::optional<uint64_t> next_sample_;  // where the last Opus packet began, to count audio by
+
+  absl::Mutex mutex_;
+  std::string call_id_;  // set before the first read
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
+  std::shared_ptr<streaming::LiveCall> call_ ABSL_GUARDED_BY(mutex_);
+  bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  // Events that came before SessionReady was queued.
+  std::vector<streaming::CallEvent> early_events_ ABSL_GUARDED_BY(mutex_);
+  bool ready_sent_ ABSL_GUARDED_BY(mutex_) = false;
+  bool read_paused_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Time last_read_ ABSL_GUARDED_BY(mutex_);
+  absl::Time closing_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  absl::Time opened_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+
+  OutgoingQueue queue_ ABSL_GUARDED_BY(mutex_);
+  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::ByteBuffer write_buffer_ ABSL_GUARDED_BY(mutex_);
+  // When the transport last took something, or had to start to.
+  absl::Time progress_ ABSL_GUARDED_BY(mutex_);
+  grpc::Status final_status_ ABSL_GUARDED_BY(mutex_);
+  std::string end_reason_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace parley::server

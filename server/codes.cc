@@ -1,0 +1,51 @@
+#include "server/codes.h"
+
+#include <utility>
+
+namespace parley::server {
+
+CodePolicy PolicyOf(v1::Code code) {
+  using grpc::StatusCode;
+  switch (code) {
+    // The client's messages can no longer be told apart: nothing that follows can be trusted.
+    case v1::INVALID_SEQUENCE:
+      return {.fatal = true, .retryable = false, .status = StatusCode::INVALID_ARGUMENT};
+    // One message was refused; what was in force stays so.
+    case v1::INVALID_CONFIG:
+    case v1::INVALID_MESSAGE:
+    case v1::UNSUPPORTED_CODEC:
+    case v1::UNDECODABLE_AUDIO:
+    case v1::UNDECODABLE_VIDEO:
+    case v1::TOO_LARGE:
+    case v1::AUDIO_GAP:
+    case v1::AUDIO_OVERLAP:
+    case v1::UNKNOWN_RESPONSE:
+      return {.fatal = false, .retryable = false, .status = StatusCode::INVALID_ARGUMENT};
+    case v1::ALREADY_OPEN:
+    case v1::WRONG_MODE:
+      return {.fatal = false, .retryable = false, .status = StatusCode::FAILED_PRECONDITION};
+    case v1::NOT_OPEN:
+      return {.fatal = true, .retryable = false, .status = StatusCode::FAILED_PRECONDITION};
+    // The conversation holds all it can; a new call starts empty.
+    case v1::CONTEXT_FULL:
+      return {.fatal = true, .retryable = true, .status = StatusCode::RESOURCE_EXHAUSTED};
+    case v1::SLOW_READER:
+    case v1::AT_CAPACITY:
+      return {.fatal = true, .retryable = true, .status = StatusCode::RESOURCE_EXHAUSTED};
+    case v1::SHUTTING_DOWN:
+      return {.fatal = true, .retryable = true, .status = StatusCode::UNAVAILABLE};
+    case v1::DEADLINE:
+      return {.fatal = true, .retryable = true, .status = StatusCode::DEADLINE_EXCEEDED};
+    case v1::ENGINE_FAILED:
+      return {.fatal = true, .retryable = true, .status = StatusCode::INTERNAL};
+    case v1::INTERNAL:
+    default:
+      return {.fatal = true, .retryable = false, .status = StatusCode::INTERNAL};
+  }
+}
+
+Fault MakeFault(v1::Code code, std::string message) {
+  return Fault{.code = code, .message = std::move(message), .fatal = PolicyOf(code).fatal};
+}
+
+}  // namespace parley::server

@@ -1,0 +1,286 @@
+#include "server/convert.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <variant>
+
+namespace parley::server {
+namespace {
+
+using streaming::CommitReason;
+using streaming::DropReason;
+using streaming::ResponseEnd;
+
+uint32_t ToMilliseconds(absl::Duration duration) {
+  const int64_t ms = absl::ToInt64Milliseconds(duration);
+  return static_cast<uint32_t>(std::clamp<int64_t>(ms, 0, std::numeric_limits<uint32_t>::max()));
+}
+
+uint32_t Count(int value) { return static_cast<uint32_t>(std::max(value, 0)); }
+
+uint64_t Microseconds(absl::Time from, absl::Time to) {
+  if (from == absl::InfinitePast() || to == absl::InfinitePast()) return 0;
+  if (from == absl::InfiniteFuture() || to == absl::InfiniteFuture() || to < from) return 0;
+  return static_cast<uint64_t>(absl::ToInt64Microseconds(to - from));
+}
+
+v1::VideoFormat::Codec ToProto(streaming::VideoCodec codec) {
+  switch (codec) {
+    case streaming::VideoCodec::kJpeg:
+      return v1::VideoFormat::JPEG;
+    case streaming::VideoCodec::kPng:
+      return v1::VideoFormat::PNG;
+    case streaming::VideoCodec::kWebp:
+      return v1::VideoFormat::WEBP;
+    case streaming::VideoCodec::kH264:
+      return v1::VideoFormat::H264;
+    case streaming::VideoCodec::kVp8:
+      return v1::VideoFormat::VP8;
+    case streaming::VideoCodec::kVp9:
+      return v1::VideoFormat::VP9;
+  }
+  return v1::VideoFormat::CODEC_UNSPECIFIED;
+}
+
+v1::InputStatus::Reason ToProto(DropReason reason) {
+  switch (reason) {
+    case DropReason::kNone:
+      return v1::InputStatus::REASON_UNSPECIFIED;
+    case DropReason::kSampledOut:
+      return v1::InputStatus::SAMPLED_OUT;
+    case DropReason::kSceneUnchanged:
+      return v1::InputStatus::SCENE_UNCHANGED;
+    case DropReason::kSuperseded:
+      return v1::InputStatus::SUPERSEDED;
+    case DropReason::kUndecodable:
+      return v1::InputStatus::UNDECODABLE;
+    case DropReason::kWaitingForKeyFrame:
+      return v1::InputStatus::WAITING_FOR_KEY_FRAME;
+    case DropReason::kOverloaded:
+      return v1::InputStatus::OVERLOADED;
+    case DropReason::kCleared:
+      return v1::InputStatus::CLEARED;
+  }
+  return v1::InputStatus::REASON_UNSPECIFIED;
+}
+
+v1::TurnCommitted::Reason ToProto(CommitReason reason) {
+  switch (reason) {
+    case CommitReason::kSilence:
+      return v1::TurnCommitted::SILENCE;
+    case CommitReason::kMaxTurn:
+      return v1::TurnCommitted::MAX_TURN;
+    case CommitReason::kActivityEnd:
+      return v1::TurnCommitted::ACTIVITY_END;
+    case CommitReason::kInputCommit:
+      return v1::TurnCommitted::INPUT_COMMIT;
+    case CommitReason::kAudioStreamEnd:
+      return v1::TurnCommitted::AUDIO_STREAM_END;
+    case CommitReason::kText:
+      return v1::TurnCommitted::TEXT;
+    case CommitReason::kResponseCreate:
+      return v1::TurnCommitted::RESPONSE_CREATE;
+    case CommitReason::kAudioIdle:
+      return v1::TurnCommitted::AUDIO_IDLE;
+  }
+  return v1::TurnCommitted::REASON_UNSPECIFIED;
+}
+
+v1::ResponseDone::FinishReason ToProto(ResponseEnd reason) {
+  switch (reason) {
+    case ResponseEnd::kEndOfTurn:
+      return v1::ResponseDone::END_OF_TURN;
+    case ResponseEnd::kMaxTokens:
+      return v1::ResponseDone::MAX_TOKENS;
+    case ResponseEnd::kStopString:
+      return v1::ResponseDone::STOP_STRING;
+    case ResponseEnd::kCancelled:
+      return v1::ResponseDone::CANCELLED;
+    case ResponseEnd::kInterrupted:
+      return v1::ResponseDone::INTERRUPTED;
+    case ResponseEnd::kFailed:
+      return v1::ResponseDone::FAILED;
+    case ResponseEnd::kContextFull:
+      return v1::ResponseDone::CONTEXT_FULL;
+  }
+  return v1::ResponseDone::FINISH_REASON_UNSPECIFIED;
+}
+
+// Writes one event's fields into the message's payload.
+struct PayloadWriter {
+  v1::ServerMessage& to;
+
+  void operator()(const streaming::ConfigChanged&) const {}
+  void operator()(const streaming::TurnTimes&) const {}
+  void operator()(const streaming::CallEnded&) const {}
+  void operator()(const streaming::InputStatus& from) const {
+    v1::InputStatus& status = *to.mutable_input_status();
+    status.set_frame_id(from.frame_id);
+    status.set_outcome(from.encoded ? v1::InputStatus::ENCODED : v1::InputStatus::DROPPED);
+    status.set_reason(ToProto(from.reason));
+    status.set_suggested_fps(from.suggested_fps);
+    status.set_description(from.description);
+    status.set_tokens(Count(from.tokens));
+    status.set_detail(from.detail);
+  }
+  void operator()(const streaming::SpeechStarted& from) const {
+    to.mutable_speech_started()->set_sample_index(from.sample_index);
+    to.mutable_speech_started()->set_probability(from.probability);
+  }
+  void operator()(const streaming::SpeechStopped& from) const {
+    to.mutable_speech_stopped()->set_sample_index(from.sample_index);
+    to.mutable_speech_stopped()->set_probability(from.probability);
+  }
+  void operator()(const streaming::TurnCommitted& from) const {
+    v1::TurnCommitted& turn = *to.mutable_turn_committed();
+    turn.set_reason(ToProto(from.reason));
+    turn.set_start_sample_index(from.start_sample_index);
+    turn.set_end_sample_index(from.end_sample_index);
+    turn.mutable_frame_ids()->Add(from.frame_ids.begin(), from.frame_ids.end());
+  }
+  void operator()(const streaming::InputTranscript& from) const {
+    to.mutable_transcript()->set_text(from.text);
+    to.mutable_transcript()->set_language(from.language);
+  }
+  void operator()(const streaming::ResponseStarted&) const { to.mutable_response_started(); }
+  void operator()(const streaming::TokenDelta& from) const {
+    to.mutable_token()->set_text(from.text);
+    to.mutable_token()->set_tokens(Count(from.tokens));
+  }
+  void operator()(const streaming::Interrupted& from) const {
+    to.mutable_interrupted()->set_tokens_kept(Count(from.tokens_kept));
+    to.mutable_interrupted()->set_speech_ms(ToMilliseconds(from.speech));
+  }
+  void operator()(const streaming::ResponseDone& from) const {
+    v1::ResponseDone& done = *to.mutable_response_done();
+    done.set_finish_reason(ToProto(from.reason));
+    v1::Usage& usage = *done.mutable_usage();
+    usage.set_text_tokens(Count(from.usage.text_tokens));
+    usage.set_speech_tokens(Count(from.usage.speech_tokens));
+    usage.set_frame_tokens(Count(from.usage.frame_tokens));
+    usage.set_template_tokens(Count(from.usage.template_tokens));
+    usage.set_answer_tokens(Count(from.usage.answer_tokens));
+    usage.set_context_tokens(Count(from.context_tokens));
+  }
+  void operator()(const streaming::CallWarning& from) const {
+    to.mutable_warning()->set_code(server::ToProto(from.code));
+    to.mutable_warning()->set_message(from.message);
+  }
+  void operator()(const streaming::CallError& from) const {
+    v1::Error& error = *to.mutable_error();
+    error.set_code(server::ToProto(from.code));
+    error.set_message(from.message);
+    error.set_client_seq(from.client_seq);
+    error.set_fatal(from.fatal);
+  }
+};
+
+}  // namespace
+
+v1::SessionConfig ToProto(const streaming::CallConfig& config) {
+  v1::SessionConfig to;
+  to.set_instructions(config.instructions);
+  if (config.audio.has_value()) {
+    v1::AudioFormat& audio = *to.mutable_audio();
+    audio.set_codec(config.audio->codec == streaming::AudioCodec::kOpus ? v1::AudioFormat::OPUS
+                                                                        : v1::AudioFormat::PCM16);
+    audio.set_sample_rate_hz(static_cast<uint32_t>(config.audio->sample_rate_hz));
+    audio.set_channels(static_cast<uint32_t>(config.audio->channels));
+  }
+  if (config.video.has_value()) to.mutable_video()->set_codec(ToProto(*config.video));
+  v1::TurnConfig& turn = *to.mutable_turn();
+  turn.set_mode(config.turn.mode == streaming::TurnMode::kManual ? v1::TurnConfig::MANUAL
+                                                                 : v1::TurnConfig::VAD);
+  turn.set_start_threshold(config.turn.start_threshold);
+  turn.set_min_speech_ms(ToMilliseconds(config.turn.min_speech));
+  turn.set_prefix_padding_ms(ToMilliseconds(config.turn.prefix_padding));
+  turn.set_silence_ms(ToMilliseconds(config.turn.silence));
+  turn.set_max_turn_ms(ToMilliseconds(config.turn.max_turn));
+  turn.mutable_interruption()->set_enabled(config.turn.interruption_enabled);
+  turn.mutable_interruption()->set_min_duration_ms(ToMilliseconds(config.turn.interruption_min_duration));
+  v1::GenerationConfig& generation = *to.mutable_generation();
+  generation.set_max_tokens(Count(config.generation.max_tokens));
+  generation.set_temperature(config.generation.temperature);
+  generation.set_top_k(Count(config.generation.top_k));
+  generation.set_top_p(config.generation.top_p);
+  generation.set_repetition_penalty(config.generation.repetition_penalty);
+  generation.set_seed(config.generation.seed);
+  for (const auto& stop : config.generation.stop) generation.add_stop(stop);
+  v1::VideoPolicy& policy = *to.mutable_video_policy();
+  policy.set_speaking_fps(config.video_policy.speaking_fps);
+  policy.set_silent_fps(config.video_policy.silent_fps);
+  policy.set_scene_threshold(config.video_policy.scene_threshold);
+  return to;
+}
+
+v1::ModelInfo ToProto(const engine::EngineInfo& info) {
+  v1::ModelInfo to;
+  to.set_bundle(info.bundle);
+  to.set_language_model(info.language_model);
+  to.set_audio_tower(info.audio_tower);
+  to.set_vision_tower(info.vision_tower);
+  to.set_speech_detector(info.speech_detector);
+  to.set_arithmetic(info.arithmetic);
+  return to;
+}
+
+v1::Code ToProto(streaming::CallCode code) {
+  using streaming::CallCode;
+  switch (code) {
+    case CallCode::kInvalidSequence:
+      return v1::INVALID_SEQUENCE;
+    case CallCode::kInvalidMessage:
+      return v1::INVALID_MESSAGE;
+    case CallCode::kUndecodableAudio:
+      return v1::UNDECODABLE_AUDIO;
+    case CallCode::kUndecodableVideo:
+      return v1::UNDECODABLE_VIDEO;
+    case CallCode::kTooLarge:
+      return v1::TOO_LARGE;
+    case CallCode::kAudioGap:
+      return v1::AUDIO_GAP;
+    case CallCode::kAudioOverlap:
+      return v1::AUDIO_OVERLAP;
+    case CallCode::kWrongMode:
+      return v1::WRONG_MODE;
+    case CallCode::kUnknownResponse:
+      return v1::UNKNOWN_RESPONSE;
+    case CallCode::kContextFull:
+      return v1::CONTEXT_FULL;
+    case CallCode::kEngineFailed:
+      return v1::ENGINE_FAILED;
+    case CallCode::kInternal:
+      return v1::INTERNAL;
+  }
+  return v1::INTERNAL;
+}
+
+v1::TurnMetrics ToProto(const streaming::TurnTimes& times, absl::Time first_write) {
+  v1::TurnMetrics to;
+  to.set_endpoint_us(Microseconds(times.speech_end, times.end_decided));
+  to.set_speech_queue_us(Microseconds(times.speech_queued, times.encode_start));
+  to.set_speech_encode_us(Microseconds(times.encode_start, times.encode_end));
+  to.set_prefill_queue_us(Microseconds(times.prefill_queued, times.prefill_start));
+  to.set_prefill_us(Microseconds(times.prefill_start, times.prefill_end));
+  to.set_first_token_us(Microseconds(times.prefill_end, times.first_token));
+  to.set_first_write_us(Microseconds(times.first_token, first_write));
+  to.set_response_latency_us(Microseconds(times.end_decided, first_write));
+  to.set_tokens_prefilled_early(Count(times.tokens_prefilled_early));
+  to.set_tokens_prefilled(Count(times.tokens_prefilled));
+  to.set_speech_ms(ToMilliseconds(times.speech));
+  to.set_answer_tokens(Count(times.answer_tokens));
+  to.set_generation_us(Microseconds(times.first_token, times.last_token));
+  return to;
+}
+
+v1::ServerMessage ToProto(const streaming::CallEvent& event) {
+  v1::ServerMessage to;
+  to.set_epoch(event.epoch);
+  to.set_turn_id(event.turn_id);
+  to.set_response_id(event.response_id);
+  std::visit(PayloadWriter{to}, event.payload);
+  return to;
+}
+
+}  // namespace parley::server

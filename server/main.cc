@@ -1,0 +1,155 @@
+// parley-server: reads its flags, loads the engine, serves until it is told to stop.
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "base/clock.h"
+#include "engine/fake/fake_engine.h"
+#include "server/log.h"
+#include "server/options.h"
+#include "server/server.h"
+#ifdef PARLEY_WITH_TORCH
+#include "engine/torch/load.h"
+#endif
+
+namespace parley::server {
+namespace {
+
+struct Engines {
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<engine::SpeechDetector> detector;
+};
+
+absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
+  if (options.engine == "fake") {
+    Log(LogLevel::kWarn, "THE FAKE ENGINE IS IN USE: answers are made up; it is for load tests only");
+    engine::LoadedFake fake = engine::MakeFakeEngine({}, Clock::Real());
+    return Engines{std::move(fake.engine), std::move(fake.speech_detector)};
+  }
+#ifdef PARLEY_WITH_TORCH
+  absl::StatusOr<engine::LoadedBundle> bundle = engine::LoadTorchBundle(
+      {.bundle_dir = options.model, .threads = options.threads, .arithmetic = options.arithmetic},
+      Clock::Real());
+  if (!bundle.ok()) return bundle.status();
+  return Engines{std::move(bundle->engine), std::move(bundle->speech_detector)};
+#else
+  return absl::UnimplementedError("this build has no real engine (PARLEY_WITH_TORCH=OFF): use --engine fake");
+#endif
+}
+
+LogLevel ToLevel(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "error") return LogLevel::kError;
+  return LogLevel::kInfo;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "parley-server: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+// Signals are blocked in every thread and taken by one that waits for them, so that no handler runs anywhere.
+// Before serving the first ends the process; while serving the first drains and the second ends it.
+class SignalThread {
+ public:
+  SignalThread() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    std::thread([this] { Run(); }).detach();  // lives as long as the process
+  }
+  void SetServing() { serving_ = true; }
+  void WaitForFirst() { first_.WaitForNotification(); }
+
+ private:
+  void Run() {
+    int number = 0;
+    sigwait(&signals_, &number);
+    if (!serving_) std::_Exit(0);
+    Log(LogLevel::kInfo, "signal: finishing live calls; a second one stops at once", {{"signal", number}});
+    first_.Notify();
+    sigwait(&signals_, &number);
+    Log(LogLevel::kWarn, "second signal: stopped at once", {{"signal", number}});
+    std::_Exit(128 + number);
+  }
+
+  sigset_t signals_;
+  std::atomic<bool> serving_{false};
+  absl::Notification first_;
+};
+
+int Run(int argc, char** argv) {
+  absl::StatusOr<ParsedOptions> parsed = ParseOptions(argc, argv);
+  if (!parsed.ok()) return Fail(parsed.status());
+  if (!parsed->exit_text.empty()) {
+    std::fputs(parsed->exit_text.c_str(), stdout);
+    return 0;
+  }
+  const ProgramOptions& options = parsed->options;
+  SetUpLog(ToLevel(options.log.level), options.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
+  CaptureLibraryLogs();
+  static SignalThread signals;
+
+  absl::StatusOr<Engines> engines = LoadEngines(options);
+  if (!engines.ok()) return Fail(engines.status());
+  const engine::EngineInfo& info = engines->engine->info();
+  const std::map<std::string, std::string> program_config = {
+      {"engine", options.engine},
+      {"model", std::filesystem::path(options.model).filename().string()},
+      {"threads", absl::StrCat(options.threads)},
+      {"arithmetic", options.arithmetic},
+      {"log-level", options.log.level},
+      {"log-format", options.log.format},
+  };
+  absl::StatusOr<std::unique_ptr<ParleyServer>> server = ParleyServer::Start(
+      options.server, engines->engine.get(), engines->detector.get(), Clock::Real(), program_config);
+  if (!server.ok()) return Fail(server.status());
+  std::map<std::string, std::string> config = EffectiveConfig(options.server);
+  config.insert(program_config.begin(), program_config.end());
+  for (const auto& [name, value] : config)
+    Log(LogLevel::kInfo, "configuration", {{"name", name}, {"value", value}});
+  Log(LogLevel::kInfo, "engine",
+      {{"bundle", info.bundle},
+       {"language_model", info.language_model},
+       {"audio_tower", info.audio_tower},
+       {"vision_tower", info.vision_tower},
+       {"speech_detector", info.speech_detector},
+       {"arithmetic", info.arithmetic},
+       {"device", info.device},
+       {"context_tokens", info.context_tokens}});
+
+  if (absl::Status status = engines->engine->WarmUp(); !status.ok()) return Fail(status);
+  signals.SetServing();
+  (*server)->SetReady();
+  std::printf("listening on %s\n", JoinHostPort(options.server.address, (*server)->port()).c_str());
+  if ((*server)->metrics_port() != 0) {
+    std::printf("metrics on port %d\n", (*server)->metrics_port());
+  }
+  std::fflush(stdout);
+  signals.WaitForFirst();
+  (*server)->Drain();
+  server->reset();
+  Log(LogLevel::kInfo, "stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace parley::server
+
+int main(int argc, char** argv) { return parley::server::Run(argc, argv); }

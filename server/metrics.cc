@@ -1,0 +1,276 @@
+#include "server/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <exception>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace parley::server {
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+
+constexpr double kMicroseconds = 1e-6;
+
+const Histogram::BucketBoundaries& LatencyBuckets() {
+  static const auto* const buckets = new Histogram::BucketBoundaries{
+      .0005, .001, .002, .005, .01, .02, .05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 10, 30};
+  return *buckets;
+}
+
+// Reads the engine's counts when somebody scrapes.
+class EngineCollector : public prometheus::Collectable {
+ public:
+  explicit EngineCollector(const engine::Engine* engine) : engine_(engine) {}
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    using prometheus::MetricType;
+    const engine::EngineStats stats = engine_->stats();
+    return {
+        One("parley_engine_conversations", "Conversations the engine holds.", MetricType::Gauge,
+            stats.conversations),
+        One("parley_engine_queued_operations", "Conversation operations that wait for the model thread.",
+            MetricType::Gauge, stats.queued_operations),
+        One("parley_engine_kv_bytes", "Bytes of KV cache in use.", MetricType::Gauge, stats.kv_bytes),
+        One("parley_engine_steps_total", "Steps of the language model.", MetricType::Counter, stats.steps),
+        One("parley_engine_step_rows_total", "Rows (tokens) those steps held.", MetricType::Counter,
+            stats.step_rows),
+        One("parley_engine_step_seconds_total", "Time those steps took.", MetricType::Counter,
+            absl::ToDoubleSeconds(stats.step_time)),
+        One("parley_engine_prefilled_tokens_total", "Tokens prefilled.", MetricType::Counter,
+            stats.prefilled_tokens),
+        One("parley_engine_generated_tokens_total", "Tokens generated.", MetricType::Counter,
+            stats.generated_tokens),
+    };
+  }
+
+ private:
+  static prometheus::MetricFamily One(const char* name, const char* help, prometheus::MetricType type,
+                                      double value) {
+    prometheus::MetricFamily family;
+    family.name = name;
+    family.help = help;
+    family.type = type;
+    prometheus::ClientMetric metric;
+    if (type == prometheus::MetricType::Gauge) {
+      metric.gauge.value = value;
+    } else {
+      metric.counter.value = value;
+    }
+    family.metric.push_back(metric);
+    return family;
+  }
+
+  const engine::Engine* const engine_;
+};
+
+}  // namespace
+
+struct Metrics::Impl {
+  explicit Impl(const engine::Engine* engine) : engine_collector(std::make_shared<EngineCollector>(engine)) {}
+
+  Histogram& Stage(const char* stage) { return turn_stage.Add({{"stage", stage}}, LatencyBuckets()); }
+
+  const std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
+  const std::shared_ptr<EngineCollector> engine_collector;
+
+  Counter& calls_opened = BuildCounter()
+                              .Name("parley_calls_opened_total")
+                              .Help("Calls that got SessionReady.")
+                              .Register(*registry)
+                              .Add({});
+  Gauge& calls_active =
+      BuildGauge().Name("parley_calls_active").Help("Calls that are open now.").Register(*registry).Add({});
+  Family<Counter>& calls_ended =
+      BuildCounter()
+          .Name("parley_calls_ended_total")
+          .Help(
+              "Open calls that ended, by reason: completed, client_gone, or the code of "
+              "the error that ended it.")
+          .Register(*registry);
+  Histogram& call_seconds =
+      BuildHistogram()
+          .Name("parley_call_seconds")
+          .Help("Length of a call, from SessionReady to its end.")
+          .Register(*registry)
+          .Add({}, Histogram::BucketBoundaries{1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400});
+  Family<Counter>& calls_refused = BuildCounter()
+                                       .Name("parley_calls_refused_total")
+                                       .Help("Streams that never became an open call, by the code they got.")
+                                       .Register(*registry);
+  Family<Counter>& turns = BuildCounter()
+                               .Name("parley_turns_total")
+                               .Help("User turns committed, by what ended them.")
+                               .Register(*registry);
+  Counter& tokens = BuildCounter()
+                        .Name("parley_answer_tokens_total")
+                        .Help("Tokens of finished answers.")
+                        .Register(*registry)
+                        .Add({});
+  Family<Counter>& answers = BuildCounter()
+                                 .Name("parley_answers_total")
+                                 .Help("Answers that ended, by finish reason.")
+                                 .Register(*registry);
+  Counter& interruptions = BuildCounter()
+                               .Name("parley_interruptions_total")
+                               .Help("Answers that the user talked over or stopped by new input.")
+                               .Register(*registry)
+                               .Add({});
+  Counter& frames_received = BuildCounter()
+                                 .Name("parley_frames_received_total")
+                                 .Help("Video frames taken from clients.")
+                                 .Register(*registry)
+                                 .Add({});
+  Family<Counter>& frames = BuildCounter()
+                                .Name("parley_frames_total")
+                                .Help("Video frames whose fate is known, by outcome and reason.")
+                                .Register(*registry);
+  Counter& audio_seconds = BuildCounter()
+                               .Name("parley_audio_seconds_total")
+                               .Help("Seconds of audio taken from clients.")
+                               .Register(*registry)
+                               .Add({});
+  Family<Counter>& errors =
+      BuildCounter().Name("parley_errors_total").Help("Errors sent to clients, by code.").Register(*registry);
+  Family<Counter>& warnings = BuildCounter()
+                                  .Name("parley_warnings_total")
+                                  .Help("Warnings sent to clients, by code.")
+                                  .Register(*registry);
+  Family<Histogram>& turn_stage =
+      BuildHistogram()
+          .Name("parley_turn_stage_seconds")
+          .Help(
+              "Where a turn's time went, by stage of TurnMetrics: endpoint (end of speech to end of turn "
+              "decided), "
+              "speech_queue, speech_encode, prefill_queue, prefill, first_token (prefilled to first token "
+              "made), "
+              "first_write (made to handed to the transport), generation (first to last token).")
+          .Register(*registry);
+  Histogram& endpoint = Stage("endpoint");
+  Histogram& speech_queue = Stage("speech_queue");
+  Histogram& speech_encode = Stage("speech_encode");
+  Histogram& prefill_queue = Stage("prefill_queue");
+  Histogram& prefill = Stage("prefill");
+  Histogram& first_token = Stage("first_token");
+  Histogram& first_write = Stage("first_write");
+  Histogram& generation = Stage("generation");
+  Histogram& response_latency = BuildHistogram()
+                                    .Name("parley_response_latency_seconds")
+                                    .Help("End of turn decided to first token handed to the transport.")
+                                    .Register(*registry)
+                                    .Add({}, LatencyBuckets());
+
+  // Last: it stops serving before what it serves goes.
+  std::unique_ptr<prometheus::Exposer> exposer;
+};
+
+Metrics::Metrics(const engine::Engine* engine) : impl_(std::make_unique<Impl>(engine)) {}
+Metrics::~Metrics() = default;
+
+void Metrics::CallOpened() {
+  impl_->calls_opened.Increment();
+  impl_->calls_active.Increment();
+}
+
+void Metrics::CallEnded(std::string_view reason, absl::Duration length) {
+  impl_->calls_active.Decrement();
+  impl_->calls_ended.Add({{"reason", std::string(reason)}}).Increment();
+  impl_->call_seconds.Observe(absl::ToDoubleSeconds(length));
+}
+
+void Metrics::CallRefused(v1::Code code) { impl_->calls_refused.Add({{"code", LabelOf(code)}}).Increment(); }
+void Metrics::AudioTaken(double seconds) { impl_->audio_seconds.Increment(seconds); }
+void Metrics::FrameTaken() { impl_->frames_received.Increment(); }
+
+void Metrics::Sent(const v1::ServerMessage& message) {
+  Impl& to = *impl_;
+  switch (message.payload_case()) {
+    case v1::ServerMessage::kInputStatus:
+      to.frames
+          .Add({{"outcome",
+                 absl::AsciiStrToLower(v1::InputStatus::Outcome_Name(message.input_status().outcome()))},
+                {"reason",
+                 message.input_status().reason() == v1::InputStatus::REASON_UNSPECIFIED
+                     ? "none"
+                     : absl::AsciiStrToLower(v1::InputStatus::Reason_Name(message.input_status().reason()))}})
+          .Increment();
+      break;
+    case v1::ServerMessage::kTurnCommitted:
+      to.turns
+          .Add({{"reason",
+                 absl::AsciiStrToLower(v1::TurnCommitted::Reason_Name(message.turn_committed().reason()))}})
+          .Increment();
+      break;
+    case v1::ServerMessage::kInterrupted:
+      to.interruptions.Increment();
+      break;
+    case v1::ServerMessage::kResponseDone:
+      to.tokens.Increment(message.response_done().usage().answer_tokens());
+      to.answers
+          .Add({{"reason", absl::AsciiStrToLower(v1::ResponseDone::FinishReason_Name(
+                               message.response_done().finish_reason()))}})
+          .Increment();
+      break;
+    case v1::ServerMessage::kWarning:
+      to.warnings.Add({{"code", LabelOf(message.warning().code())}}).Increment();
+      break;
+    case v1::ServerMessage::kError:
+      to.errors.Add({{"code", LabelOf(message.error().code())}}).Increment();
+      break;
+    case v1::ServerMessage::kMetrics: {
+      const v1::TurnMetrics& turn = message.metrics();
+      to.endpoint.Observe(turn.endpoint_us() * kMicroseconds);
+      to.speech_queue.Observe(turn.speech_queue_us() * kMicroseconds);
+      to.speech_encode.Observe(turn.speech_encode_us() * kMicroseconds);
+      to.prefill_queue.Observe(turn.prefill_queue_us() * kMicroseconds);
+      to.prefill.Observe(turn.prefill_us() * kMicroseconds);
+      to.first_token.Observe(turn.first_token_us() * kMicroseconds);
+      to.first_write.Observe(turn.first_write_us() * kMicroseconds);
+      to.generation.Observe(turn.generation_us() * kMicroseconds);
+      // A turn without an answer has no latency.
+      if (turn.response_latency_us() > 0)
+        to.response_latency.Observe(turn.response_latency_us() * kMicroseconds);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+absl::Status Metrics::Serve(const std::string& address) {
+  try {
+    impl_->exposer = std::make_unique<prometheus::Exposer>(address, 1);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot serve metrics at ", address, " (is the port taken?): ", error.what()));
+  }
+  impl_->exposer->RegisterCollectable(impl_->registry);
+  impl_->exposer->RegisterCollectable(impl_->engine_collector);
+  return absl::OkStatus();
+}
+
+int Metrics::port() const {
+  if (impl_->exposer == nullptr) return 0;
+  const std::vector<int> ports = impl_->exposer->GetListeningPorts();
+  return ports.empty() ? 0 : ports.front();
+}
+
+std::string LabelOf(v1::Code code) {
+  const std::string& name = v1::Code_Name(code);
+  return name.empty() ? "unknown" : absl::AsciiStrToLower(name);
+}
+
+}  // namespace parley::server

@@ -1,0 +1,44 @@
+// What /metrics shows. Thread-safe. Labels are fixed sets (codes, reasons, stages), never a client's words.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/api/engine.h"
+#include "parley/v1/parley.pb.h"
+#include "streaming/call/call_events.h"
+
+namespace parley::server {
+
+class Metrics {
+ public:
+  // `engine` is asked for its stats at each scrape and must outlive this.
+  explicit Metrics(const engine::Engine* engine);
+  ~Metrics();
+
+  void CallOpened();
+  // `reason`: "completed", "client_gone", or a Code in lower case.
+  void CallEnded(std::string_view reason, absl::Duration length);
+  void CallRefused(v1::Code code);
+  void AudioTaken(double seconds);
+  void FrameTaken();
+  // A message that goes to a client.
+  void Sent(const v1::ServerMessage& message);
+
+  // Serves /metrics over HTTP at "host:port" until destruction.
+  absl::Status Serve(const std::string& address);
+  // Of the HTTP server; 0: not serving.
+  int port() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// "SLOW_READER" -> "slow_reader".
+std::string LabelOf(v1::Code code);
+
+}  // namespace parley::server

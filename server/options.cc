@@ -1,0 +1,213 @@
+#include "server/options.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "server/version.h"
+
+namespace parley::server {
+namespace {
+
+// A flag in seconds over an absl::Duration.
+void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& to, const std::string& help,
+                double low, double high) {
+  app.add_option_function<double>(
+         name, [&to](const double& seconds) { to = absl::Seconds(seconds); }, help)
+      ->check(CLI::Range(low, high))
+      ->default_str(absl::StrCat(absl::ToDoubleSeconds(to)))
+      ->type_name("SECONDS");
+}
+
+void AddInt(CLI::App& app, const std::string& name, int& to, const std::string& help, int low, int high,
+            const std::string& unit) {
+  app.add_option(name, to, help)->check(CLI::Range(low, high))->capture_default_str()->type_name(unit);
+}
+
+void AddNetwork(CLI::App& app, ServerOptions& to) {
+  app.option_defaults()->group("Network");
+  app.add_option("--address", to.address, "IP address or name to take calls at")->capture_default_str();
+  AddInt(app, "--port", to.port, "Port to take calls at; 0: any free one, printed at start", 0, 65'535,
+         "PORT");
+  app.add_option("--tls-cert", to.tls_cert, "Certificate chain, PEM file; calls then need TLS")
+      ->type_name("FILE");
+  app.add_option("--tls-key", to.tls_key, "Its private key, PEM file")->type_name("FILE");
+  app.add_option("--tls-client-ca", to.tls_client_ca,
+                 "Clients must show a certificate of this authority, PEM file")
+      ->type_name("FILE");
+  app.add_flag("--insecure-any-address", to.insecure_any_address,
+               "Take calls without TLS at an address that is not loopback");
+  app.add_option("--metrics-address", to.metrics_address, "HTTP address of /metrics, or none")
+      ->capture_default_str()
+      ->type_name("HOST:PORT");
+  AddSeconds(app, "--keepalive", to.keepalive, "Ping a silent connection this often", 1, 3'600);
+}
+
+void AddCalls(CLI::App& app, ServerOptions& to) {
+  app.option_defaults()->group("Calls");
+  AddInt(app, "--max-calls", to.max_calls, "Calls at once", 1, 100'000, "N");
+  AddSeconds(app, "--max-call", to.max_call, "Longest call", 1, 7 * 86'400);
+  AddSeconds(app, "--idle-limit", to.idle, "A call without a client message for this long ends", 1, 86'400);
+  AddSeconds(app, "--slow-reader-limit", to.slow_reader,
+             "A call whose client reads nothing for this long ends", 1, 3'600);
+  AddSeconds(app, "--drain-limit", to.drain_limit,
+             "After SIGTERM, or SessionClose, calls may finish for this long", 0, 86'400);
+  AddSeconds(app, "--retry-after", to.retry_after, "What a refused client is told to wait", 0, 3'600);
+}
+
+void AddLimits(CLI::App& app, ServerOptions& to) {
+  app.option_defaults()->group("Limits of one call");
+  AddInt(app, "--max-video-frame-bytes", to.max_video_frame_bytes, "Encoded frame", 1, 64 << 20, "BYTES");
+  AddInt(app, "--max-audio-chunk-bytes", to.max_audio_chunk_bytes, "Audio chunk", 1, 16 << 20, "BYTES");
+  AddInt(app, "--max-video-pixels", to.max_video_pixels, "Decoded frame", 1, 1 << 28, "PIXELS");
+  AddInt(app, "--max-text-bytes", to.max_text_bytes, "Typed text", 1, 1 << 20, "BYTES");
+  AddInt(app, "--max-instructions-bytes", to.max_instructions_bytes, "System prompt", 0, 1 << 20, "BYTES");
+  AddInt(app, "--max-answer-tokens", to.max_answer_tokens, "Answer", 1, 1 << 20, "TOKENS");
+  AddInt(app, "--max-audio-gap-ms", to.max_audio_gap_ms, "Missing audio that is filled", 0, 600'000, "MS");
+  AddInt(app, "--max-audio-backlog-ms", to.max_audio_backlog_ms,
+         "Audio that may wait before the client is slowed down", 200, 600'000, "MS");
+  AddInt(app, "--max-queue-messages", to.max_queue_messages, "Messages that may wait to be written", 8,
+         1 << 20, "N");
+  AddInt(app, "--max-queue-bytes", to.max_queue_bytes, "Bytes that may wait to be written", 4'096, 1 << 30,
+         "BYTES");
+}
+
+void AddEngine(CLI::App& app, ProgramOptions& to) {
+  app.option_defaults()->group("Engine");
+  app.add_option("--engine", to.engine, "torch: the real one; fake: made-up answers, for load tests only")
+      ->check(CLI::IsMember({"torch", "fake"}))
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.add_option("--model", to.model, "Bundle: the folder that holds parley.json")->type_name("DIR");
+  AddInt(app, "--threads", to.threads, "Threads of tensor arithmetic; 0: as many as the machine has", 0,
+         1'024, "N");
+  app.add_option("--arithmetic", to.arithmetic,
+                 "Products of the language model; auto: the fastest, timed at start")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16", "int8"}))
+      ->capture_default_str()
+      ->type_name("NAME");
+  AddInt(app, "--media-threads", to.server.media_threads, "Threads that decode audio and video", 1, 256, "N");
+}
+
+void AddLog(CLI::App& app, LogOptions& to) {
+  app.option_defaults()->group("Log");
+  app.add_option("--log-level", to.level, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str()
+      ->type_name("LEVEL");
+  app.add_option("--log-format", to.format, "text: key=value lines; json: an object a line")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str()
+      ->type_name("FORMAT");
+}
+
+std::string Number(int value) { return absl::StrCat(value); }
+
+}  // namespace
+
+absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv) {
+  ParsedOptions parsed;
+  ProgramOptions& options = parsed.options;
+  CLI::App app("parley-server: a real-time server for live video-call assistants, over gRPC.");
+  app.get_formatter()->column_width(38);
+  app.set_version_flag("--version", absl::StrCat("parley-server ", kVersion));
+  AddNetwork(app, options.server);
+  AddEngine(app, options);
+  AddCalls(app, options.server);
+  AddLimits(app, options.server);
+  AddLog(app, options.log);
+  app.option_defaults()->group("Options");
+  app.set_config("--config", "",
+                 "Reads flags from this file: one name = value a line (TOML); the command line wins")
+      ->type_name("FILE");
+  app.allow_config_extras(false);
+  app.footer(
+      "SIGTERM or SIGINT: no new calls, live ones finish within --drain-limit, then exit code 0; a second\n"
+      "signal stops at once. Health: grpc.health.v1 says SERVING after warm-up.\n"
+      "Example: parley-server --model ~/.cache/parley/models/parley-small");
+  try {
+    app.parse(argc, const_cast<char**>(const_cast<const char* const*>(argv)));
+  } catch (const CLI::CallForHelp&) {
+    parsed.exit_text = app.help();
+    return parsed;
+  } catch (const CLI::CallForVersion&) {
+    parsed.exit_text = absl::StrCat("parley-server ", kVersion, "\n");
+    return parsed;
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(absl::StrReplaceAll(error.what(), {{"\n", " "}}), " (see parley-server --help)"));
+  }
+  if (options.engine == "torch" && options.model.empty()) {
+    return absl::InvalidArgumentError(
+        "--model is missing: give the folder that holds parley.json (see parley-server --help)");
+  }
+  if (absl::Status status = CheckOptions(options.server); !status.ok()) return status;
+  return parsed;
+}
+
+absl::Status CheckOptions(const ServerOptions& options) {
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return absl::InvalidArgumentError("--tls-cert and --tls-key go together: one of them is missing");
+  }
+  if (options.tls_cert.empty() && !options.tls_client_ca.empty()) {
+    return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
+  }
+  if (options.tls_cert.empty() && !options.insecure_any_address && !IsLoopback(options.address)) {
+    return absl::InvalidArgumentError(absl::StrCat("--address ", options.address,
+                                                   " is not loopback and calls would not be encrypted: give "
+                                                   "--tls-cert and --tls-key, or --insecure-any-address"));
+  }
+  return absl::OkStatus();
+}
+
+bool IsLoopback(const std::string& address) {
+  if (address == "localhost") return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::string JoinHostPort(const std::string& address, int port) {
+  if (absl::StrContains(address, ':')) return absl::StrCat("[", address, "]:", port);
+  return absl::StrCat(address, ":", port);
+}
+
+std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options) {
+  auto seconds = [](absl::Duration duration) { return absl::StrCat(absl::ToDoubleSeconds(duration)); };
+  return {
+      {"address", options.address},
+      {"port", Number(options.port)},
+      {"tls", options.tls_cert.empty()        ? "off"
+              : options.tls_client_ca.empty() ? "on"
+                                              : "mutual"},
+      {"metrics-address", options.metrics_address},
+      {"keepalive", seconds(options.keepalive)},
+      {"max-calls", Number(options.max_calls)},
+      {"max-call", seconds(options.max_call)},
+      {"idle-limit", seconds(options.idle)},
+      {"slow-reader-limit", seconds(options.slow_reader)},
+      {"drain-limit", seconds(options.drain_limit)},
+      {"retry-after", seconds(options.retry_after)},
+      {"max-video-frame-bytes", Number(options.max_video_frame_bytes)},
+      {"max-audio-chunk-bytes", Number(options.max_audio_chunk_bytes)},
+      {"max-video-pixels", Number(options.max_video_pixels)},
+      {"max-text-bytes", Number(options.max_text_bytes)},
+      {"max-instructions-bytes", Number(options.max_instructions_bytes)},
+      {"max-answer-tokens", Number(options.max_answer_tokens)},
+      {"max-audio-gap-ms", Number(options.max_audio_gap_ms)},
+      {"max-audio-backlog-ms", Number(options.max_audio_backlog_ms)},
+      {"max-queue-messages", Number(options.max_queue_messages)},
+      {"max-queue-bytes", Number(options.max_queue_bytes)},
+      {"media-threads", Number(options.media_threads)},
+  };
+}
+
+}  // namespace parley::server

@@ -1,0 +1,82 @@
+// How a server is set up: flags and one file, each with its unit, default and range.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace parley::server {
+
+struct ServerOptions {
+  // Where calls are taken. Port 0: the system chooses one.
+  std::string address = "127.0.0.1";
+  int port = 50051;
+  // Allows an address that is not loopback without TLS.
+  bool insecure_any_address = false;
+  std::string tls_cert;  // PEM files; empty: no TLS
+  std::string tls_key;
+  std::string tls_client_ca;  // clients must show a certificate of it
+  // HTTP address of /metrics; "none": no metrics server.
+  std::string metrics_address = "127.0.0.1:9464";
+
+  int max_calls = 16;
+  absl::Duration max_call = absl::Hours(4);
+  absl::Duration idle = absl::Seconds(120);  // without a client message
+  absl::Duration slow_reader = absl::Seconds(10);
+  absl::Duration drain_limit = absl::Seconds(30);
+  absl::Duration retry_after = absl::Seconds(2);
+  absl::Duration keepalive = absl::Seconds(20);
+
+  int max_video_frame_bytes = 4 << 20;
+  int max_audio_chunk_bytes = 256 << 10;
+  int max_video_pixels = 4096 * 4096;
+  int max_text_bytes = 16 << 10;
+  int max_instructions_bytes = 16 << 10;
+  int max_answer_tokens = 1024;
+  int max_audio_gap_ms = 5'000;
+  int max_audio_backlog_ms = 10'000;
+  int max_queue_messages = 1'024;
+  int max_queue_bytes = 1 << 20;
+
+  int media_threads = 2;
+  // How often wall-clock duties are looked at. Not a flag.
+  absl::Duration tick = absl::Milliseconds(100);
+};
+
+struct LogOptions {
+  std::string level = "info";
+  std::string format = "text";  // or "json"
+};
+
+// What main needs beside the server's own.
+struct ProgramOptions {
+  ServerOptions server;
+  LogOptions log;
+  std::string engine = "torch";
+  std::string model;
+  int threads = 0;
+  std::string arithmetic = "auto";
+};
+
+// Reads the command line and the file named by --config. OK with `exit_text` set: print it and stop with 0
+// (--help, --version). INVALID_ARGUMENT: one line that says what is wrong.
+struct ParsedOptions {
+  ProgramOptions options;
+  std::string exit_text;
+};
+absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv);
+
+// What must hold between options, whoever made them: INVALID_ARGUMENT says what does not.
+absl::Status CheckOptions(const ServerOptions& options);
+
+bool IsLoopback(const std::string& address);
+// "127.0.0.1:50051", "[::1]:50051".
+std::string JoinHostPort(const std::string& address, int port);
+
+// What is in force, by flag name. For clients and logs: the paths of certificates and keys are left out.
+std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options);
+
+}  // namespace parley::server

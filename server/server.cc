@@ -1,0 +1,158 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/executor.h"
+#include "server/convert.h"
+#include "server/listen.h"
+#include "server/log.h"
+#include "server/service.h"
+#include "streaming/turn/detector_thread.h"
+
+namespace parley::server {
+namespace {
+
+v1::Limits MakeLimits(const ServerOptions& options, const engine::EngineInfo& info) {
+  v1::Limits to;
+  // The envelope of the largest content, with room for the fields around it.
+  constexpr int kEnvelopeBytes = 64 << 10;
+  to.set_max_message_bytes(kEnvelopeBytes +
+                           std::max({options.max_video_frame_bytes, options.max_audio_chunk_bytes,
+                                     options.max_text_bytes, options.max_instructions_bytes}));
+  to.set_max_audio_chunk_bytes(options.max_audio_chunk_bytes);
+  to.set_max_video_frame_bytes(options.max_video_frame_bytes);
+  to.set_max_video_pixels(options.max_video_pixels);
+  to.set_max_text_bytes(options.max_text_bytes);
+  to.set_max_instructions_bytes(options.max_instructions_bytes);
+  to.set_max_context_tokens(std::max(info.context_tokens, 0));
+  to.set_max_answer_tokens(info.context_tokens > 0 ? std::min(options.max_answer_tokens, info.context_tokens)
+                                                   : options.max_answer_tokens);
+  to.set_max_audio_gap_ms(options.max_audio_gap_ms);
+  to.set_max_audio_backlog_ms(options.max_audio_backlog_ms);
+  return to;
+}
+
+class ParleyServerImpl final : public ParleyServer {
+ public:
+  ParleyServerImpl(const ServerOptions& options, engine::Engine* engine, engine::SpeechDetector* detector,
+                   const Clock* clock, std::map<std::string, std::string> shown_config)
+      : metrics_(engine),
+        detector_(detector == nullptr ? nullptr : streaming::DetectorThread::Start(detector)),
+        media_pool_(options.media_threads),
+        registry_({.max_calls = options.max_calls, .retry_after = options.retry_after, .tick = options.tick},
+                  clock) {
+    environment_.options = options;
+    environment_.limits = MakeLimits(options, engine->info());
+    environment_.accepts = {
+        .audio = engine->hears(), .video = engine->sees(), .speech_detection = detector != nullptr};
+    environment_.model = ToProto(engine->info());
+    environment_.server_config = EffectiveConfig(options);
+    environment_.server_config.insert(shown_config.begin(), shown_config.end());
+    environment_.dependencies = {
+        .engine = engine, .detector = detector_.get(), .media_pool = &media_pool_, .clock = clock};
+    environment_.metrics = &metrics_;
+    environment_.registry = &registry_;
+    service_ = std::make_unique<Service>(&environment_);
+  }
+  ~ParleyServerImpl() override { Shutdown(); }
+
+  absl::Status Listen() {
+    const ServerOptions& options = environment_.options;
+    absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = MakeCredentials(options);
+    if (!credentials.ok()) return credentials.status();
+    static std::once_flag plugins;
+    std::call_once(plugins, [] {
+      grpc::EnableDefaultHealthCheckService(true);
+      grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    });
+    grpc::ServerBuilder builder;
+    const std::string address = JoinHostPort(options.address, options.port);
+    builder.AddListeningPort(address, *credentials, &port_);
+    // Two servers on one port would each get some of the calls.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    // Over the limit gRPC itself ends the stream with RESOURCE_EXHAUSTED: the bytes never reach us.
+    builder.SetMaxReceiveMessageSize(static_cast<int>(environment_.limits.max_message_bytes()));
+    const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(options.keepalive));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, std::min(keepalive_ms, 10'000));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    // Clients may ping as often as this without being taken for an attack.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+    builder.RegisterService(service_.get());
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) return DiagnoseListen(options);
+    // gRPC's health service starts as SERVING: until SetReady it must not. (A probe could get in between, a
+    // few microseconds; a call could not, since the registry is not ready either.)
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), false);
+    if (options.metrics_address != "none") return metrics_.Serve(options.metrics_address);
+    return absl::OkStatus();
+  }
+
+  void SetReady() override {
+    if (registry_.draining()) return;
+    registry_.SetReady();
+    server_->GetHealthCheckService()->SetServingStatus(true);
+    server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), true);
+  }
+
+  void Drain() override {
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    Log(LogLevel::kInfo, "draining",
+        {{"calls", registry_.calls()}, {"limit_s", absl::ToDoubleSeconds(environment_.options.drain_limit)}});
+    registry_.Drain(environment_.options.drain_limit);
+    registry_.WaitUntilEmpty();
+    Shutdown();
+  }
+
+  void Shutdown() override {
+    std::call_once(shutdown_, [this] {
+      if (server_ == nullptr) return;
+      server_->GetHealthCheckService()->Shutdown();
+      registry_.CutAll();
+      // What is not a call (health watches, reflection), or does not take its end, is cancelled after this.
+      server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+      registry_.WaitUntilEmpty();
+      server_->Wait();
+    });
+  }
+
+  int port() const override { return port_; }
+  int metrics_port() const override { return metrics_.port(); }
+  int live_calls() const override { return registry_.calls(); }
+
+ private:
+  // Destroyed from the last to the first: the gRPC server, which uses everything, goes first.
+  Metrics metrics_;
+  // Destroyed before the pool that a call's last reference may be held by: the pool runs out its tasks, and a
+  // call uses the detector's thread until it is gone.
+  std::unique_ptr<streaming::DetectorThread> detector_;
+  ThreadPool media_pool_;
+  CallRegistry registry_;
+  CallEnvironment environment_;
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::once_flag shutdown_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ParleyServer>> ParleyServer::Start(
+    const ServerOptions& options, engine::Engine* engine, engine::SpeechDetector* detector,
+    const Clock* clock, std::map<std::string, std::string> shown_config) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  auto server = std::make_unique<ParleyServerImpl>(options, engine, detector, clock, std::move(shown_config));
+  if (absl::Status status = server->Listen(); !status.ok()) return status;
+  return server;
+}
+
+}  // namespace parley::server
