@@ -1,0 +1,31 @@
+#include "engine/torch/torch_model.h"
+
+#include <utility>
+
+#include "engine/torch/efficientnet/labels_bridge.h"
+
+namespace parley::engine {
+
+absl::StatusOr<std::unique_ptr<Sequence>> TorchModel::NewSequence() {
+  return parts_.language_model->NewCache();
+}
+
+absl::StatusOr<std::vector<std::string>> TorchModel::DescribeImages(absl::Span<const ImagePtr> images) {
+  if (!sees()) return absl::FailedPreconditionError("this bundle has no vision tower");
+  const absl::StatusOr<std::vector<std::vector<LabelProbability>>> labels =
+      parts_.vision_tower->Labels(images, parts_.vision_bridge.labels);
+  if (!labels.ok()) return labels.status();
+  std::vector<std::string> descriptions;
+  descriptions.reserve(labels->size());
+  for (const std::vector<LabelProbability>& image : *labels) {
+    descriptions.push_back(DescribeLabels(parts_.vision_bridge, image));
+  }
+  return descriptions;
+}
+
+absl::StatusOr<std::unique_ptr<Transcription>> TorchModel::StartTranscription(std::vector<float> samples) {
+  if (!hears()) return absl::FailedPreconditionError("this bundle has no audio tower");
+  return parts_.audio_tower->StartTranscription(std::move(samples));
+}
+
+}  // namespace parley::engine

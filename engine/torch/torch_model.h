@@ -1,0 +1,47 @@
+// A loaded bundle as the runtime's Model: language model, Whisper, EfficientNet and the bridges between them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/bundle/manifest.h"
+#include "engine/runtime/model.h"
+#include "engine/text/prompt_layout.h"
+#include "engine/text/tokenizer.h"
+#include "engine/torch/efficientnet/efficientnet.h"
+#include "engine/torch/llama.h"
+#include "engine/torch/whisper/whisper.h"
+
+namespace parley::engine {
+
+class TorchModel final : public Model {
+ public:
+  struct Parts {
+    EngineInfo info;
+    std::unique_ptr<const text::Tokenizer> tokenizer;
+    std::unique_ptr<const text::PromptLayout> layout;
+    std::unique_ptr<const Llama> language_model;
+    std::unique_ptr<const whisper::Whisper> audio_tower;  // null: the bundle does not hear
+    std::unique_ptr<const EfficientNet> vision_tower;     // null: it does not see
+    bundle::BundleManifest::VisionBridge vision_bridge;   // with a vision tower
+  };
+  explicit TorchModel(Parts parts) : parts_(std::move(parts)) {}
+
+  const EngineInfo& info() const override { return parts_.info; }
+  const text::Tokenizer& tokenizer() const override { return *parts_.tokenizer; }
+  const text::PromptLayout& layout() const override { return *parts_.layout; }
+  int vocabulary() const override { return parts_.language_model->shape().vocabulary; }
+  bool hears() const override { return parts_.audio_tower != nullptr; }
+  bool sees() const override { return parts_.vision_tower != nullptr; }
+
+  absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override;
+  absl::Status Step(absl::Span<StepEntry> entries) override { return parts_.language_model->Step(entries); }
+  absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
+  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
+
+ private:
+  Parts parts_;
+};
+
+}  // namespace parley::engine
