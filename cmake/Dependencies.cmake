@@ -39,3 +39,10 @@ if(PARLEY_WITH_TORCH)
   target_link_libraries(parley_libtorch INTERFACE
     "${PARLEY_TORCH_ROOT}/lib/libtorch_cpu.so" "${PARLEY_TORCH_ROOT}/lib/libc10.so")
 endif()
+
+# The distribution's Abseil is not instrumented: this tells ThreadSanitizer what its locks order.
+if(PARLEY_SANITIZER STREQUAL "thread")
+  add_library(parley_tsan_absl OBJECT ${PROJECT_SOURCE_DIR}/cmake/tsan_absl.cc)
+  target_link_libraries(parley_tsan_absl PRIVATE absl::synchronization absl::time ${CMAKE_DL_LIBS})
+  link_libraries("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:parley_tsan_absl>")
+endif()
