@@ -1,0 +1,311 @@
+#include "engine/cpu/llama.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/cpu/packed_matrix.h"
+#include "engine/kernels/attention.h"
+#include "engine/kernels/elementwise.h"
+
+namespace parley::engine::cpu {
+namespace {
+
+using bundle::Weight;
+
+// Rows of one sequence that one attention task takes: enough to share its keys, few enough to share out.
+constexpr int kAttentionRows = 8;
+
+}  // namespace
+
+absl::Status Supports(const bundle::LanguageModelShape& shape) {
+  const auto refuse = [](absl::string_view what, int value, int multiple) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the CPU kernels need ", what, " to be a multiple of ", multiple, "; it is ", value));
+  };
+  if (shape.hidden % kernels::kGroup != 0) return refuse("the hidden width", shape.hidden, kernels::kGroup);
+  if (shape.ffn % kernels::kGroup != 0) return refuse("the feed-forward width", shape.ffn, kernels::kGroup);
+  if (shape.head_dim % 16 != 0) return refuse("the head width", shape.head_dim, 16);
+  if (shape.heads * shape.head_dim % kernels::kGroup != 0) {
+    return refuse("heads x head width", shape.heads * shape.head_dim, kernels::kGroup);
+  }
+  if (shape.head_dim > 256) return absl::InvalidArgumentError("the CPU kernels take heads of at most 256");
+  return absl::OkStatus();
+}
+
+Llama::Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options)
+    : files_(std::move(files)),
+      team_(options.threads),
+      pool_({files_->shape().layers, files_->shape().kv_heads, files_->shape().head_dim}, options.kv_bytes) {}
+
+absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
+                                                   const LlamaOptions& options) {
+  if (absl::Status status = Supports(files->shape()); !status.ok()) return status;
+  std::unique_ptr<Llama> llama(new Llama(std::move(files), options));
+  if (absl::Status status = llama->LoadWeights(); !status.ok()) return status;
+  return llama;
+}
+
+absl::Status Llama::LoadWeights() {
+  absl::Status status;  // the first error
+  const auto matrix = [&](Weight weight, int layer = 0) {
+    absl::StatusOr<kernels::QuantizedWeights> packed = PackMatrix(*files_, weight, layer);
+    if (!packed.ok()) {
+      status.Update(packed.status());
+      return kernels::QuantizedWeights();
+    }
+    return *std::move(packed);
+  };
+  const auto vector = [&](Weight weight, int layer = 0) {
+    absl::StatusOr<std::vector<float>> floats = files_->Floats(weight, layer);
+    if (!floats.ok()) {
+      status.Update(floats.status());
+      return std::vector<float>();
+    }
+    return *std::move(floats);
+  };
+  embedding_ = files_->Find(Weight::kEmbedding);
+  final_norm_ = vector(Weight::kFinalNorm);
+  head_ = matrix(Weight::kHead);
+  for (int i = 0; i < shape().layers && status.ok(); ++i) {
+    Layer& layer = layers_.emplace_back();
+    layer.attention_norm = vector(Weight::kAttentionNorm, i);
+    layer.query = matrix(Weight::kQuery, i);
+    layer.key = matrix(Weight::kKey, i);
+    layer.value = matrix(Weight::kValue, i);
+    if (shape().qkv_bias) {
+      layer.query_bias = vector(Weight::kQueryBias, i);
+      layer.key_bias = vector(Weight::kKeyBias, i);
+      layer.value_bias = vector(Weight::kValueBias, i);
+    }
+    layer.attention_out = matrix(Weight::kAttentionOut, i);
+    layer.ffn_norm = vector(Weight::kFfnNorm, i);
+    layer.gate = matrix(Weight::kGate, i);
+    layer.up = matrix(Weight::kUp, i);
+    layer.down = matrix(Weight::kDown, i);
+  }
+  return status;
+}
+
+absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
+  for (const StepEntry& entry : entries) {
+    const int64_t after = entry.sequence->length() + static_cast<int64_t>(entry.tokens.size());
+    if (after > shape().context_tokens) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a sequence of ", after, " tokens passes the context of ", shape().context_tokens));
+    }
+    for (const TokenId token : entry.tokens) {
+      if (token < 0 || token >= shape().vocabulary) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("token ", token, " is outside the vocabulary of ", shape().vocabulary));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Llama::Step(absl::Span<StepEntry> entries) {
+  if (absl::Status status = Check(entries); !status.ok()) return status;
+  rows_ = 0;
+  shares_.clear();
+  for (const StepEntry& entry : entries) {
+    auto* const sequence = static_cast<PagedSequence*>(entry.sequence);
+    const int tokens = static_cast<int>(entry.tokens.size());
+    // Pages that were reserved before a later entry failed stay with their sequence, for its next step.
+    if (absl::Status status = sequence->Reserve(tokens); !status.ok()) return status;
+    shares_.push_back({sequence, rows_, tokens, sequence->length()});
+    rows_ += tokens;
+  }
+  if (rows_ == 0) return absl::OkStatus();
+  Embed(entries);
+  for (int i = 0; i < shape().layers; ++i) RunLayer(layers_[i], i);
+  Score(entries);
+  for (const Share& share : shares_) share.sequence->Advance(share.tokens);
+  return absl::OkStatus();
+}
+
+void Llama::Embed(absl::Span<const StepEntry> entries) {
+  const int hidden = shape().hidden;
+  const int half = shape().head_dim / 2;
+  const size_t rows = rows_;
+  x_.Resize(rows * hidden);
+  normed_.Resize(rows * hidden);
+  out_.Resize(rows * hidden);
+  cosines_.Resize(rows * half);
+  sines_.Resize(rows * half);
+  q_.Resize(rows * shape().heads * shape().head_dim);
+  attended_.Resize(q_.size());
+  k_.Resize(rows * shape().kv_heads * shape().head_dim);
+  v_.Resize(k_.size());
+  gate_.Resize(rows * shape().ffn);
+  up_.Resize(rows * shape().ffn);
+
+  const size_t row_bytes = embedding_.bytes.size() / embedding_.shape[0];
+  bundle::TensorView one = {embedding_.name, embedding_.dtype, {1, hidden}, {}};
+  for (size_t e = 0; e < entries.size(); ++e) {
+    for (int t = 0; t < shares_[e].tokens; ++t) {
+      const int row = shares_[e].first + t;
+      one.bytes = embedding_.bytes.subspan(entries[e].tokens[t] * row_bytes, row_bytes);
+      // The type was read at load time; what remains is arithmetic.
+      Dequantize(one, absl::MakeSpan(x_.data() + static_cast<size_t>(row) * hidden, hidden)).IgnoreError();
+      const float position = static_cast<float>(shares_[e].held + t);
+      for (int i = 0; i < half; ++i) {
+        const float angle = position * shape().rope_frequencies[i];
+        cosines_.data()[row * half + i] = std::cos(angle);
+        sines_.data()[row * half + i] = std::sin(angle);
+      }
+    }
+  }
+}
+
+void Llama::RunLayer(const Layer& layer, int index) {
+  NormAndQuantize(x_.data(), rows_, layer.attention_norm);
+  Multiply({{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}});
+  RotateAndStore(layer, index);
+  Attend(index);
+  Quantize(attended_.data(), rows_, shape().heads * shape().head_dim);
+  Multiply({{&layer.attention_out, out_.data()}});
+  AddToResidual(out_.data());
+
+  NormAndQuantize(x_.data(), rows_, layer.ffn_norm);
+  Multiply({{&layer.gate, gate_.data()}, {&layer.up, up_.data()}});
+  const int ffn = shape().ffn;
+  team_.For(rows_, 1, [&](int begin, int end) {
+    for (int row = begin; row < end; ++row) {
+      float* const gate = gate_.data() + static_cast<int64_t>(row) * ffn;
+      kernels::SwiGlu(gate, up_.data() + static_cast<int64_t>(row) * ffn, ffn, gate, isa_);
+    }
+  });
+  Quantize(gate_.data(), rows_, ffn);
+  Multiply({{&layer.down, out_.data()}});
+  AddToResidual(out_.data());
+}
+
+void Llama::RotateAndStore(const Layer& layer, int index) {
+  const int dim = shape().head_dim;
+  const int heads = shape().heads;
+  const int kv_heads = shape().kv_heads;
+  for (const Share& share : shares_) {
+    team_.For(share.tokens, 4, [&](int begin, int end) {
+      for (int t = begin; t < end; ++t) {
+        const int64_t row = share.first + t;
+        float* const q = q_.data() + row * heads * dim;
+        float* const k = k_.data() + row * kv_heads * dim;
+        float* const v = v_.data() + row * kv_heads * dim;
+        if (!layer.query_bias.empty()) {
+          kernels::Add(layer.query_bias.data(), heads * dim, q, isa_);
+          kernels::Add(layer.key_bias.data(), kv_heads * dim, k, isa_);
+          kernels::Add(layer.value_bias.data(), kv_heads * dim, v, isa_);
+        }
+        const float* const cosines = cosines_.data() + row * (dim / 2);
+        const float* const sines = sines_.data() + row * (dim / 2);
+        for (int h = 0; h < heads; ++h) kernels::Rotate(cosines, sines, dim, q + h * dim, isa_);
+        const int position = share.held + t;
+        uint16_t* const page = share.sequence->pages()[position / kernels::kPageTokens];
+        for (int h = 0; h < kv_heads; ++h) {
+          kernels::Rotate(cosines, sines, dim, k + h * dim, isa_);
+          kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, position % kernels::kPageTokens,
+                                 page + pool_.Offset(index, h));
+        }
+      }
+    });
+  }
+}
+
+void Llama::Attend(int index) {
+  const int dim = shape().head_dim;
+  const int heads = shape().heads;
+  const int kv_heads = shape().kv_heads;
+  const int group = heads / kv_heads;
+  // One task: one sequence's block of rows, one head. Those of all sequences are shared out together.
+  struct Task {
+    const Share* share;
+    int row;
+    int rows;
+  };
+  std::vector<Task> blocks;
+  for (const Share& share : shares_) {
+    for (int row = 0; row < share.tokens; row += kAttentionRows) {
+      blocks.push_back({&share, row, std::min(kAttentionRows, share.tokens - row)});
+    }
+  }
+  team_.For(static_cast<int>(blocks.size()) * kv_heads, 1, [&](int begin, int end) {
+    std::vector<const uint16_t*> pages;
+    for (int i = begin; i < end; ++i) {
+      const Task& task = blocks[i / kv_heads];
+      const int head = i % kv_heads;
+      const int seen = task.share->held + task.row + task.rows;
+      pages.clear();
+      for (int p = 0; p * kernels::kPageTokens < seen; ++p) {
+        pages.push_back(task.share->sequence->pages()[p] + pool_.Offset(index, head));
+      }
+      const int64_t at = (static_cast<int64_t>(task.share->first + task.row) * heads + head * group) * dim;
+      kernels::Attend({.pages = pages.data(),
+                       .head_dim = dim,
+                       .scale = 1 / std::sqrt(static_cast<float>(dim)),
+                       .q = q_.data() + at,
+                       .out = attended_.data() + at,
+                       .rows = task.rows,
+                       .group = group,
+                       .row_stride = static_cast<int64_t>(heads) * dim,
+                       .first_length = task.share->held + task.row + 1},
+                      isa_);
+    }
+  });
+}
+
+void Llama::Score(absl::Span<StepEntry> entries) {
+  const int hidden = shape().hidden;
+  std::vector<size_t> asking;
+  for (size_t e = 0; e < entries.size(); ++e) {
+    if (entries[e].logits == nullptr) continue;
+    const int64_t last = shares_[e].first + shares_[e].tokens - 1;
+    std::memcpy(out_.data() + static_cast<int64_t>(asking.size()) * hidden, x_.data() + last * hidden,
+                hidden * sizeof(float));
+    asking.push_back(e);
+  }
+  if (asking.empty()) return;
+  const int vocabulary = shape().vocabulary;
+  scores_.Resize(asking.size() * vocabulary);
+  NormAndQuantize(out_.data(), static_cast<int>(asking.size()), final_norm_);
+  Multiply({{&head_, scores_.data()}});
+  for (size_t i = 0; i < asking.size(); ++i) {
+    const float* const row = scores_.data() + i * vocabulary;
+    entries[asking[i]].logits->assign(row, row + vocabulary);
+  }
+}
+
+void Llama::NormAndQuantize(const float* x, int rows, const std::vector<float>& weight) {
+  const int hidden = shape().hidden;
+  for (int row = 0; row < rows; ++row) {
+    const int64_t at = static_cast<int64_t>(row) * hidden;
+    kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
+  }
+  Quantize(normed_.data(), rows, hidden);
+}
+
+void Llama::Quantize(const float* x, int rows, int width) { quantised_.Assign(x, rows, width, width, isa_); }
+
+void Llama::Multiply(absl::Span<const Product> products) {
+  int tiles = 0;
+  for (const Product& product : products) tiles += product.weights->tiles();
+  // A few pieces a thread: a helper that is put aside holds up one small piece.
+  const int grain = std::max(1, tiles / (team_.threads() * 4));
+  team_.For(tiles, grain, [&](int begin, int end) {
+    int first = 0;
+    for (const Product& product : products) {
+      const int own = product.weights->tiles();
+      const int from = std::max(begin - first, 0);
+      const int to = std::min(end - first, own);
+      if (from < to)
+        product.weights->Multiply(quantised_, from, to, product.y, product.weights->outputs(), isa_);
+      first += own;
+    }
+  });
+}
+
+void Llama::AddToResidual(const float* y) { kernels::Add(y, rows_ * shape().hidden, x_.data(), isa_); }
+
+}  // namespace parley::engine::cpu

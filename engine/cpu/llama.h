@@ -1,0 +1,117 @@
+// The decoder-only transformer of Llama and Qwen2 on our own CPU kernels: quantised linear layers, attention
+// over pages, nothing of LibTorch. engine/torch/llama.h is the same model in plain tensor operations, and the
+// reference that this one is held against.
+//
+// A row's scores are the same bit for bit whatever other rows share its step, with however many threads:
+// prefill in pieces equals prefill at once, and an answer does not depend on load.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/bundle/language_model_files.h"
+#include "engine/cpu/kv_pages.h"
+#include "engine/kernels/aligned_buffer.h"
+#include "engine/kernels/quantized_linear.h"
+#include "engine/kernels/thread_team.h"
+#include "engine/runtime/model.h"
+
+namespace parley::engine::cpu {
+
+struct LlamaOptions {
+  int threads = 1;
+  int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
+};
+
+// Whether the kernels take this shape: INVALID_ARGUMENT says what they do not (widths that are no multiple of
+// 32).
+absl::Status Supports(const bundle::LanguageModelShape& shape);
+
+// Step is called by one thread at a time.
+class Llama {
+ public:
+  // `files` is kept: the embedding is read from it. Errors name the file.
+  static absl::StatusOr<std::unique_ptr<Llama>> Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
+                                                     const LlamaOptions& options);
+
+  const bundle::LanguageModelShape& shape() const { return files_->shape(); }
+  std::unique_ptr<PagedSequence> NewSequence() { return std::make_unique<PagedSequence>(&pool_); }
+  // Model::Step. Every sequence is a PagedSequence of this model. INVALID_ARGUMENT: a token outside the
+  // vocabulary or a sequence that would pass the context; RESOURCE_EXHAUSTED: no pages. An error leaves every
+  // sequence at its length.
+  absl::Status Step(absl::Span<StepEntry> entries);
+
+ private:
+  struct Layer {
+    std::vector<float> attention_norm;  // [hidden]
+    kernels::QuantizedWeights query, key, value;
+    std::vector<float> query_bias, key_bias, value_bias;  // empty without
+    kernels::QuantizedWeights attention_out;
+    std::vector<float> ffn_norm;  // [hidden]
+    kernels::QuantizedWeights gate, up, down;
+  };
+  // One matrix product of a step: y [rows, outputs] = x W^T.
+  struct Product {
+    const kernels::QuantizedWeights* weights;
+    float* y;
+  };
+  // One sequence's rows of a step: [first, first + tokens), at positions [held, held + tokens).
+  struct Share {
+    PagedSequence* sequence;
+    int first;
+    int tokens;
+    int held;
+  };
+  using Buffer = kernels::AlignedBuffer<float>;
+
+  Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options);
+  absl::Status LoadWeights();
+  absl::Status Check(absl::Span<const StepEntry> entries) const;
+
+  void Embed(absl::Span<const StepEntry> entries);
+  void RunLayer(const Layer& layer, int index);
+  void RotateAndStore(const Layer& layer, int index);
+  void Attend(int index);
+  void Score(absl::Span<StepEntry> entries);
+  // quantised_ = x [rows, width].
+  void Quantize(const float* x, int rows, int width);
+  // Products of the rows in quantised_, their tiles shared out together.
+  void Multiply(absl::Span<const Product> products);
+  // x_ += y, row by row.
+  void AddToResidual(const float* y);
+  // normed_ = RMSNorm(x_) of `rows` rows, then quantised_.
+  void NormAndQuantize(const float* x, int rows, const std::vector<float>& weight);
+
+  const std::shared_ptr<const bundle::LanguageModelFiles> files_;
+  const kernels::Isa isa_ = kernels::DetectIsa();
+  kernels::ThreadTeam team_;
+  KvPagePool pool_;
+
+  bundle::TensorView embedding_;
+  std::vector<Layer> layers_;
+  std::vector<float> final_norm_;
+  kernels::QuantizedWeights head_;
+
+  // Of the step under way; they grow to the largest step and stay.
+  int rows_ = 0;
+  std::vector<Share> shares_;
+  Buffer x_;         // [rows, hidden]
+  Buffer normed_;    // [rows, hidden]
+  Buffer cosines_;   // [rows, head_dim / 2]
+  Buffer sines_;     // [rows, head_dim / 2]
+  Buffer q_;         // [rows, heads * head_dim]
+  Buffer k_;         // [rows, kv_heads * head_dim]
+  Buffer v_;         // [rows, kv_heads * head_dim]
+  Buffer attended_;  // [rows, heads * head_dim]
+  Buffer gate_;      // [rows, ffn]
+  Buffer up_;        // [rows, ffn]
+  Buffer out_;       // [rows, hidden]
+  Buffer scores_;    // [rows that ask, vocabulary]
+  kernels::QuantizedRows quantised_;
+};
+
+}  // namespace parley::engine::cpu
