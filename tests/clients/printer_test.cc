@@ -1,0 +1,95 @@
+#include "clients/cpp/parley_call/printer.h"
+
+#include <sstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace parley::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PrinterTest : public testing::Test {
+ protected:
+  std::string Print(PrinterOptions options, const std::vector<v1::ServerMessage>& events) {
+    std::ostringstream out;
+    Printer printer(out, options, &clock_);
+    for (const v1::ServerMessage& event : events) {
+      printer.Print(event);
+      clock_.Advance(absl::Milliseconds(250));
+    }
+    printer.PrintEnd(absl::OkStatus());
+    return out.str();
+  }
+
+  static v1::ServerMessage Ready() {
+    v1::ServerMessage event;
+    event.mutable_ready()->set_call_id("c1");
+    event.mutable_ready()->mutable_model()->set_bundle("tiny");
+    return event;
+  }
+  static v1::ServerMessage Transcript(const std::string& text) {
+    v1::ServerMessage event;
+    event.mutable_transcript()->set_text(text);
+    return event;
+  }
+  static v1::ServerMessage Token(const std::string& text) {
+    v1::ServerMessage event;
+    event.mutable_token()->set_text(text);
+    return event;
+  }
+  static v1::ServerMessage Done() {
+    v1::ServerMessage event;
+    event.mutable_response_done()->set_finish_reason(v1::ResponseDone::END_OF_TURN);
+    return event;
+  }
+  static v1::ServerMessage Seen(const std::string& description) {
+    v1::ServerMessage event;
+    event.mutable_input_status()->set_outcome(v1::InputStatus::ENCODED);
+    event.mutable_input_status()->set_description(description);
+    return event;
+  }
+
+  SimulatedClock clock_;
+};
+
+TEST_F(PrinterTest, ATurnReadsAsADialogueWithTimes) {
+  const std::string text = Print({}, {Ready(), Transcript("Who?"), Token("Me"), Token("."), Done()});
+  EXPECT_THAT(text, HasSubstr("   0.25 s  you     Who?\n"));
+  EXPECT_THAT(text, HasSubstr("   0.50 s  parley  Me.\n"));
+  EXPECT_THAT(text, HasSubstr("ended properly; 0 turns"));
+}
+
+TEST_F(PrinterTest, LinesOfOtherEventsDoNotBreakAnAnswer) {
+  const std::string text = Print({}, {Ready(), Token("one "), Seen("A cat."), Token("two"), Done()});
+  EXPECT_THAT(text, HasSubstr("parley  one two\n"));
+  EXPECT_LT(text.find("one two"), text.find("A cat."));
+}
+
+TEST_F(PrinterTest, JsonIsOneObjectAnEventWithTheProtosFieldNames) {
+  std::istringstream lines(Print({.json = true}, {Ready(), Token("a \"quoted\"\nword"), Done()}));
+  std::vector<nlohmann::json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(objects.size(), 3u);
+  EXPECT_EQ(objects[0]["ready"]["call_id"], "c1");
+  EXPECT_EQ(objects[1]["token"]["text"], "a \"quoted\"\nword");
+  EXPECT_EQ(objects[2]["response_done"]["finish_reason"], "END_OF_TURN");
+}
+
+TEST_F(PrinterTest, TimingSaysWhereTheTimeOfATurnWent) {
+  v1::TurnMetrics metrics;
+  metrics.set_response_latency_us(412'000);
+  metrics.set_endpoint_us(510'000);
+  metrics.set_speech_ms(1'900);
+  metrics.set_answer_tokens(8);
+  metrics.set_generation_us(140'000);
+  const std::string line = TimingLine(3, metrics);
+  EXPECT_THAT(line, HasSubstr("turn 3: first token 412 ms after the end of turn was decided"));
+  EXPECT_THAT(line, HasSubstr("decided 510 ms after 1.9 s of speech"));
+  EXPECT_THAT(line, HasSubstr("8 tokens, 50/s"));
+}
+
+}  // namespace
+}  // namespace parley::client
