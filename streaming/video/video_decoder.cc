@@ -58,7 +58,9 @@ absl::StatusOr<std::unique_ptr<VideoDecoder>> VideoDecoder::Open(VideoCodec code
   }
   context->thread_count = 1;
   context->flags |= AV_CODEC_FLAG_LOW_DELAY;
-  context->max_pixels = max_pixels;
+  // FFmpeg counts rows padded to 64 pixels.
+  constexpr int64_t kMaxPadding = int64_t{64} * 65'536;
+  context->max_pixels = max_pixels + kMaxPadding;
   // A damaged picture is an error, not something that the model should look at.
   context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
   context->error_concealment = 0;
@@ -91,7 +93,9 @@ absl::StatusOr<const AVFrame*> VideoDecoder::Decode(const std::vector<std::strin
   }
 
   FfmpegLog log;
-  context_->skip_frame = want ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
+  // With reordering the picture that comes out is an earlier one, which may be wanted.
+  const bool spare = !want && context_->has_b_frames == 0;
+  context_->skip_frame = spare ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
   int error = avcodec_send_packet(context_, packet_);
   av_packet_unref(packet_);
   bool damaged = false;

@@ -19,6 +19,7 @@ namespace parley::streaming {
 // cores.
 class VideoDecoder {
  public:
+  // No picture of much over `max_pixels` (row padding apart) is allocated.
   static absl::StatusOr<std::unique_ptr<VideoDecoder>> Open(VideoCodec codec, int64_t max_pixels);
   ~VideoDecoder();
 

@@ -9,13 +9,17 @@
 #include "streaming/video/picture_header.h"
 #include "streaming/video/video_decoder.h"
 
+extern "C" {
+#include <libavutil/frame.h>
+}
+
 namespace parley::streaming {
 namespace {
 
-absl::Status CheckSize(const PictureHeader& header, int64_t max_pixels) {
-  if (header.width == 0 || header.width <= max_pixels / header.height) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("a picture of ", header.width, " x ", header.height,
-                                                   " pixels; at most ", max_pixels, " are taken"));
+absl::Status CheckSize(int64_t width, int64_t height, int64_t max_pixels) {
+  if (width == 0 || height == 0 || width <= max_pixels / height) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a picture of ", width, " x ", height, " pixels; at most ", max_pixels, " are taken"));
 }
 
 class StillInput : public VideoInput {
@@ -26,7 +30,8 @@ class StillInput : public VideoInput {
     std::vector<std::string_view> essential;
     const auto header = ReadStillHeader(codec_, data, &essential);
     if (!header.ok()) return header.status();
-    if (absl::Status status = CheckSize(*header, max_pixels_); !status.ok()) return status;
+    if (absl::Status status = CheckSize(header->width, header->height, max_pixels_); !status.ok())
+      return status;
     if (!want) return nullptr;
     // A decoder each: a still leaves nothing behind (tables, pictures) that another could depend on.
     auto decoder = VideoDecoder::Open(codec_, max_pixels_);
@@ -34,6 +39,8 @@ class StillInput : public VideoInput {
     const auto frame = (*decoder)->Decode(essential, /*want=*/true);
     if (!frame.ok()) return frame.status();
     if (*frame == nullptr) return absl::InvalidArgumentError("damaged picture: it shows nothing");
+    if (absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_); !status.ok())
+      return status;
     FfmpegLog log;
     return converter_.Convert(**frame, rotation_degrees);
   }
@@ -69,10 +76,16 @@ class StreamInput : public VideoInput {
   absl::StatusOr<const AVFrame*> DecodeFrame(std::string_view data, bool want) {
     const auto header = ReadStreamHeader(codec_, data);
     if (!header.ok()) return header.status();
-    if (absl::Status status = CheckSize(*header, max_pixels_); !status.ok()) return status;
+    if (absl::Status status = CheckSize(header->width, header->height, max_pixels_); !status.ok())
+      return status;
     if (waits_ && !header->key_frame) return absl::UnavailableError("waiting for a key frame");
     auto frame = decoder_->Decode({data}, want);
-    if (frame.ok()) waits_ = false;
+    if (!frame.ok()) return frame;
+    if (*frame != nullptr) {
+      absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_);
+      if (!status.ok()) return status;
+    }
+    waits_ = false;
     return frame;
   }
 

@@ -27,7 +27,9 @@ class VideoInput {
   static absl::StatusOr<std::unique_ptr<VideoInput>> Create(VideoCodec codec, int64_t max_pixels);
 
   // Decodes one frame. With `want` the upright picture comes back, else null. Null too, though wanted, when a
-  // frame of a stream shows nothing itself (VP8 and VP9 have such; the next one does).
+  // frame of a stream shows nothing itself (VP8 and VP9 have such; the next one does). An H.264 stream whose
+  // pictures refer to later ones shows them that many frames late. A VP8 or VP9 frame whose last bytes are
+  // cut off may show a picture: those formats cannot tell.
   //   rotation_degrees: 0, 90, 180 or 270, clockwise.
   // INVALID_ARGUMENT: damaged, or not of this codec; a stream then waits for its next key frame. UNAVAILABLE:
   // a stream that waits for a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels.
