@@ -1,10 +1,11 @@
 // What the model thread does next: pure policy on plain structs. No tensors, no threads, no clock.
 //
 // Work comes in steps. A step holds one token of every decoding conversation and, in what is left of its
-// budget, chunks of prefill: what an answer waits for before frames, oldest first within each. Between two
-// steps at most one slice of tower work is done (a transcription slice or one frame's encoding), so that no
-// frame delays a decoding token by more than one slice. Speech that someone waits for goes before frames, but
-// after `speech_slices_per_frame_slice` slices of speech one frame gets its slice: nothing starves.
+// budget, chunks of prefill: what an answer waits for before frames, though frames keep an eighth of the
+// budget. Before each step at most one slice of tower work is done (a transcription slice or one frame's
+// encoding), so that no frame delays a decoding token by more than one slice. Speech that someone waits for
+// goes before frames, but after `speech_slices_per_frame_slice` slices of speech one frame gets its slice:
+// nothing starves.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,7 @@ struct StepPlan {
   struct Rows {
     WorkId id = 0;
     int rows = 0;
+    WorkKind kind = WorkKind::kDecode;
   };
   WorkId tower = 0;        // whose slice comes before the step; 0: nobody's
   std::vector<Rows> step;  // empty: no step
@@ -61,7 +63,8 @@ class StepPlanner {
   void Forget(WorkId id) { last_served_.erase(id); }
 
  private:
-  uint64_t LastServed(WorkId id);
+  struct Waiting;
+  void Serve(WorkId id) { last_served_[id] = ++turn_; }
 
   const StepLimits limits_;
   uint64_t turn_ = 0;      // counts services; orders the conversations

@@ -1,0 +1,350 @@
+#include "engine/runtime/conversation_worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/text/utf8.h"
+
+namespace parley::engine {
+namespace {
+
+using schedule::Want;
+using schedule::WorkKind;
+
+absl::Status Cancelled() { return absl::CancelledError("the operation was cancelled"); }
+
+template <typename T>
+bool Is(const Operation& operation) {
+  return std::holds_alternative<T>(operation.what);
+}
+
+absl::Status CheckImage(const Image* image) {
+  if (image == nullptr || image->width <= 0 || image->height <= 0 ||
+      image->pixels.size() != static_cast<size_t>(image->width) * image->height * 3) {
+    return absl::InvalidArgumentError("the picture is empty, or its size is not that of its pixels");
+  }
+  return absl::OkStatus();
+}
+
+// Whether an operation can be taken, before anything is done for it.
+absl::Status Check(const Operation& operation, const Model& model) {
+  if (const auto* frame = std::get_if<FrameOperation>(&operation.what)) {
+    if (!model.sees()) return absl::FailedPreconditionError("this bundle has no vision tower");
+    return CheckImage(frame->image.get());
+  }
+  if (Is<SpeechOperation>(operation) && !model.hears()) {
+    return absl::FailedPreconditionError("this bundle has no audio tower");
+  }
+  if (const auto* text = std::get_if<TextOperation>(&operation.what)) {
+    if (!text::IsValidUtf8(text->text)) return absl::InvalidArgumentError("the text is not valid UTF-8");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbox> inbox,
+                                       ConversationHistory history, Model* model, const Clock* clock)
+    : id_(id), inbox_(std::move(inbox)), model_(model), clock_(clock), history_(std::move(history)) {}
+
+ConversationWorker::~ConversationWorker() {
+  Take();
+  if (stage_ != Stage::kBetween) Cancel();
+  while (!operations_.empty()) Complete(Cancelled());
+}
+
+void ConversationWorker::Take() {
+  Inbox::Contents contents = inbox_->Take();
+  closed_ = closed_ || contents.closed;
+  for (Operation& operation : contents.operations) operations_.push_back(std::move(operation));
+  for (Operation& operation : operations_) {
+    const auto* answer = std::get_if<AnswerOperation>(&operation.what);
+    const auto& ids = contents.cancelled_answers;
+    if (answer != nullptr && std::find(ids.begin(), ids.end(), answer->answer) != ids.end()) {
+      operation.cancelled = true;
+    }
+    // A rewind forgets what was appended and answered; cuts of earlier answers, marks and rewinds stand.
+    if (Is<TrimOperation>(operation) || Is<MarkOperation>(operation) || Is<RewindOperation>(operation))
+      continue;
+    for (const auto& [after, before] : contents.cancelled_ranges) {
+      if (operation.order > after && operation.order < before) operation.cancelled = true;
+    }
+  }
+}
+
+bool ConversationWorker::Settle() {
+  Take();
+  if (closed_) return false;
+  if (sequence_ == nullptr && poison_.ok()) {
+    absl::StatusOr<std::unique_ptr<Sequence>> sequence = model_->NewSequence();
+    if (sequence.ok()) {
+      sequence_ = *std::move(sequence);
+    } else {
+      poison_ = sequence.status();
+    }
+  }
+  while (!operations_.empty()) {
+    Operation& operation = operations_.front();
+    if (stage_ == Stage::kBetween) {
+      Begin(operation);
+    } else if (operation.cancelled) {
+      Cancel();
+    } else if (stage_ == Stage::kPrefill && Unfilled() == 0 && !Is<AnswerOperation>(operation)) {
+      times_.prefill_end = clock_->Now();
+      Complete(absl::OkStatus());
+    } else {
+      break;
+    }
+  }
+  return true;
+}
+
+void ConversationWorker::Begin(Operation& operation) {
+  const absl::Time now = clock_->Now();
+  times_ = {operation.queued, now, now, now, now};
+  prefill_began_ = false;
+  tokens_ = 0;
+  words_.clear();
+  language_.clear();
+  if (!poison_.ok()) return Complete(poison_);
+  if (!operation.refused.ok()) return Complete(operation.refused);
+  if (operation.cancelled) return Complete(Cancelled());
+  if (const absl::Status status = Check(operation, *model_); !status.ok()) return Complete(status);
+
+  if (const auto* text = std::get_if<TextOperation>(&operation.what)) {
+    BeginPrefill(ConversationHistory::PartKind::kText, text->text);
+  } else if (Is<FrameOperation>(operation)) {
+    stage_ = Stage::kEncode;
+  } else if (const auto* speech = std::get_if<SpeechOperation>(&operation.what)) {
+    if (speech->samples.empty()) return Complete(absl::OkStatus());
+    stage_ = Stage::kEncode;
+  } else if (const auto* answer = std::get_if<AnswerOperation>(&operation.what)) {
+    BeginAnswer(*answer);
+  } else if (const auto* trim = std::get_if<TrimOperation>(&operation.what)) {
+    if (history_.TrimAnswer(trim->answer, trim->tokens)) TruncateCache();
+    Pop();
+  } else if (const auto* mark = std::get_if<MarkOperation>(&operation.what)) {
+    history_.Mark(mark->mark);
+    Pop();
+  } else if (const auto* rewind = std::get_if<RewindOperation>(&operation.what)) {
+    if (history_.Rewind(rewind->mark)) TruncateCache();
+    Pop();
+  }
+}
+
+void ConversationWorker::BeginAnswer(const AnswerOperation& answer) {
+  answer_result_ = {};
+  answer_result_.queued = times_.queued;
+  answer_result_.prefill_start = answer_result_.prefill_end = clock_->Now();
+  answer_result_.first_token = answer_result_.last_token = absl::InfiniteFuture();
+  if (!history_.OpenAnswer(answer.answer)) {
+    CompleteAnswer(FinishReason::kContextFull, absl::OkStatus());
+    return;
+  }
+  answer_ = std::make_unique<AnswerStream>(answer.config, &model_->tokenizer());
+  stage_ = Stage::kPrefill;
+}
+
+void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words) {
+  tokens_ = history_.AppendPart(kind, words);
+  times_.prefill_start = times_.prefill_end = clock_->Now();
+  if (tokens_ < 0) {
+    tokens_ = 0;
+    Complete(absl::ResourceExhaustedError("the conversation's context is full"));
+  } else if (tokens_ == 0) {
+    Complete(absl::OkStatus());
+  } else {
+    stage_ = Stage::kPrefill;
+  }
+}
+
+std::optional<Want> ConversationWorker::Wants() const {
+  if (!poison_.ok() || sequence_ == nullptr) return std::nullopt;
+  const bool under_way = stage_ != Stage::kBetween;
+  const bool frame = under_way && Is<FrameOperation>(operations_.front());
+  if (stage_ == Stage::kEncode) {
+    return Want{id_, frame && !AnswerWaits() ? WorkKind::kFrameSlice : WorkKind::kSpeechSlice, 1};
+  }
+  const int rows = Unfilled();
+  if (rows == 0) return std::nullopt;
+  if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
+    return Want{id_, WorkKind::kDecode, 1};
+  }
+  const bool awaited = under_way && (!frame || AnswerWaits());
+  return Want{id_, awaited ? WorkKind::kAwaitedPrefill : WorkKind::kFramePrefill, rows};
+}
+
+bool ConversationWorker::AnswerWaits() const {
+  return std::any_of(operations_.begin(), operations_.end(),
+                     [](const Operation& operation) { return Is<AnswerOperation>(operation); });
+}
+
+void ConversationWorker::RunTowerSlice() {
+  Operation& operation = operations_.front();
+  if (auto* frame = std::get_if<FrameOperation>(&operation.what)) {
+    times_.encode_start = clock_->Now();
+    absl::StatusOr<std::vector<std::string>> words = model_->DescribeImages({&frame->image, 1});
+    times_.encode_end = clock_->Now();
+    if (!words.ok()) return Poison(words.status());
+    if (words->size() != 1) return Poison(absl::InternalError("the vision tower lost a picture"));
+    frame->image.reset();
+    words_ = std::move(words->front());
+    BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
+    return;
+  }
+  auto& speech = std::get<SpeechOperation>(operation.what);
+  if (transcription_ == nullptr) {
+    times_.encode_start = clock_->Now();
+    auto started = model_->StartTranscription(std::move(speech.samples));
+    if (!started.ok()) return Poison(started.status());
+    transcription_ = *std::move(started);
+  }
+  const absl::StatusOr<bool> done = transcription_->Advance();
+  times_.encode_end = clock_->Now();
+  if (!done.ok()) return Poison(done.status());
+  if (!*done) return;
+  words_ = transcription_->result().text;
+  language_ = transcription_->result().language;
+  transcription_.reset();
+  BeginPrefill(ConversationHistory::PartKind::kSpeech, words_);
+}
+
+StepEntry ConversationWorker::BeginStep(int rows) {
+  const int filled = sequence_->length();
+  if (!prefill_began_) {
+    prefill_began_ = true;
+    times_.prefill_start = answer_result_.prefill_start = clock_->Now();
+  }
+  scores_asked_ = answer_ != nullptr && filled + rows == history_.size();
+  return {sequence_.get(), history_.tokens().subspan(filled, rows), scores_asked_ ? &logits_ : nullptr};
+}
+
+int ConversationWorker::FinishStep() {
+  if (!scores_asked_) return 0;
+  const size_t before = history_.answer_tokens().size();
+  if (before == 0) answer_result_.prefill_end = clock_->Now();
+  scores_asked_ = false;
+  TakeToken();
+  return 1;
+}
+
+void ConversationWorker::TakeToken() {
+  const auto& operation = std::get<AnswerOperation>(operations_.front().what);
+  const std::shared_ptr<AnswerListener> listener = operation.listener;
+  const absl::StatusOr<TokenId> token = answer_->Sample(absl::MakeSpan(logits_), history_.answer_tokens());
+  if (!token.ok()) return Poison(token.status());
+  if (model_->layout().EndsAnswer(*token) || model_->tokenizer().IsControl(*token)) {
+    return CompleteAnswer(FinishReason::kEndOfTurn, absl::OkStatus());
+  }
+  history_.AppendAnswerToken(*token);
+  const absl::Time now = clock_->Now();
+  if (history_.answer_tokens().size() == 1) answer_result_.first_token = now;
+  answer_result_.last_token = now;
+  std::string text = answer_->Add(*token);
+  if (!text.empty()) listener->OnText(std::move(text), answer_->text_tokens());
+  const int made = static_cast<int>(history_.answer_tokens().size());
+  if (answer_->stopped()) {
+    CompleteAnswer(FinishReason::kStopString, absl::OkStatus());
+  } else if (made >= operation.config.max_tokens) {
+    CompleteAnswer(FinishReason::kMaxTokens, absl::OkStatus());
+  } else if (!history_.AnswerTokenFits()) {
+    CompleteAnswer(FinishReason::kContextFull, absl::OkStatus());
+  }
+}
+
+void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status& status) {
+  const std::shared_ptr<AnswerListener> listener =
+      std::get<AnswerOperation>(operations_.front().what).listener;
+  AnswerResult result = std::exchange(answer_result_, {});
+  result.reason = reason;
+  result.status = status;
+  if (answer_ != nullptr) {
+    const bool whole = reason == FinishReason::kEndOfTurn || reason == FinishReason::kMaxTokens ||
+                       reason == FinishReason::kContextFull;
+    int tokens = static_cast<int>(history_.answer_tokens().size());
+    if (whole) {
+      std::string rest = answer_->Finish();
+      if (!rest.empty()) listener->OnText(std::move(rest), tokens);
+    }
+    // The stop string, and what came after it in the same token, is no part of the answer.
+    if (reason == FinishReason::kStopString) tokens = answer_->text_tokens();
+    if (reason == FinishReason::kCancelled && tokens == 0) {
+      history_.AbandonAnswer();
+    } else {
+      history_.CloseAnswer(tokens);
+    }
+    TruncateCache();
+    result.answer_tokens = tokens;
+    answer_.reset();
+  }
+  result.turn_usage = history_.turn_usage();
+  result.context_tokens = history_.size();
+  Pop();
+  listener->OnDone(result);
+}
+
+void ConversationWorker::Complete(const absl::Status& status) {
+  Operation operation = std::move(operations_.front());
+  if (const auto* answer = std::get_if<AnswerOperation>(&operation.what)) {
+    AnswerResult result;
+    result.reason = absl::IsCancelled(status) ? FinishReason::kCancelled : FinishReason::kFailed;
+    result.status = result.reason == FinishReason::kCancelled ? absl::OkStatus() : status;
+    result.context_tokens = history_.size();
+    result.queued = operation.queued;
+    result.prefill_start = result.prefill_end = clock_->Now();
+    result.first_token = result.last_token = absl::InfiniteFuture();
+    Pop();
+    answer->listener->OnDone(result);
+    return;
+  }
+  Pop();
+  const auto give = [&](auto& done, auto result) {
+    if (status.ok()) {
+      done(std::move(result));
+    } else {
+      done(status);
+    }
+  };
+  if (auto* frame = std::get_if<FrameOperation>(&operation.what)) {
+    give(frame->done, FrameResult{std::move(words_), tokens_, times_});
+  } else if (auto* speech = std::get_if<SpeechOperation>(&operation.what)) {
+    give(speech->done, SpeechResult{std::move(words_), std::move(language_), tokens_, times_});
+  } else if (auto* text = std::get_if<TextOperation>(&operation.what)) {
+    give(text->done, TextResult{tokens_, times_});
+  }
+}
+
+void ConversationWorker::Cancel() {
+  transcription_.reset();
+  if (answer_ != nullptr) {
+    CompleteAnswer(FinishReason::kCancelled, absl::OkStatus());
+  } else {
+    Complete(Cancelled());
+  }
+}
+
+void ConversationWorker::Poison(const absl::Status& status) {
+  poison_ = status;
+  sequence_.reset();
+  transcription_.reset();
+  if (stage_ == Stage::kBetween) return;
+  if (answer_ != nullptr) {
+    CompleteAnswer(FinishReason::kFailed, status);
+  } else {
+    Complete(status);
+  }
+}
+
+void ConversationWorker::Pop() {
+  operations_.pop_front();
+  stage_ = Stage::kBetween;
+  inbox_->Completed();
+}
+
+void ConversationWorker::TruncateCache() {
+  const int keep = history_.TakeValidPrefix();
+  if (sequence_ != nullptr && sequence_->length() > keep) sequence_->Truncate(keep);
+}
+
+}  // namespace parley::engine

@@ -1,0 +1,148 @@
+#include "engine/runtime/model_loop.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/text/utf8.h"
+
+namespace parley::engine {
+
+ModelLoop::ModelLoop(Model* model, const RuntimeOptions& options, const Clock* clock)
+    : model_(model), options_(options), clock_(clock), planner_(options.step) {}
+
+ModelLoop::~ModelLoop() = default;
+
+absl::StatusOr<std::shared_ptr<Inbox>> ModelLoop::Open(const ConversationOptions& options) {
+  if (!text::IsValidUtf8(options.instructions)) {
+    return absl::InvalidArgumentError("the instructions are not valid UTF-8");
+  }
+  const int capacity = model_->info().context_tokens;
+  ConversationHistory history(&model_->layout(), options.instructions, capacity);
+  if (!history.fits()) {
+    return absl::InvalidArgumentError(absl::StrCat("the instructions are ", history.size(),
+                                                   " tokens; with a turn and its answer they must fit into ",
+                                                   capacity));
+  }
+  auto inbox = std::make_shared<Inbox>(options_.max_queued_operations);
+  absl::MutexLock lock(&mutex_);
+  if (stats_.conversations >= options_.max_conversations) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the engine holds ", options_.max_conversations, " conversations, its limit"));
+  }
+  ++stats_.conversations;
+  opened_.push_back(
+      std::make_unique<ConversationWorker>(++last_id_, inbox, std::move(history), model_, clock_));
+  woken_ = true;
+  return inbox;
+}
+
+void ModelLoop::Wake() {
+  absl::MutexLock lock(&mutex_);
+  woken_ = true;
+}
+
+EngineStats ModelLoop::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_;
+}
+
+void ModelLoop::Settle() {
+  std::vector<std::unique_ptr<ConversationWorker>> opened;
+  {
+    absl::MutexLock lock(&mutex_);
+    woken_ = false;
+    opened = std::exchange(opened_, {});
+  }
+  for (auto& worker : opened) {
+    const schedule::WorkId id = worker->id();
+    workers_.emplace(id, std::move(worker));
+  }
+  int closed = 0;
+  int queued = 0;
+  int64_t kv_bytes = 0;
+  for (auto it = workers_.begin(); it != workers_.end();) {
+    if (it->second->Settle()) {
+      queued += it->second->pending_operations();
+      kv_bytes += it->second->kv_bytes();
+      ++it;
+    } else {
+      planner_.Forget(it->first);
+      it = workers_.erase(it);
+      ++closed;
+    }
+  }
+  absl::MutexLock lock(&mutex_);
+  stats_.conversations -= closed;
+  stats_.queued_operations = queued;
+  stats_.kv_bytes = kv_bytes;
+}
+
+bool ModelLoop::RunOnce() {
+  Settle();
+  std::vector<schedule::Want> wants;
+  for (const auto& [id, worker] : workers_) {
+    if (const auto want = worker->Wants()) wants.push_back(*want);
+  }
+  const schedule::StepPlan plan = planner_.Plan(wants);
+  if (plan.tower != 0) workers_.at(plan.tower)->RunTowerSlice();
+  if (!plan.step.empty()) Step(plan.step);
+  if (plan.empty()) return false;
+  // Completes at once what this pass has done.
+  Settle();
+  return true;
+}
+
+void ModelLoop::Step(const std::vector<schedule::StepPlan::Rows>& rows) {
+  entries_.clear();
+  stepping_.clear();
+  int64_t total_rows = 0;
+  int64_t prefilled = 0;
+  for (const auto& [id, count, kind] : rows) {
+    ConversationWorker* worker = workers_.at(id).get();
+    stepping_.push_back(worker);
+    entries_.push_back(worker->BeginStep(count));
+    total_rows += count;
+    if (kind != schedule::WorkKind::kDecode) prefilled += count;
+  }
+  const absl::Time start = clock_->Now();
+  absl::Status status = model_->Step(absl::MakeSpan(entries_));
+  const absl::Duration took = clock_->Now() - start;
+
+  // A step that failed changed nothing: each conversation tries alone, so that only the guilty one fails.
+  std::vector<absl::Status> each(stepping_.size(), status);
+  if (!status.ok() && stepping_.size() > 1) {
+    for (size_t i = 0; i < stepping_.size(); ++i) each[i] = model_->Step(absl::MakeSpan(&entries_[i], 1));
+  }
+  int64_t generated = 0;
+  for (size_t i = 0; i < stepping_.size(); ++i) {
+    if (each[i].ok()) {
+      generated += stepping_[i]->FinishStep();
+    } else {
+      stepping_[i]->FailStep(each[i]);
+    }
+  }
+  absl::MutexLock lock(&mutex_);
+  ++stats_.steps;
+  stats_.step_rows += total_rows;
+  stats_.step_time += took;
+  stats_.prefilled_tokens += prefilled;
+  stats_.generated_tokens += generated;
+}
+
+void ModelLoop::Run() {
+  while (true) {
+    const bool worked = RunOnce();
+    absl::MutexLock lock(&mutex_);
+    const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return woken_ || stopping_; };
+    if (!worked) mutex_.Await(absl::Condition(&ready));
+    if (stopping_) break;
+  }
+  Settle();  // conversations closed since the last pass complete what they have on this thread
+}
+
+void ModelLoop::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopping_ = true;
+}
+
+}  // namespace parley::engine

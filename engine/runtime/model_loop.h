@@ -1,0 +1,65 @@
+// What the model thread does, over and over: takes what the conversations were asked, plans a step, does it.
+// Driven by a thread in the engine and by hand in tests.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "engine/runtime/conversation_worker.h"
+#include "engine/runtime/model.h"
+#include "engine/runtime/operation.h"
+#include "engine/runtime/runtime_engine.h"
+#include "engine/schedule/step_planner.h"
+
+namespace parley::engine {
+
+class ModelLoop {
+ public:
+  // `model` and `clock` must outlive the loop.
+  ModelLoop(Model* model, const RuntimeOptions& options, const Clock* clock);
+  // REQUIRES: nobody drives it any more.
+  ~ModelLoop();
+
+  // Any thread. See Engine::StartConversation.
+  absl::StatusOr<std::shared_ptr<Inbox>> Open(const ConversationOptions& options) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Any thread: something was put into an inbox.
+  void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
+  EngineStats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The driving thread only. One pass: at most one slice of tower work and one step. False when there was
+  // neither to do.
+  bool RunOnce() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The driving thread only. RunOnce until Stop; sleeps while there is nothing to do.
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Any thread.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Step(const std::vector<schedule::StepPlan::Rows>& rows) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  Model* const model_;
+  const RuntimeOptions options_;
+  const Clock* const clock_;
+
+  // The driving thread's.
+  schedule::StepPlanner planner_;
+  std::map<schedule::WorkId, std::unique_ptr<ConversationWorker>> workers_;
+  std::vector<StepEntry> entries_;
+  std::vector<ConversationWorker*> stepping_;
+
+  mutable absl::Mutex mutex_;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  schedule::WorkId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::unique_ptr<ConversationWorker>> opened_ ABSL_GUARDED_BY(mutex_);  // not yet in workers_
+  EngineStats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace parley::engine

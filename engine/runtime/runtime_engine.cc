@@ -1,0 +1,174 @@
+#include "engine/runtime/runtime_engine.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "engine/runtime/manual_engine.h"
+#include "engine/runtime/model_loop.h"
+
+namespace parley::engine {
+namespace {
+
+class RuntimeConversation final : public Conversation {
+ public:
+  RuntimeConversation(std::shared_ptr<Inbox> inbox, ModelLoop* loop, const Clock* clock)
+      : inbox_(std::move(inbox)), loop_(loop), clock_(clock) {}
+
+  ~RuntimeConversation() override {
+    inbox_->Close();
+    loop_->Wake();
+  }
+
+  void AppendFrame(ImagePtr image, Done<FrameResult> done) override {
+    inbox_->Frame({std::move(image), std::move(done)}, clock_->Now());
+    loop_->Wake();
+  }
+  void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) override {
+    inbox_->Speech({std::move(samples), std::move(done)}, clock_->Now());
+    loop_->Wake();
+  }
+  void AppendText(std::string text, Done<TextResult> done) override {
+    inbox_->Text({std::move(text), std::move(done)}, clock_->Now());
+    loop_->Wake();
+  }
+  AnswerId Answer(const GenerationConfig& config, std::shared_ptr<AnswerListener> listener) override {
+    const AnswerId id = inbox_->Answer(config, std::move(listener), clock_->Now());
+    loop_->Wake();
+    return id;
+  }
+  void CancelAnswer(AnswerId answer) override {
+    inbox_->Cancel(answer);
+    loop_->Wake();
+  }
+  void TrimAnswer(AnswerId answer, int tokens) override {
+    inbox_->Trim(answer, tokens, clock_->Now());
+    loop_->Wake();
+  }
+  MarkId Mark() override {
+    const MarkId id = inbox_->Mark(clock_->Now());
+    loop_->Wake();
+    return id;
+  }
+  void Rewind(MarkId mark) override {
+    inbox_->Rewind(mark, clock_->Now());
+    loop_->Wake();
+  }
+
+ private:
+  const std::shared_ptr<Inbox> inbox_;
+  ModelLoop* const loop_;
+  const Clock* const clock_;
+};
+
+// One turn of every kind the bundle takes. Each completion notes its status; `done` follows the last.
+class WarmUpTurn final : public AnswerListener {
+ public:
+  static std::shared_ptr<WarmUpTurn> Start(const Engine& engine, Conversation* conversation) {
+    auto turn = std::make_shared<WarmUpTurn>();
+    const auto note = [turn](const auto& result) { turn->Note(result.status()); };
+    if (engine.sees()) {
+      auto image = std::make_shared<Image>();
+      image->width = image->height = 224;
+      image->pixels.assign(static_cast<size_t>(image->width) * image->height * 3, 128);
+      conversation->AppendFrame(image, note);
+    }
+    if (engine.hears()) conversation->AppendSpeech(std::vector<float>(kSampleRateHz, 0.0f), note);
+    conversation->AppendText("Hello.", note);
+    GenerationConfig config;
+    config.max_tokens = 4;
+    conversation->Answer(config, turn);
+    return turn;
+  }
+
+  void OnText(std::string, int) override {}
+  void OnDone(const AnswerResult& result) override {
+    Note(result.status);
+    done_.Notify();
+  }
+  absl::Notification& done() { return done_; }
+  // REQUIRES: done.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  void Note(const absl::Status& status) { status_.Update(status); }
+
+  absl::Status status_;
+  absl::Notification done_;
+};
+
+// Engine over ModelLoop, for both ways to drive it.
+template <typename Interface>
+class EngineOnLoop : public Interface {
+ public:
+  EngineOnLoop(std::unique_ptr<Model> model, const RuntimeOptions& options, const Clock* clock)
+      : model_(std::move(model)), clock_(clock), loop_(model_.get(), options, clock) {}
+
+  const EngineInfo& info() const override { return model_->info(); }
+  bool hears() const override { return model_->hears(); }
+  bool sees() const override { return model_->sees(); }
+  EngineStats stats() const override { return loop_.stats(); }
+
+  absl::StatusOr<std::unique_ptr<Conversation>> StartConversation(ConversationOptions options) override {
+    absl::StatusOr<std::shared_ptr<Inbox>> inbox = loop_.Open(options);
+    if (!inbox.ok()) return inbox.status();
+    return std::make_unique<RuntimeConversation>(*std::move(inbox), &loop_, clock_);
+  }
+
+  absl::Status WarmUp() override {
+    absl::StatusOr<std::unique_ptr<Conversation>> conversation =
+        StartConversation({.call_id = "warm-up", .instructions = ""});
+    if (!conversation.ok()) return conversation.status();
+    const std::shared_ptr<WarmUpTurn> turn = WarmUpTurn::Start(*this, conversation->get());
+    WaitFor(turn->done());
+    return turn->status();
+  }
+
+ protected:
+  virtual void WaitFor(absl::Notification& done) = 0;
+  ModelLoop& loop() { return loop_; }
+
+ private:
+  const std::unique_ptr<Model> model_;
+  const Clock* const clock_;
+  ModelLoop loop_;
+};
+
+class RuntimeEngine final : public EngineOnLoop<Engine> {
+ public:
+  RuntimeEngine(std::unique_ptr<Model> model, const RuntimeOptions& options, const Clock* clock)
+      : EngineOnLoop(std::move(model), options, clock), thread_([this] { loop().Run(); }) {}
+
+  ~RuntimeEngine() override {
+    loop().Stop();
+    thread_.join();
+  }
+
+ private:
+  void WaitFor(absl::Notification& done) override { done.WaitForNotification(); }
+
+  std::thread thread_;
+};
+
+class ManualEngineOnLoop final : public EngineOnLoop<ManualEngine> {
+ public:
+  using EngineOnLoop::EngineOnLoop;
+  bool RunOnce() override { return loop().RunOnce(); }
+
+ private:
+  void WaitFor(absl::Notification&) override { RunUntilIdle(); }
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> MakeRuntimeEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
+                                          const Clock* clock) {
+  return std::make_unique<RuntimeEngine>(std::move(model), options, clock);
+}
+
+std::unique_ptr<ManualEngine> MakeManualEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
+                                               const Clock* clock) {
+  return std::make_unique<ManualEngineOnLoop>(std::move(model), options, clock);
+}
+
+}  // namespace parley::engine
