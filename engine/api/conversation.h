@@ -3,7 +3,9 @@
 // Operations are queued, run on the engine's model thread, and complete in the order they were given; none of
 // them blocks the caller. Each completion is called exactly once, on the model thread, and must not block: post
 // it to your own executor. A failed operation poisons its conversation only: every later one completes with the
-// same status, and the engine and all other conversations go on.
+// same status, and the engine and all other conversations go on. An operation that is refused before anything
+// is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not UTF-8), FAILED_PRECONDITION
+// (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations queued; the context is full).
 //
 // The user's turn under construction is implicit: the first frame, speech or text after an answer opens it, and
 // Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
@@ -103,7 +105,8 @@ class Conversation {
 
   // Closes the user's turn and generates. Later operations wait until the answer is done.
   virtual AnswerId Answer(const GenerationConfig& config, std::shared_ptr<AnswerListener> listener) = 0;
-  // Stops an answer at the next token, whether it has begun or not; the tokens made so far stay in history.
+  // Stops an answer at the next token, whether it has begun or not; the tokens made so far stay in history. One
+  // without a token leaves no trace: the user's turn stays open.
   // Not queued: acts at once. A no-op when it is done or unknown.
   virtual void CancelAnswer(AnswerId answer) = 0;
   // Cuts an answer in history to its first `tokens` tokens (clamped to what was made); what was appended after
@@ -112,8 +115,9 @@ class Conversation {
 
   // Queued like the others: the mark stands after the operations given so far.
   virtual MarkId Mark() = 0;
-  // Forgets everything appended since the mark. Queued operations given between the two and not yet begun
-  // complete with CANCELLED. Marks taken after it are gone; the mark itself stays.
+  // Forgets everything appended since the mark. Operations given between the two and not yet complete complete
+  // with CANCELLED, an answer under way at its next token; cuts of earlier answers stand. Marks taken after it
+  // are gone; the mark itself stays. An unknown mark is a no-op.
   virtual void Rewind(MarkId mark) = 0;
 };
 
