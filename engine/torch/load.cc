@@ -32,8 +32,8 @@ absl::Status At(const std::string& path, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
 }
 
-absl::Status LoadLanguageModel(const BundleManifest& manifest, const LoadOptions& options, const Clock& clock,
-                               TorchModel::Parts& parts) {
+absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, const LoadOptions& options,
+                                             const Clock& clock, TorchModel::Parts& parts) {
   absl::StatusOr<bundle::LanguageModelFiles> opened =
       bundle::LanguageModelFiles::Open(manifest.language_model);
   if (!opened.ok()) return opened.status();
@@ -68,10 +68,10 @@ absl::Status LoadLanguageModel(const BundleManifest& manifest, const LoadOptions
   parts.info.language_model = files->shape().name;
   parts.info.context_tokens = files->shape().context_tokens;
   parts.info.arithmetic = choice->description;
-  return absl::OkStatus();
+  return choice->arithmetic;
 }
 
-absl::Status LoadAudioTower(const BundleManifest& manifest, TorchModel::Parts& parts) {
+absl::Status LoadAudioTower(const BundleManifest& manifest, Arithmetic arithmetic, TorchModel::Parts& parts) {
   const std::string& folder = manifest.audio_tower->path;
   const absl::StatusOr<bundle::Safetensors> weights = bundle::Safetensors::OpenFolder(folder);
   if (!weights.ok()) return weights.status();
@@ -85,8 +85,8 @@ absl::Status LoadAudioTower(const BundleManifest& manifest, TorchModel::Parts& p
   absl::StatusOr<std::unique_ptr<text::Tokenizer>> tokenizer = text::Tokenizer::Create(*std::move(data));
   if (!tokenizer.ok()) return At(tokenizer_path, tokenizer.status());
 
-  absl::StatusOr<std::unique_ptr<whisper::Whisper>> tower =
-      whisper::Whisper::Load(*weights, *config, *std::move(tokenizer), manifest.audio_bridge->language);
+  absl::StatusOr<std::unique_ptr<whisper::Whisper>> tower = whisper::Whisper::Load(
+      *weights, *config, *std::move(tokenizer), manifest.audio_bridge->language, arithmetic);
   if (!tower.ok()) return At(folder, tower.status());
   parts.info.audio_tower = (*tower)->name();
   parts.audio_tower = *std::move(tower);
@@ -136,9 +136,10 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   parts.info.bundle = manifest->name;
   parts.info.device =
       absl::StrCat("cpu, ", threads, " threads, ", absl::AsciiStrToLower(at::get_cpu_capability()));
-  if (absl::Status status = LoadLanguageModel(*manifest, options, *clock, parts); !status.ok()) return status;
+  const absl::StatusOr<Arithmetic> arithmetic = LoadLanguageModel(*manifest, options, *clock, parts);
+  if (!arithmetic.ok()) return arithmetic.status();
   if (manifest->audio_tower.has_value()) {
-    if (absl::Status status = LoadAudioTower(*manifest, parts); !status.ok()) return status;
+    if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, parts); !status.ok()) return status;
   }
   if (manifest->vision_tower.has_value()) {
     if (absl::Status status = LoadVisionTower(*manifest, parts); !status.ok()) return status;

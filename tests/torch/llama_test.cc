@@ -1,0 +1,136 @@
+// The language model on small random checkpoints, against transformers (tests/reference/tiny_models.py).
+#include "engine/torch/llama.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/torch/json_file.h"
+#include "tests/torch/steps.h"
+
+namespace parley::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::unique_ptr<Llama> LoadTiny(const std::string& name, Arithmetic arithmetic = Arithmetic::kFp32) {
+  auto files =
+      bundle::LanguageModelFiles::OpenFolder(std::string(PARLEY_SOURCE_DIR) + "/tests/torch/data/" + name);
+  if (!files.ok()) {
+    ADD_FAILURE() << files.status();
+    return nullptr;
+  }
+  auto model = Llama::Load(std::make_shared<const bundle::LanguageModelFiles>(*std::move(files)), arithmetic);
+  if (!model.ok()) {
+    ADD_FAILURE() << model.status();
+    return nullptr;
+  }
+  return *std::move(model);
+}
+
+class TinyModelTest : public testing::TestWithParam<std::string> {
+ protected:
+  TinyModelTest()
+      : expected_(ReadJson("torch/data/" + GetParam() + "/expected.json")), model_(LoadTiny(GetParam())) {}
+
+  void ExpectRow(const std::vector<float>& actual, size_t position) {
+    const auto expected = expected_["logits"][position].get<std::vector<float>>();
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t i = 0; i < actual.size(); ++i) {
+      EXPECT_NEAR(actual[i], expected[i], 1e-4) << "position " << position << " token " << i;
+    }
+  }
+
+  nlohmann::json expected_;
+  std::unique_ptr<Llama> model_;
+};
+
+TEST_P(TinyModelTest, LogitsAreTheReferencesTokenByToken) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const auto rows = RunEachToken(*model_, ids);
+  for (size_t i = 0; i < rows.size(); ++i) ExpectRow(rows[i], i);
+}
+
+TEST_P(TinyModelTest, LogitsAreTheReferencesForEveryWayToCutThePrefill) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  for (size_t first = 1; first <= ids.size(); ++first) {
+    const auto cache = model_->NewCache();
+    ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).first(first)), first - 1);
+    if (first == ids.size()) continue;
+    ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(first)), ids.size() - 1);
+  }
+}
+
+TEST_P(TinyModelTest, SequencesOfOneStepDoNotSeeEachOther) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const auto decoding = model_->NewCache();
+  const auto prefilling = model_->NewCache();
+  const auto silent = model_->NewCache();
+  RunChunk(*model_, decoding.get(), absl::MakeConstSpan(ids).first(5));
+  std::vector<float> decoded;
+  std::vector<float> prefilled;
+  std::vector<StepEntry> entries = {{silent.get(), absl::MakeConstSpan(ids).subspan(4), nullptr},
+                                    {decoding.get(), absl::MakeConstSpan(ids).subspan(5, 1), &decoded},
+                                    {prefilling.get(), absl::MakeConstSpan(ids).first(9), &prefilled}};
+  ASSERT_TRUE(model_->Step(absl::MakeSpan(entries)).ok());
+  ExpectRow(decoded, 5);
+  ExpectRow(prefilled, 8);
+  EXPECT_EQ(silent->length(), static_cast<int>(ids.size()) - 4);
+}
+
+TEST_P(TinyModelTest, ATruncatedSequenceGoesOnAsIfTheRestHadNeverBeen) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const auto cache = model_->NewCache();
+  RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).first(4));
+  RunChunk(*model_, cache.get(), std::vector<TokenId>{1, 2, 3});
+  cache->Truncate(4);
+  ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, TinyModelTest,
+                         testing::Values("tiny_qwen2", "tiny_packed", "tiny_llama"),
+                         [](const auto& info) { return info.param; });
+
+TEST(LlamaTest, EveryArithmeticStaysNearTheReference) {
+  const auto expected = ReadJson("torch/data/tiny_qwen2/expected.json");
+  const auto ids = expected["ids"].get<std::vector<TokenId>>();
+  for (Arithmetic arithmetic : {Arithmetic::kBf16, Arithmetic::kInt8}) {
+    const auto model = LoadTiny("tiny_qwen2", arithmetic);
+    const auto cache = model->NewCache();
+    const std::vector<float> logits = RunChunk(*model, cache.get(), ids);
+    const auto row = expected["logits"].back().get<std::vector<float>>();
+    for (size_t i = 0; i < row.size(); ++i)
+      EXPECT_NEAR(logits[i], row[i], 0.15) << ArithmeticName(arithmetic);
+  }
+}
+
+TEST(LlamaTest, ATokenOutsideTheVocabularyIsRefusedAndChangesNothing) {
+  const auto model = LoadTiny("tiny_llama");
+  const auto good = model->NewCache();
+  const auto bad = model->NewCache();
+  const std::vector<TokenId> fine = {1, 2};
+  for (TokenId id : {TokenId{-1}, TokenId{64}}) {
+    const std::vector<TokenId> wrong = {3, id};
+    std::vector<StepEntry> entries = {{good.get(), fine, nullptr}, {bad.get(), wrong, nullptr}};
+    const absl::Status status = model->Step(absl::MakeSpan(entries));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("no token"));
+    EXPECT_EQ(good->length(), 0);
+    EXPECT_EQ(bad->length(), 0);
+  }
+}
+
+TEST(LlamaTest, ASequenceNeverPassesTheContext) {
+  const auto model = LoadTiny("tiny_llama");
+  const auto cache = model->NewCache();
+  const std::vector<TokenId> all(128, 1);
+  RunChunk(*model, cache.get(), all);
+  StepEntry one_more{cache.get(), absl::MakeConstSpan(all).first(1), nullptr};
+  EXPECT_EQ(model->Step(absl::MakeSpan(&one_more, 1)).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(cache->length(), 128);
+}
+
+}  // namespace
+}  // namespace parley::engine

@@ -1,0 +1,199 @@
+// SmolLM2 as published, against transformers in fp32 (tests/reference/smollm2.py), and the other arithmetics
+// against fp32.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "engine/torch/arithmetic.h"
+#include "engine/torch/llama.h"
+#include "tests/torch/json_file.h"
+#include "tests/torch/steps.h"
+
+namespace parley::engine {
+namespace {
+
+std::shared_ptr<const bundle::LanguageModelFiles> Files() {
+  static const auto files = [] {
+    const char* folder = std::getenv("PARLEY_MODEL_DIR");
+    auto opened = bundle::LanguageModelFiles::Open(
+        {"gguf", std::string(folder == nullptr ? "" : folder) + "/language_model/model.gguf"});
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return opened.ok() ? std::make_shared<const bundle::LanguageModelFiles>(*std::move(opened)) : nullptr;
+  }();
+  return files;
+}
+
+// Loaded once an arithmetic: the tests of this file share them.
+const Llama* Model(Arithmetic arithmetic) {
+  static std::unique_ptr<Llama> models[3];
+  std::unique_ptr<Llama>& model = models[static_cast<int>(arithmetic)];
+  if (model == nullptr && Files() != nullptr) {
+    auto loaded = Llama::Load(Files(), arithmetic);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    if (loaded.ok()) model = *std::move(loaded);
+  }
+  return model.get();
+}
+
+class SmolLm2Test : public testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = Model(Arithmetic::kFp32);
+    ASSERT_NE(model_, nullptr);
+  }
+
+  const nlohmann::json reference_ = ReadJson("reference/smollm2.json");
+  const Llama* model_ = nullptr;
+};
+
+std::vector<TokenId> Ids(const nlohmann::json& array) { return array.get<std::vector<TokenId>>(); }
+
+TEST_F(SmolLm2Test, LogitsAreTheReferencesToATensOfAThousandth) {
+  double worst = 0;
+  for (const auto& prompt : reference_["prompts"]) {
+    std::vector<TokenId> ids = Ids(prompt["ids"]);
+    const std::vector<TokenId> greedy = Ids(prompt["greedy"]);
+    ids.insert(ids.end(), greedy.begin(), greedy.end());
+    const auto cache = model_->NewCache();
+    for (const auto& expected : prompt["positions"]) {
+      const size_t held = static_cast<size_t>(cache->length());
+      const size_t end = expected["position"].get<size_t>() + 1;
+      const std::vector<float> logits =
+          RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(held, end - held));
+      for (size_t i = 0; i < expected["at"].size(); ++i) {
+        const double difference =
+            std::abs(logits[expected["at"][i].get<size_t>()] - expected["logits"][i].get<float>());
+        worst = std::max(worst, difference);
+        EXPECT_LE(difference, 1e-3) << prompt["text"] << " position " << end - 1 << " token "
+                                    << expected["at"][i];
+      }
+      double sum = 0;
+      for (float logit : logits) sum += std::exp(static_cast<double>(logit));
+      EXPECT_NEAR(std::log(sum), expected["log_sum_exp"].get<double>(), 1e-3);
+    }
+  }
+  std::printf("largest difference of a logit: %.2g\n", worst);
+}
+
+TEST_F(SmolLm2Test, SixtyFourGreedyTokensAreTheReferencesOnTenPrompts) {
+  for (const auto& prompt : reference_["prompts"]) {
+    const auto cache = model_->NewCache();
+    const std::vector<float> logits = RunChunk(*model_, cache.get(), Ids(prompt["ids"]));
+    EXPECT_EQ(Greedy(*model_, cache.get(), logits, 64), Ids(prompt["greedy"])) << prompt["text"];
+  }
+}
+
+TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
+  for (const auto& prompt : reference_["prompts"]) {
+    const std::vector<TokenId> ids = Ids(prompt["ids"]);
+    for (size_t piece : {size_t{1}, size_t{7}}) {
+      const auto cache = model_->NewCache();
+      std::vector<float> logits;
+      for (size_t at = 0; at < ids.size(); at += piece) {
+        logits = RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(at, piece));
+      }
+      EXPECT_EQ(Greedy(*model_, cache.get(), logits, 32), [&] {
+        std::vector<TokenId> expected = Ids(prompt["greedy"]);
+        expected.resize(32);
+        return expected;
+      }()) << prompt["text"];
+    }
+  }
+}
+
+// Ten conversations in one step each, in the default arithmetic of this machine and in fp32: what one says
+// does not depend on the others.
+TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
+    const Llama* model = Model(arithmetic);
+    std::vector<std::unique_ptr<KvCache>> caches;
+    std::vector<std::vector<TokenId>> next;
+    std::vector<std::vector<TokenId>> together;
+    std::vector<std::vector<TokenId>> alone;
+    for (const auto& prompt : reference_["prompts"]) {
+      next.push_back(Ids(prompt["ids"]));
+      caches.push_back(model->NewCache());
+      const auto cache = model->NewCache();
+      const std::vector<float> logits = RunChunk(*model, cache.get(), next.back());
+      alone.push_back(Greedy(*model, cache.get(), logits, 24));
+    }
+    together.resize(next.size());
+    std::vector<std::vector<float>> logits(next.size());
+    for (int step = 0; step < 24; ++step) {
+      std::vector<StepEntry> entries;
+      for (size_t i = 0; i < next.size(); ++i) entries.push_back({caches[i].get(), next[i], &logits[i]});
+      ASSERT_TRUE(model->Step(absl::MakeSpan(entries)).ok());
+      for (size_t i = 0; i < next.size(); ++i) {
+        next[i] = {Best(logits[i])};
+        together[i].push_back(next[i][0]);
+      }
+    }
+    EXPECT_EQ(together, alone) << ArithmeticName(arithmetic);
+  }
+}
+
+struct Agreement {
+  int tokens = 0;
+  int agreeing = 0;
+  double kl_nats = 0;  // mean of KL(fp32 || other)
+};
+
+Agreement Compare(const std::vector<float>& exact, const std::vector<float>& other, Agreement total) {
+  const auto log_sum = [](const std::vector<float>& logits) {
+    const double top = *std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    for (float logit : logits) sum += std::exp(logit - top);
+    return top + std::log(sum);
+  };
+  const double exact_sum = log_sum(exact);
+  const double other_sum = log_sum(other);
+  double kl = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const double log_p = exact[i] - exact_sum;
+    kl += std::exp(log_p) * (log_p - (other[i] - other_sum));
+  }
+  total.tokens += 1;
+  total.agreeing += Best(exact) == Best(other) ? 1 : 0;
+  total.kl_nats += kl;
+  return total;
+}
+
+// Teacher-forced on the reference's 64 tokens of each prompt.
+TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
+  for (Arithmetic arithmetic : {Arithmetic::kBf16, Arithmetic::kInt8}) {
+    const Llama* other = Model(arithmetic);
+    Agreement total;
+    for (const auto& prompt : reference_["prompts"]) {
+      const auto exact_cache = model_->NewCache();
+      const auto other_cache = other->NewCache();
+      std::vector<TokenId> chunk = Ids(prompt["ids"]);
+      for (TokenId id : Ids(prompt["greedy"])) {
+        total = Compare(RunChunk(*model_, exact_cache.get(), chunk),
+                        RunChunk(*other, other_cache.get(), chunk), total);
+        chunk = {id};
+      }
+    }
+    std::printf("%s: %d of %d greedy tokens agree, mean KL %.5f nats\n",
+                std::string(ArithmeticName(arithmetic)).c_str(), total.agreeing, total.tokens,
+                total.kl_nats / total.tokens);
+    EXPECT_EQ(total.tokens, 640);
+    EXPECT_GE(total.agreeing, 0.95 * total.tokens) << ArithmeticName(arithmetic);
+    EXPECT_LE(total.kl_nats / total.tokens, 0.005) << ArithmeticName(arithmetic);
+  }
+}
+
+TEST_F(SmolLm2Test, AutoChoosesAnArithmeticAndSaysWhy) {
+  const auto choice = ChooseArithmetic("auto", *Files(), *Clock::Real());
+  ASSERT_TRUE(choice.ok()) << choice.status();
+  std::printf("%s\n", choice->description.c_str());
+  EXPECT_EQ(choice->description.find(std::string(ArithmeticName(choice->arithmetic))), 0u);
+  EXPECT_EQ(ChooseArithmetic("int4", *Files(), *Clock::Real()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace parley::engine

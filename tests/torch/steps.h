@@ -1,0 +1,44 @@
+// Running a language model in tests: chunks of tokens in, scores out.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/torch/llama.h"
+
+namespace parley::engine {
+
+inline std::vector<float> RunChunk(const Llama& model, Sequence* sequence, absl::Span<const TokenId> tokens) {
+  std::vector<float> logits;
+  StepEntry entry{sequence, tokens, &logits};
+  const absl::Status status = model.Step(absl::MakeSpan(&entry, 1));
+  EXPECT_TRUE(status.ok()) << status;
+  return logits;
+}
+
+// The scores after each token of `ids`, given those before it.
+inline std::vector<std::vector<float>> RunEachToken(const Llama& model, absl::Span<const TokenId> ids) {
+  const std::unique_ptr<KvCache> cache = model.NewCache();
+  std::vector<std::vector<float>> rows;
+  for (size_t i = 0; i < ids.size(); ++i) rows.push_back(RunChunk(model, cache.get(), ids.subspan(i, 1)));
+  return rows;
+}
+
+inline TokenId Best(const std::vector<float>& logits) {
+  return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+// `count` greedy tokens after a sequence whose last scores are `logits`.
+inline std::vector<TokenId> Greedy(const Llama& model, Sequence* sequence, std::vector<float> logits,
+                                   int count) {
+  std::vector<TokenId> out;
+  while (static_cast<int>(out.size()) < count) {
+    out.push_back(Best(logits));
+    logits = RunChunk(model, sequence, absl::MakeConstSpan(&out.back(), 1));
+  }
+  return out;
+}
+
+}  // namespace parley::engine
