@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""parley-call against parley-server on the fake engine: what holds without weights, also under sanitizers.
+
+  fake_calls.py --server BINARY --client BINARY [unittest arguments]
+"""
+
+import argparse
+import pathlib
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+from harness import SAMPLE, SOURCE, Client, Server, parse_events  # noqa: E402
+
+BINARIES = None
+DATA = SOURCE / "tests/clients/data"
+
+
+class FakeCalls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(BINARIES.server, "--engine", "fake")
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        assert code == 0, f"the server ended with {code}:\n{cls.server.read_log()}"
+
+    def finish(self, *arguments):
+        return Client(BINARIES.client, self.server, *arguments).finish()
+
+    def events_of(self, *arguments):
+        code, out, err = self.finish("--json", *arguments)
+        self.assertEqual(code, 0, f"{err}\n{out}\nserver:\n{self.server.read_log()}")
+        events = parse_events(out)
+        self.assertEqual([int(event["seq"]) for event in events], list(range(1, len(events) + 1)))
+        return events
+
+    def test_each_text_gets_its_own_answer(self):
+        events = self.events_of("--text", "one", "--text", "two")
+        self.assertEqual([int(event["turn_id"]) for event in events if "response_done" in event], [1, 2])
+
+    def test_every_kind_of_file_is_taken(self):
+        for name in ("rotated_mpeg4.mp4", "vp9_vorbis.webm", "tone.wav"):
+            events = self.events_of("--file", DATA / name)
+            self.assertEqual(events.of("error"), [], name)
+            self.assertEqual(events.of("warning"), [], name)
+            frames = [status for status in events.of("input_status") if status.get("reason") == "UNDECODABLE"]
+            self.assertEqual(frames, [], name)
+
+    def test_a_recording_sent_as_one_turn_is_answered(self):
+        events = self.events_of("--manual", "--file", SOURCE / "tests/reference/clips/rms_capital.wav")
+        self.assertEqual(len(events.of("turn_committed")), 1)
+        self.assertEqual(events.of("turn_committed")[0]["reason"], "ACTIVITY_END")
+
+    def test_generation_options_are_in_force(self):
+        events = self.events_of("--max-tokens", "3", "--seed", "7", "--temperature", "0.5", "--text", "hello")
+        in_force = events.of("ready")[0]["config"]["generation"]
+        self.assertEqual(in_force["max_tokens"], 3)
+        self.assertEqual(in_force["seed"], "7")
+        self.assertLessEqual(events.of("response_done")[0]["usage"]["answer_tokens"], 3)
+
+    def test_a_refused_option_fails_the_call(self):
+        code, _, err = self.finish("--temperature", "9", "--text", "hello")
+        self.assertEqual(code, 1)
+        self.assertIn("INVALID_CONFIG", err)
+
+    def test_health_and_capabilities_need_no_call(self):
+        code, out, _ = self.finish("--health")
+        self.assertEqual((code, "ready for calls" in out), (0, True))
+        code, out, _ = self.finish("--capabilities")
+        self.assertEqual(code, 0)
+        self.assertIn('"max_answer_tokens"', out)
+
+    def test_control_c_hangs_up_properly(self):
+        client = Client(BINARIES.client, self.server, "--file", SAMPLE)
+        client.process.stdout.readline()
+        client.process.send_signal(signal.SIGINT)
+        code, out, err = client.finish()
+        self.assertEqual(code, 0, err)
+        self.assertIn("ended properly", out)
+
+    def test_a_wrong_command_line_is_told_apart_from_a_failed_call(self):
+        self.assertEqual(self.finish()[0], 2)
+        self.assertEqual(self.finish("--nonsense")[0], 2)
+        self.assertEqual(self.finish("--file", "/nonexistent.mp4")[0], 1)
+
+
+class NoServer(unittest.TestCase):
+    def test_nobody_there_is_one_clear_line(self):
+        class Nobody:
+            address = "127.0.0.1:1"
+
+        code, _, err = Client(BINARIES.client, Nobody, "--wait", "0.2", "--text", "hello").finish()
+        self.assertEqual(code, 1)
+        self.assertIn("no server at 127.0.0.1:1", err)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--client", required=True)
+    BINARIES, rest = parser.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

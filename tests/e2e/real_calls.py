@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Calls on real weights: parley-server with the bundle parley-small, parley-call with recordings.
+
+  real_calls.py --server BINARY --client BINARY --model BUNDLE [unittest arguments]
+"""
+
+import argparse
+import os
+import signal
+import sys
+import unittest
+
+from harness import SAMPLE, SOURCE, Client, Server, parse_events
+
+BINARIES = None
+
+
+class RealCalls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(BINARIES.server, "--model", BINARIES.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        assert code == 0, f"the server ended with {code}:\n{cls.server.read_log()}"
+
+    def call(self, *arguments):
+        return Client(BINARIES.client, self.server, *arguments)
+
+    def events_of(self, client):
+        code, out, err = client.finish()
+        self.assertEqual(code, 0, f"parley-call failed: {err}\n{out}\nserver:\n{self.server.read_log()}")
+        events = parse_events(out)
+        self.assertEqual([int(event["seq"]) for event in events], list(range(1, len(events) + 1)))
+        self.assertEqual(events.of("error"), [])
+        return events
+
+    def check_sample(self, events):
+        transcripts = events.transcripts()
+        self.assertEqual(len(transcripts), 2, transcripts)
+        self.assertIn("capital of france", transcripts[0].lower())
+        self.assertIn("animal do you see", transcripts[1].lower())
+        answers = events.answers()
+        self.assertEqual(len(answers), 2, answers)
+        self.assertIn("Paris", answers[0])
+        self.assertIn("cat", answers[1].lower())
+        self.assertEqual([done["finish_reason"] for done in events.of("response_done")], ["END_OF_TURN"] * 2)
+
+    def test_the_sample_call_hears_both_questions_and_sees_the_cat(self):
+        events = self.events_of(self.call("--json", "--file", SAMPLE))
+        self.check_sample(events)
+        seen = [status for status in events.of("input_status") if status["outcome"] == "ENCODED"]
+        self.assertTrue(any("cat" in status.get("description", "") for status in seen), seen)
+        self.assertEqual(len(events.of("metrics")), 2)
+        for metrics in events.of("metrics"):
+            self.assertGreater(int(metrics["response_latency_us"]), 0)
+
+    def test_eight_calls_at_once_all_end_properly(self):
+        clients = [self.call("--json", "--file", SAMPLE) for _ in range(8)]
+        for client in clients:
+            events = self.events_of(client)
+            self.assertGreaterEqual(len(events.of("response_done")), 1)
+
+    def test_the_same_text_gives_the_same_answer(self):
+        question = "How many legs does a spider have?"
+        answers = [self.events_of(self.call("--json", "--text", question)).answers() for _ in range(2)]
+        self.assertEqual(answers[0], answers[1])
+        self.assertIn("eight", answers[0][0].lower())
+
+    def test_another_voice_and_raw_pcm(self):
+        clip = SOURCE / "tests/reference/clips/rms_capital.wav"
+        events = self.events_of(self.call("--json", "--pcm", "--file", clip))
+        self.assertIn("capital of france", events.transcripts()[0].lower())
+        self.assertIn("Paris", events.answers()[0])
+
+    def test_the_terminal_shows_the_dialogue_and_where_the_time_went(self):
+        code, out, err = self.call("--timing", "--text", "What is the capital of France?").finish()
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"parley +.*Paris")
+        self.assertRegex(out, r"turn 1: first token \d+ ms after the end of turn was decided")
+        self.assertIn("ended properly", out)
+
+    def test_metrics_count_what_happened(self):
+        self.events_of(self.call("--json", "--text", "Hello"))
+        metrics = self.server.metrics()
+        for name in ("parley_", "_bucket", "calls", "turns", "tokens"):
+            self.assertIn(name, metrics)
+
+    def test_control_c_hangs_up_properly(self):
+        client = self.call("--file", SAMPLE)
+        first_line = client.process.stdout.readline()
+        client.process.send_signal(signal.SIGINT)
+        code, out, err = client.finish()
+        self.assertEqual(code, 0, err)
+        self.assertIn("ended properly", first_line + out)
+
+
+class BrokenBundles(unittest.TestCase):
+    def test_a_bundle_that_is_not_there_is_named(self):
+        with self.assertRaises(RuntimeError) as caught:
+            Server(BINARIES.server, "--model", "/nonexistent/bundle")
+        self.assertIn("/nonexistent/bundle", str(caught.exception))
+        self.assertNotIn("exit code 0", str(caught.exception))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name in ("server", "client", "model"):
+        parser.add_argument(f"--{name}", required=True)
+    BINARIES, rest = parser.parse_known_args()
+    if not os.path.exists(os.path.join(BINARIES.model, "parley.json")):
+        sys.exit(f"no bundle at '{BINARIES.model}': run deploy/setup")
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
