@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "engine/api/media.h"
 #include "engine/bundle/safetensors.h"
@@ -20,7 +21,7 @@ class EfficientNet {
   // Reads the weights, which may go afterwards; batch norms are folded into the convolutions. `labels_json`:
   // an array of as many strings as there are classes. INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong.
   static absl::StatusOr<std::unique_ptr<EfficientNet>> Load(const bundle::Safetensors& weights,
-                                                            std::string_view labels_json);
+                                                            absl::string_view labels_json);
   ~EfficientNet();
   EfficientNet(const EfficientNet&) = delete;
   EfficientNet& operator=(const EfficientNet&) = delete;

@@ -1,0 +1,18 @@
+// Pictures as EfficientNet takes them (torchvision: Resize(224), CenterCrop(224), Normalize): the shorter
+// side becomes 224 pixels by antialiased bilinear filtering, the middle is cut out, channels are normalised
+// with ImageNet's mean and deviation. Plain loops, no Torch.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "engine/api/media.h"
+
+namespace parley::engine {
+
+inline constexpr int kEfficientNetSize = 224;
+
+// Writes [3, kEfficientNetSize, kEfficientNetSize]; `out` has exactly that size. INVALID_ARGUMENT for an
+// image without pixels or whose pixels do not fit its size.
+absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out);
+
+}  // namespace parley::engine

@@ -1,0 +1,77 @@
+#include "engine/torch/whisper/encoder.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv1d.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/zeros.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace parley::engine::whisper {
+
+LayerNorm::LayerNorm(WeightReader* reader, const std::string& name, int width)
+    : weight(reader->Read(name + ".weight", {width})), bias(reader->Read(name + ".bias", {width})) {}
+
+at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
+  return at::layer_norm(x, {weight.size(0)}, weight, bias, 1e-5);
+}
+
+Encoder::Encoder(WeightReader* reader, const Config& config) : heads_(config.encoder_heads) {
+  const int width = config.width, ffn = config.encoder_ffn;
+  const std::string encoder = "model.encoder.";
+  conv1_weight_ = reader->Read(encoder + "conv1.weight", {width, config.mel_bins, 3});
+  conv1_bias_ = reader->Read(encoder + "conv1.bias", {width});
+  conv2_weight_ = reader->Read(encoder + "conv2.weight", {width, width, 3});
+  conv2_bias_ = reader->Read(encoder + "conv2.bias", {width});
+  positions_ = reader->Read(encoder + "embed_positions.weight", {config.max_encoder_positions, width});
+  for (int i = 0; i < config.encoder_layers; ++i) {
+    const std::string layer = absl::StrCat(encoder, "layers.", i, ".");
+    const std::string attention = layer + "self_attn.";
+    LayerWeights& w = layers_.emplace_back();
+    w.attention_norm = LayerNorm(reader, layer + "self_attn_layer_norm", width);
+    w.qkv_weight = at::cat({reader->Read(attention + "q_proj.weight", {width, width}),
+                            reader->Read(attention + "k_proj.weight", {width, width}),
+                            reader->Read(attention + "v_proj.weight", {width, width})});
+    w.qkv_bias = at::cat({reader->Read(attention + "q_proj.bias", {width}), at::zeros({width}),
+                          reader->Read(attention + "v_proj.bias", {width})});  // keys have no bias
+    w.out_weight = reader->Read(attention + "out_proj.weight", {width, width});
+    w.out_bias = reader->Read(attention + "out_proj.bias", {width});
+    w.ffn_norm = LayerNorm(reader, layer + "final_layer_norm", width);
+    w.up_weight = reader->Read(layer + "fc1.weight", {ffn, width});
+    w.up_bias = reader->Read(layer + "fc1.bias", {ffn});
+    w.down_weight = reader->Read(layer + "fc2.weight", {width, ffn});
+    w.down_bias = reader->Read(layer + "fc2.bias", {width});
+  }
+  norm_ = LayerNorm(reader, encoder + "layer_norm", width);
+}
+
+at::Tensor Encoder::Begin(const at::Tensor& log_mel) const {
+  at::Tensor x = at::gelu(at::conv1d(log_mel.unsqueeze(0), conv1_weight_, conv1_bias_, 1, 1));
+  x = at::gelu(at::conv1d(x, conv2_weight_, conv2_bias_, 2, 1));  // [1, width, positions]
+  x = x.squeeze(0).t();
+  return x + positions_.narrow(0, 0, x.size(0));
+}
+
+at::Tensor Encoder::Layer(int layer, const at::Tensor& x) const {
+  const LayerWeights& w = layers_[layer];
+  const int64_t rows = x.size(0), width = x.size(1);
+  const at::Tensor qkv = at::linear(w.attention_norm(x), w.qkv_weight, w.qkv_bias)
+                             .view({rows, 3, heads_, width / heads_})
+                             .permute({1, 2, 0, 3})
+                             .unsqueeze(1);  // [3, 1, heads, rows, head_dim]
+  const at::Tensor mixed = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
+  const at::Tensor joined = mixed.squeeze(0).transpose(0, 1).reshape({rows, width});
+  const at::Tensor attended = x + at::linear(joined, w.out_weight, w.out_bias);
+  const at::Tensor up = at::gelu(at::linear(w.ffn_norm(attended), w.up_weight, w.up_bias));
+  return attended + at::linear(up, w.down_weight, w.down_bias);
+}
+
+at::Tensor Encoder::End(const at::Tensor& x) const { return norm_(x); }
+
+}  // namespace parley::engine::whisper

@@ -1,0 +1,52 @@
+// Whisper's encoder: two convolutions over the log-mel frames, positions, transformer layers.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "engine/torch/weights.h"
+#include "engine/torch/whisper/config.h"
+
+namespace parley::engine::whisper {
+
+struct LayerNorm {
+  at::Tensor weight, bias;  // [width]
+  LayerNorm() = default;
+  LayerNorm(WeightReader* reader, const std::string& name, int width);
+  at::Tensor operator()(const at::Tensor& x) const;  // [rows, width]
+};
+
+// Immutable; used by the model thread only. Torch exceptions pass through.
+class Encoder {
+ public:
+  Encoder(WeightReader* reader, const Config& config);
+
+  int layers() const { return static_cast<int>(layers_.size()); }
+  int max_positions() const { return static_cast<int>(positions_.size(0)); }
+
+  // An encoding in steps, so that the caller can stop in between:
+  // log_mel [mel_bins, frames], frames <= 2 * max_positions() -> [ceil(frames / 2), width]
+  at::Tensor Begin(const at::Tensor& log_mel) const;
+  // [positions, width] -> [positions, width]
+  at::Tensor Layer(int layer, const at::Tensor& x) const;
+  at::Tensor End(const at::Tensor& x) const;
+
+ private:
+  struct LayerWeights {
+    LayerNorm attention_norm;
+    at::Tensor qkv_weight, qkv_bias;  // [3 * width, width], [3 * width]
+    at::Tensor out_weight, out_bias;
+    LayerNorm ffn_norm;
+    at::Tensor up_weight, up_bias, down_weight, down_bias;
+  };
+
+  int heads_;
+  at::Tensor conv1_weight_, conv1_bias_;  // [width, mel_bins, 3]
+  at::Tensor conv2_weight_, conv2_bias_;  // [width, width, 3], stride 2
+  at::Tensor positions_;                  // [max_positions, width]
+  std::vector<LayerWeights> layers_;
+  LayerNorm norm_;
+};
+
+}  // namespace parley::engine::whisper

@@ -1,0 +1,70 @@
+// One utterance on its way to text, window by window.
+//
+// A window holds up to 30 s. The last one is trimmed: the speech that is left and one second of silence. Its
+// text ends with the timestamp that closes the last of the speech, at the end-of-text token, or where it
+// begins to repeat itself, which trimmed audio can bring about. A full window's text ends at the end-of-text
+// token, and the next window begins at its last closing timestamp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/runtime/model.h"
+#include "engine/torch/whisper/parts.h"
+
+namespace parley::engine::whisper {
+
+class WhisperTranscription : public Transcription {
+ public:
+  // `parts` must outlive it.
+  WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples);
+
+  // One slice: the encoder's layers over a bounded number of positions, or kStepsPerSlice decoder steps.
+  absl::StatusOr<bool> Advance() override;
+  const Result& result() const override { return result_; }
+
+ private:
+  enum class Phase { kWindow, kEncode, kPrompt, kDecode, kDone };
+
+  void BeginWindow();
+  void Encode();
+  void Prompt();
+  void Decode();
+  // Takes one token; true when the window is done.
+  bool Take(TokenId token);
+  void EndWindow();
+  void Finish();
+
+  TokenId Pick(at::Tensor logits);
+  TokenId DetectLanguage(const at::Tensor& logits) const;
+  bool IsLastWindow() const;
+  int WindowSpeechSamples() const;
+  // Whether something loud enough to be speech is left in the window from `seconds` on.
+  bool HasSpeechAfter(double seconds) const;
+  bool IsTimestamp(TokenId token) const { return token >= parts_.tokens.first_timestamp; }
+  double TimestampSeconds(TokenId token) const;
+
+  const Whisper::Parts& parts_;
+  const std::vector<float> samples_;
+  Result result_;
+  Phase phase_ = Phase::kWindow;
+  TokenId language_;
+  std::vector<TokenId> text_;  // of the windows so far
+
+  // The window under way.
+  size_t window_begin_ = 0;  // in samples_
+  int timestamps_ = 0;       // there are in it
+  at::Tensor hidden_;
+  int next_layer_ = 0;
+  Decoder::Cache cache_;
+  std::vector<TokenId> written_;       // after the prompt
+  std::vector<TokenId> segment_text_;  // since the last timestamp
+  std::vector<TokenId> window_text_;
+  std::vector<TokenId> last_segment_;
+  double closed_at_seconds_ = 0;  // the last closing timestamp
+  double no_speech_probability_ = 0;
+  double log_probability_ = 0;  // sum over written_
+};
+
+}  // namespace parley::engine::whisper
