@@ -1,0 +1,135 @@
+#include "engine/cpu/llama.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "tests/cpu/random_checkpoint.h"
+
+namespace parley::engine::cpu {
+namespace {
+
+using testing::HasSubstr;
+
+std::shared_ptr<const bundle::LanguageModelFiles> Files(const RandomCheckpoint& checkpoint,
+                                                        const std::string& name) {
+  const std::string folder = testing::TempDir() + "/" + name;
+  checkpoint.Write(folder);
+  auto files = bundle::LanguageModelFiles::OpenFolder(folder);
+  EXPECT_TRUE(files.ok()) << files.status();
+  return std::make_shared<const bundle::LanguageModelFiles>(*std::move(files));
+}
+
+std::unique_ptr<Llama> Load(const LlamaOptions& options) {
+  auto llama = Llama::Load(Files(RandomCheckpoint(), "cpu_llama"), options);
+  EXPECT_TRUE(llama.ok()) << llama.status();
+  return *std::move(llama);
+}
+
+std::vector<TokenId> Tokens(int count, int seed) {
+  std::vector<TokenId> tokens(count);
+  for (int i = 0; i < count; ++i) tokens[i] = (i * 7 + seed * 13 + i * i) % 80;
+  return tokens;
+}
+
+std::vector<float> RunTokens(Llama& llama, PagedSequence& sequence, const std::vector<TokenId>& tokens) {
+  std::vector<float> logits;
+  StepEntry entry = {&sequence, tokens, &logits};
+  const absl::Status status = llama.Step(absl::MakeSpan(&entry, 1));
+  EXPECT_TRUE(status.ok()) << status;
+  return logits;
+}
+
+TEST(CpuLlama, GivesTheSameBitsForPrefillInPiecesAndAtOnce) {
+  const auto llama = Load({.threads = 2});
+  const std::vector<TokenId> tokens = Tokens(75, 1);
+  const auto at_once = llama->NewSequence();
+  const std::vector<float> expected = RunTokens(*llama, *at_once, tokens);
+  for (const std::vector<int>& pieces : {std::vector<int>{1, 74}, {16, 16, 43}, {37, 1, 1, 36}}) {
+    const auto sequence = llama->NewSequence();
+    auto begin = tokens.begin();
+    std::vector<float> logits;
+    for (int piece : pieces) {
+      logits = RunTokens(*llama, *sequence, {begin, begin + piece});
+      begin += piece;
+    }
+    EXPECT_EQ(logits, expected);
+  }
+}
+
+TEST(CpuLlama, GivesARowTheSameBitsWhateverSharesItsStepAndHoweverManyThreads) {
+  const auto one_thread = Load({.threads = 1});
+  const auto three_threads = Load({.threads = 3});
+  std::vector<std::vector<float>> alone;
+  for (int i = 0; i < 6; ++i) {
+    const auto sequence = one_thread->NewSequence();
+    RunTokens(*one_thread, *sequence, Tokens(10 + 9 * i, i));
+    alone.push_back(RunTokens(*one_thread, *sequence, {5}));
+  }
+  std::vector<std::unique_ptr<PagedSequence>> sequences;
+  for (int i = 0; i < 6; ++i) {
+    sequences.push_back(three_threads->NewSequence());
+    RunTokens(*three_threads, *sequences[i], Tokens(10 + 9 * i, i));
+  }
+  // Five decode while another is in the middle of its prefill.
+  const std::vector<TokenId> next = {5};
+  const std::vector<TokenId> chunk = Tokens(40, 9);
+  const auto prefilling = three_threads->NewSequence();
+  std::vector<std::vector<float>> together(6);
+  std::vector<StepEntry> entries;
+  for (int i = 0; i < 6; ++i) entries.push_back({sequences[i].get(), next, &together[i]});
+  entries.insert(entries.begin() + 2, {prefilling.get(), chunk, nullptr});
+  ASSERT_TRUE(three_threads->Step(absl::MakeSpan(entries)).ok());
+  EXPECT_EQ(together, alone);
+  EXPECT_EQ(prefilling->length(), 40);
+}
+
+TEST(CpuLlama, ForgetsWhatIsTruncated) {
+  const auto llama = Load({.threads = 1});
+  const auto sequence = llama->NewSequence();
+  RunTokens(*llama, *sequence, Tokens(33, 1));
+  const std::vector<float> expected = RunTokens(*llama, *sequence, {7});
+  RunTokens(*llama, *sequence, Tokens(50, 2));
+  const int64_t bytes = sequence->bytes();
+  sequence->Truncate(33);
+  EXPECT_LT(sequence->bytes(), bytes);
+  EXPECT_EQ(RunTokens(*llama, *sequence, {7}), expected);
+}
+
+TEST(CpuLlama, SaysWhenThePagesAreOutAndGoesOnWhenSomeAreGivenBack) {
+  // 2 layers x 2 heads x 2 KiB of half precision a page: room for four pages.
+  const auto llama = Load({.threads = 1, .kv_bytes = 4 * 4 * 1024});
+  const auto sequence = llama->NewSequence();
+  RunTokens(*llama, *sequence, Tokens(60, 1));
+  auto other = llama->NewSequence();
+  const std::vector<TokenId> tokens = Tokens(20, 2);
+  StepEntry entry = {other.get(), tokens, nullptr};
+  EXPECT_EQ(llama->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(other->length(), 0);
+  sequence->Truncate(30);
+  EXPECT_TRUE(llama->Step(absl::MakeSpan(&entry, 1)).ok());
+  EXPECT_EQ(other->length(), 20);
+}
+
+TEST(CpuLlama, RefusesTokensAndLengthsThatDoNotExist) {
+  const auto llama = Load({.threads = 1});
+  const auto sequence = llama->NewSequence();
+  for (const std::vector<TokenId>& tokens : {std::vector<TokenId>{80}, {-1}, Tokens(257, 1)}) {
+    StepEntry entry = {sequence.get(), tokens, nullptr};
+    EXPECT_EQ(llama->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(sequence->length(), 0);
+  }
+}
+
+TEST(CpuLlama, NamesTheWidthThatTheKernelsDoNotTake) {
+  const auto files = Files({.hidden = 64, .ffn = 90}, "cpu_llama_odd");
+  const absl::Status status = Llama::Load(files, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("90"));
+}
+
+}  // namespace
+}  // namespace parley::engine::cpu
