@@ -86,7 +86,8 @@ std::string FormatLog(LogFormat format, std::string_view event, std::initializer
     return line;
   }
   line = absl::StrCat("event=", TextValue(std::string(event)));
-  for (const LogField& field : fields) absl::StrAppend(&line, " ", std::string(field.key), "=", TextValue(field.value));
+  for (const LogField& field : fields)
+    absl::StrAppend(&line, " ", std::string(field.key), "=", TextValue(field.value));
   return line;
 }
 

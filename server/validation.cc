@@ -233,11 +233,11 @@ std::optional<Fault> CheckVideo(const v1::VideoFrame& video, const v1::Limits& l
   if (!state.config->video.has_value()) {
     return MakeFault(v1::INVALID_MESSAGE, "a VideoFrame in a call that was opened without a video format");
   }
-  if (state.last_frame_id.has_value() && video.frame_id() <= *state.last_frame_id) {
+  if (video.frame_id() <= state.last_frame_id) {
     // The order of messages is sound, so only this frame is lost.
     Fault fault = MakeFault(v1::INVALID_SEQUENCE,
                             absl::StrCat("VideoFrame.frame_id is ", video.frame_id(),
-                                         "; it must be greater than the last one, ", *state.last_frame_id));
+                                         "; it must be greater than the last one, ", state.last_frame_id));
     fault.fatal = false;
     return fault;
   }

@@ -36,7 +36,7 @@ ConfigOrFault ApplyUpdate(const v1::SessionUpdate& update, const streaming::Call
 struct InboundState {
   uint64_t last_seq = 0;
   std::optional<streaming::CallConfig> config;  // in force; unset: the call is not open
-  std::optional<uint64_t> last_frame_id;
+  uint64_t last_frame_id = 0;
 };
 
 // Everything but the contents of SessionOpen and SessionUpdate, which the two functions above check:

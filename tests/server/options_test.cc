@@ -1,0 +1,113 @@
+#include "server/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "server/log.h"
+
+namespace parley::server {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+absl::StatusOr<ParsedOptions> Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "parley-server");
+  return ParseOptions(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(Options, DefaultsAreLoopbackAndTheRealEngine) {
+  const auto parsed = Parse({"--model", "bundle"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->options.engine, "torch");
+  EXPECT_EQ(parsed->options.server.address, "127.0.0.1");
+  EXPECT_EQ(parsed->options.server.port, 50051);
+}
+
+TEST(Options, FlagsAreRead) {
+  const auto parsed = Parse({"--engine", "fake", "--port", "0", "--max-calls=3", "--idle-limit", "1.5",
+                             "--drain-limit", "0", "--max-video-pixels", "16777216"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->options.server.port, 0);
+  EXPECT_EQ(parsed->options.server.max_calls, 3);
+  EXPECT_EQ(parsed->options.server.idle, absl::Milliseconds(1'500));
+  EXPECT_EQ(parsed->options.server.drain_limit, absl::ZeroDuration());
+  EXPECT_EQ(EffectiveConfig(parsed->options.server).at("max-video-pixels"), "16777216");
+}
+
+TEST(Options, FileIsReadAndTheCommandLineWins) {
+  const std::string path = ::testing::TempDir() + "/parley_options_test.toml";
+  std::ofstream(path) << "engine = \"fake\"\nmax-calls = 5\nport = 1234\n";
+  const auto parsed = Parse({"--config", path.c_str(), "--port", "0"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->options.engine, "fake");
+  EXPECT_EQ(parsed->options.server.max_calls, 5);
+  EXPECT_EQ(parsed->options.server.port, 0);
+}
+
+TEST(Options, WhatIsWrongIsSaidInOneLine) {
+  const std::string path = ::testing::TempDir() + "/parley_options_bad.toml";
+  std::ofstream(path) << "max-cals = 5\n";
+  const std::vector<std::pair<std::vector<const char*>, const char*>> cases = {
+      {{}, "--model"},
+      {{"--engine", "other"}, "--engine"},
+      {{"--engine", "fake", "--port", "65536"}, "--port"},
+      {{"--engine", "fake", "--max-calls", "many"}, "--max-calls"},
+      {{"--engine", "fake", "--no-such-flag"}, "--no-such-flag"},
+      {{"--engine", "fake", "--config", "/no/such/file"}, "/no/such/file"},
+      {{"--engine", "fake", "--config", path.c_str()}, "max-cals"},
+      {{"--engine", "fake", "--tls-cert", "c.pem"}, "--tls-key"},
+      {{"--engine", "fake", "--tls-client-ca", "c.pem"}, "--tls-cert"},
+  };
+  for (const auto& [arguments, word] : cases) {
+    const auto parsed = Parse(arguments);
+    ASSERT_FALSE(parsed.ok()) << word;
+    EXPECT_THAT(std::string(parsed.status().message()), HasSubstr(word));
+    EXPECT_THAT(std::string(parsed.status().message()), Not(HasSubstr("\n")));
+  }
+}
+
+TEST(Options, AnOpenAddressNeedsTlsOrAnExplicitWord) {
+  EXPECT_FALSE(Parse({"--engine", "fake", "--address", "0.0.0.0"}).ok());
+  EXPECT_FALSE(Parse({"--engine", "fake", "--address", "example.org"}).ok());
+  EXPECT_TRUE(Parse({"--engine", "fake", "--address", "0.0.0.0", "--insecure-any-address"}).ok());
+  EXPECT_TRUE(Parse({"--engine", "fake", "--address", "0.0.0.0", "--tls-cert", "c", "--tls-key", "k"}).ok());
+  EXPECT_TRUE(Parse({"--engine", "fake", "--address", "::1"}).ok());
+  EXPECT_TRUE(Parse({"--engine", "fake", "--address", "127.8.9.1"}).ok());
+}
+
+TEST(Options, HelpNamesUnitsAndDefaults) {
+  const auto parsed = Parse({"--help"});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_THAT(parsed->exit_text, HasSubstr("--idle-limit SECONDS"));
+  EXPECT_THAT(parsed->exit_text, HasSubstr("50051"));
+  EXPECT_THAT(parsed->exit_text, HasSubstr("SIGTERM"));
+}
+
+TEST(Options, ShownConfigurationHoldsNoKeyPaths) {
+  ServerOptions options;
+  options.tls_cert = "secret/cert.pem";
+  options.tls_key = "secret/key.pem";
+  for (const auto& [name, value] : EffectiveConfig(options))
+    EXPECT_THAT(value, Not(HasSubstr("secret"))) << name;
+  EXPECT_EQ(EffectiveConfig(options).at("tls"), "on");
+}
+
+TEST(Log, TextQuotesWhatWouldBreakALine) {
+  EXPECT_EQ(FormatLog(LogFormat::kText, "call opened", {{"call_id", "ab"}, {"n", 3}, {"why", "a \"b\"\n"}}),
+            R"(event="call opened" call_id=ab n=3 why="a \"b\"\n")");
+}
+
+TEST(Log, JsonEscapesAndSurvivesBytesThatAreNotUtf8) {
+  const std::string line = FormatLog(LogFormat::kJson, "x", {{"message", std::string("\xff\"")}});
+  EXPECT_THAT(line, HasSubstr(R"("event":"x")"));
+  EXPECT_THAT(line, HasSubstr("\\\""));
+  EXPECT_THAT(line, Not(HasSubstr("\xff\"")));
+}
+
+}  // namespace
+}  // namespace parley::server

@@ -1,0 +1,271 @@
+#include "tests/server/server_harness.h"
+
+#include <arpa/inet.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+
+namespace parley::server {
+namespace {
+
+constexpr int kRateHz = 16'000;
+
+grpc::ByteBuffer ToBuffer(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string ToString(const grpc::ByteBuffer& buffer) {
+  grpc::Slice slice;
+  if (!buffer.DumpToSingleSlice(&slice).ok()) return "";
+  return std::string(reinterpret_cast<const char*>(slice.begin()), slice.size());
+}
+
+// Sends one message, keeps the first answer, then half-closes.
+class Exchange : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit Exchange(const std::string& request) : request_(ToBuffer(request)) {}
+  void Start() {
+    StartRead(&response_);
+    StartWrite(&request_);
+    StartCall();
+  }
+  void OnReadDone(bool ok) override {
+    if (ok && answer_.empty()) answer_ = ToString(response_);
+    if (!std::exchange(closed_, true)) StartWritesDone();
+    if (ok) StartRead(&response_);
+  }
+  void OnDone(const grpc::Status& status) override {
+    status_ = status;
+    done_.Notify();
+  }
+  grpc::Status Wait() {
+    done_.WaitForNotification();
+    return status_;
+  }
+  const std::string& answer() const { return answer_; }
+
+ private:
+  const grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;
+  std::string answer_;
+  bool closed_ = false;
+  grpc::Status status_;
+  absl::Notification done_;
+};
+
+}  // namespace
+
+bool Eventually(const std::function<bool()>& condition, absl::Duration patience) {
+  const absl::Time deadline = absl::Now() + patience;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::Notification never;
+    never.WaitForNotificationWithTimeout(absl::Milliseconds(2));
+  }
+  return true;
+}
+
+TestServer::TestServer(TestSetup setup) {
+  fake_ = engine::MakeFakeEngine(setup.fake, setup.clock);
+  setup.server.port = 0;
+  setup.server.metrics_address = "127.0.0.1:0";
+  setup.server.tick = absl::Milliseconds(5);
+  auto server = ParleyServer::Start(setup.server, fake_.engine.get(),
+                                    setup.with_detector ? fake_.speech_detector.get() : nullptr, setup.clock);
+  EXPECT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);
+  if (setup.ready) server_->SetReady();
+}
+
+std::string TestServer::address() const { return absl::StrCat("127.0.0.1:", server_->port()); }
+
+std::shared_ptr<grpc::Channel> TestServer::NewChannel() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address(), grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::string TestServer::MetricsPage() const { return HttpGet(server_->metrics_port(), "/metrics"); }
+
+TestCall::TestCall(std::shared_ptr<grpc::Channel> channel, bool reads)
+    : stub_(v1::Parley::NewStub(std::move(channel))), stream_(stub_->Converse(&context_)) {
+  if (reads) Read();
+}
+
+TestCall::~TestCall() {
+  if (!status_.has_value()) {
+    Cancel();
+    Finish();
+  }
+}
+
+void TestCall::Read() {
+  reader_ = std::thread([this] {
+    v1::ServerMessage message;
+    while (stream_->Read(&message)) {
+      absl::MutexLock lock(&mutex_);
+      messages_.push_back(message);
+    }
+    absl::MutexLock lock(&mutex_);
+    over_ = true;
+  });
+}
+
+bool TestCall::Send(v1::ClientMessage message) {
+  message.set_seq(++seq_);
+  return stream_->Write(message);
+}
+
+bool TestCall::Open(const v1::SessionConfig& config) {
+  v1::ClientMessage message;
+  *message.mutable_open()->mutable_config() = config;
+  return Send(std::move(message));
+}
+
+bool TestCall::SendText(const std::string& text) {
+  v1::ClientMessage message;
+  message.mutable_text()->set_text(text);
+  return Send(std::move(message));
+}
+
+bool TestCall::SendAudio(int ms, bool speech) {
+  constexpr int kChunk = kRateHz / 50;
+  for (int left = ms * kRateHz / 1000; left > 0; left -= kChunk) {
+    std::string data;
+    for (int i = 0; i < std::min(left, kChunk); ++i) {
+      const double t = static_cast<double>(next_sample_ + i) / kRateHz;
+      const auto sample = static_cast<int16_t>(speech ? 8'000 * std::sin(2 * M_PI * 440 * t) : 0);
+      data.push_back(static_cast<char>(sample & 0xff));
+      data.push_back(static_cast<char>((sample >> 8) & 0xff));
+    }
+    v1::ClientMessage message;
+    message.mutable_audio()->set_first_sample_index(next_sample_);
+    next_sample_ += data.size() / 2;
+    message.mutable_audio()->set_data(std::move(data));
+    if (!Send(std::move(message))) return false;
+  }
+  return true;
+}
+
+bool TestCall::Close() {
+  v1::ClientMessage message;
+  message.mutable_close();
+  return Send(std::move(message));
+}
+
+v1::ServerMessage TestCall::Await(Case payload) {
+  struct Wait {
+    TestCall* call;
+    Case payload;
+    size_t at;
+  } wait{this, payload, cursor_};
+  auto found = +[](Wait* wait) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    auto& messages = wait->call->messages_;
+    for (; wait->at < messages.size(); ++wait->at) {
+      if (messages[wait->at].payload_case() == wait->payload) return true;
+    }
+    return wait->call->over_;
+  };
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(found, &wait), kPatience);
+  if (wait.at >= messages_.size()) {
+    std::string seen;
+    for (const auto& message : messages_) absl::StrAppend(&seen, message.ShortDebugString(), "\n");
+    ADD_FAILURE() << "no message with payload " << payload << "; there came:\n" << seen;
+    return {};
+  }
+  cursor_ = wait.at + 1;
+  return messages_[wait.at];
+}
+
+grpc::Status TestCall::Finish() {
+  if (status_.has_value()) return *status_;
+  if (!reader_.joinable()) Read();
+  reader_.join();
+  status_ = stream_->Finish();
+  return *status_;
+}
+
+std::vector<v1::ServerMessage> TestCall::messages() {
+  absl::MutexLock lock(&mutex_);
+  return messages_;
+}
+
+v1::SessionConfig AudioConfig() {
+  v1::SessionConfig config;
+  config.mutable_audio()->set_codec(v1::AudioFormat::PCM16);
+  config.mutable_audio()->set_sample_rate_hz(kRateHz);
+  return config;
+}
+
+grpc::Status CallBytes(std::shared_ptr<grpc::Channel> channel, const std::string& method,
+                       const std::string& request, std::string* response) {
+  grpc::GenericStub stub(std::move(channel));
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  const grpc::ByteBuffer sent = ToBuffer(request);
+  grpc::ByteBuffer received;
+  grpc::Status status;
+  absl::Notification done;
+  stub.UnaryCall(&context, method, {}, &sent, &received, [&](grpc::Status result) {
+    status = std::move(result);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  if (status.ok()) *response = ToString(received);
+  return status;
+}
+
+std::string ExchangeBytes(std::shared_ptr<grpc::Channel> channel, const std::string& method,
+                          const std::string& request, grpc::Status* status) {
+  grpc::GenericStub stub(std::move(channel));
+  grpc::ClientContext context;
+  Exchange exchange(request);
+  stub.PrepareBidiStreamingCall(&context, method, {}, &exchange);
+  exchange.Start();
+  *status = exchange.Wait();
+  return exchange.answer();
+}
+
+int Health(std::shared_ptr<grpc::Channel> channel, const std::string& service) {
+  // HealthCheckRequest {string service = 1}, HealthCheckResponse {ServingStatus status = 1}.
+  std::string request;
+  if (!service.empty())
+    request = absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service);
+  std::string response;
+  const grpc::Status status =
+      CallBytes(std::move(channel), "/grpc.health.v1.Health/Check", request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.size() == 2 && response[0] == 0x08 ? response[1] : -1;
+}
+
+std::string HttpGet(int port, const std::string& path) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = absl::StrCat("GET ", path, " HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
+      char buffer[4096];
+      for (ssize_t n; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, n);
+    }
+  }
+  close(fd);
+  return answer;
+}
+
+}  // namespace parley::server
