@@ -122,12 +122,18 @@ void CallVideo::OnAppended(uint64_t id, TurnFrames& turn, const absl::StatusOr<e
   const auto frame = std::find_if(turn.frames.begin(), turn.frames.end(),
                                   [id](const TurnFrames::Frame& each) { return each.id == id; });
   const bool cleared = frame == turn.frames.end();
-  if (!result.ok() && !(cleared && absl::IsCancelled(result.status()))) {
-    host_->OnFrameFailed(result.status());
-    return;
-  }
-  if (cleared) {
+  const absl::Status& status = result.status();
+  if (cleared && (status.ok() || absl::IsCancelled(status))) {
     Drop(id, DropReason::kCleared);
+  } else if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
+    // Refused: nothing of it entered the conversation, which goes on.
+    if (!cleared) turn.frames.erase(frame);
+    scene_.Reset();
+    Drop(id, absl::IsInvalidArgument(status) ? DropReason::kUndecodable : DropReason::kOverloaded,
+         std::string(status.message()));
+  } else if (!status.ok()) {
+    host_->OnFrameFailed(status);
+    return;
   } else {
     frame->tokens = result->tokens;
     frame->prefilled = result->times.prefill_end;

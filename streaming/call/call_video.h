@@ -10,6 +10,7 @@
 //   waiting      one frame is being encoded at a time and one waits; the newest wins (SUPERSEDED). While a
 //   turn
 //                is read or answered nothing is appended: the frame waits for the turn after it.
+//   refused      the conversation has no room for it (OVERLOADED); the call goes on without it.
 #pragma once
 
 #include <cstdint>

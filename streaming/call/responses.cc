@@ -94,7 +94,7 @@ void Responses::TakeUp(UserTurn turn) {
 }
 
 void Responses::OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result) {
-  if (!result.ok()) return host_->OnConversationFailed(result.status());
+  if (!result.ok()) return OnReadFailed(result.status());
   TurnTimes& times = current_.times;
   times.encode_start = result->times.encode_start;
   times.encode_end = result->times.encode_end;
@@ -114,13 +114,24 @@ void Responses::OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result)
 }
 
 void Responses::OnTextRead(const absl::StatusOr<engine::TextResult>& result) {
-  if (!result.ok()) return host_->OnConversationFailed(result.status());
+  if (!result.ok()) return OnReadFailed(result.status());
   TurnTimes& times = current_.times;
   times.prefill_queued = result->times.queued;
   times.prefill_start = result->times.prefill_start;
   times.prefill_end = result->times.prefill_end;
   times.tokens_prefilled = result->tokens;
   OnRead(/*has_content=*/true);
+}
+
+void Responses::OnReadFailed(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status)) return host_->OnConversationFailed(status);
+  // Refused, not failed: the conversation holds what it held, and its client decides how to go on.
+  const uint64_t response_id = ++last_response_id_;
+  outlet_->Emit(ResponseStarted{}, current_.turn.id, response_id);
+  outlet_->Emit(ResponseDone{.reason = ResponseEnd::kContextFull}, current_.turn.id, response_id);
+  outlet_->Emit(current_.times, current_.turn.id, response_id);
+  host_->GiveBackFrames(std::move(current_.frames));
+  Finish();
 }
 
 // The turn is in the conversation: answer it, if there is something to answer and nobody thought better of

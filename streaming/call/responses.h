@@ -102,6 +102,7 @@ class Responses {
   void OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result);
   void OnTextRead(const absl::StatusOr<engine::TextResult>& result);
   void OnRead(bool has_content);
+  void OnReadFailed(const absl::Status& status);
   void StartAnswer();
   void OnText(uint64_t response_id, std::string text, int tokens, absl::Time made);
   void OnDone(uint64_t response_id, const engine::AnswerResult& result);

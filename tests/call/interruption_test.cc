@@ -65,7 +65,7 @@ TEST_F(InterruptionTest, BeforeTheFirstTokenNothingIsKeptAndTheUserGoesOn) {
   engine_.SetAnswerTokens(1);
   BeSilent(16);
   Settle();
-  EXPECT_EQ(engine_.History(), "U: what is | A: | U: the time | A: t2.1");
+  EXPECT_EQ(engine_.History(), "U: what is the time | A: t2.1");
 }
 
 TEST_F(InterruptionTest, WhileTheTurnIsReadItIsNotAnsweredAndTheUserGoesOn) {

@@ -164,7 +164,10 @@ class ScriptedEngine : public engine::Engine {
   void Hear(std::string transcript) { transcripts_.push_back(std::move(transcript)); }
   void SetAnswerTokens(int tokens) { answer_tokens_ = tokens; }
   void SetAnswerEnd(engine::FinishReason reason) { answer_end_ = reason; }
+  // The conversation is lost at its next piece of work.
   void FailNext(absl::Status status) { fail_next_ = std::move(status); }
+  // The next append is refused: nothing is done, nothing is lost.
+  void RefuseNext(absl::Status status) { refuse_next_ = std::move(status); }
   void SetSenses(bool hears, bool sees) {
     hears_ = hears;
     sees_ = sees;
@@ -189,6 +192,7 @@ class ScriptedEngine : public engine::Engine {
   int answer_tokens_ = 5;
   engine::FinishReason answer_end_ = engine::FinishReason::kEndOfTurn;
   absl::Status fail_next_;
+  absl::Status refuse_next_;
   engine::GenerationConfig last_generation_;
 };
 
@@ -237,7 +241,8 @@ inline void ScriptedConversation::Step() {
   if (op.listener == nullptr) {
     Op taken = std::move(op);
     ops_.pop_front();
-    taken.run(poison_);
+    const bool refused = taken.append && !engine_->refuse_next_.ok();
+    taken.run(refused ? std::exchange(engine_->refuse_next_, absl::OkStatus()) : poison_);
     return;
   }
   if (!poison_.ok()) return FinishAnswer(op, engine::FinishReason::kFailed, poison_);

@@ -1,0 +1,254 @@
+// What becomes of the camera's frames: before, while and after the user speaks.
+#include "tests/call/call_fixture.h"
+
+namespace parley::streaming {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+using FramesTest = CallFixture;
+
+TEST_F(FramesTest, AFrameIsPrefilledWhenItArrivesAndBelongsToTheTurnThatFollows) {
+  engine_.Hear("what is this");
+  engine_.SetAnswerTokens(1);
+  Start();
+  Show(50);
+  EXPECT_THAT(News(), ElementsAre("frame 1 encoded"));
+  EXPECT_EQ(engine_.History(), "U: [16]");
+  EXPECT_EQ(Last<InputStatus>()->description, "a picture");
+  Turn();
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
+  EXPECT_EQ(Last<TurnTimes>()->tokens_prefilled_early, 10);
+  EXPECT_EQ(engine_.History(), "U: [16] what is this | A: t1.1");
+}
+
+TEST_F(FramesTest, FramesAreAlsoPrefilledWhileTheUserSpeaks) {
+  engine_.SetAnswerTokens(1);
+  Start();
+  Say(5);
+  Show(50);
+  Say(5);
+  Show(150);
+  EXPECT_EQ(engine_.History(), "U: [16] [16]");
+  Turn();
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
+}
+
+TEST_F(FramesTest, DuringAnAnswerTheNewestFrameWaitsForTheNextTurn) {
+  pace_ = 0;
+  engine_.SetAnswerTokens(3);
+  Start();
+  call_->PushText("hi", ++seq_);
+  Steps(2);
+  News();
+  for (const int luma : {50, 100, 150, 200}) {
+    Show(luma);
+    clock_.Advance(absl::Milliseconds(100));
+  }
+  EXPECT_THAT(News(), ElementsAre("frame 1 superseded", "frame 2 superseded", "frame 3 superseded"));
+  Settle();
+  EXPECT_THAT(News(),
+              ElementsAre("token 1/1 t1.2 ", "token 1/1 t1.3 ", "done 1/1 end_of_turn", "frame 4 encoded"));
+  EXPECT_EQ(engine_.History(), "U: hi | A: t1.1 t1.2 t1.3 | U: [16]");
+}
+
+TEST_F(FramesTest, WhileOneIsEncodedTheNewestOfTheOthersWins) {
+  pace_ = 0;
+  Start();
+  for (const int luma : {50, 100, 150, 200}) {
+    Show(luma);
+    clock_.Advance(absl::Milliseconds(100));
+  }
+  EXPECT_THAT(News(), ElementsAre("frame 2 superseded", "frame 3 superseded"));
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "frame 4 encoded"));
+}
+
+TEST_F(FramesTest, TheFrameThatWaitsEntersTheTurnThatIsCommitted) {
+  pace_ = 0;
+  Start();
+  Show(50);
+  clock_.Advance(absl::Milliseconds(100));
+  Show(150);
+  Turn();
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
+  Settle();
+  EXPECT_EQ(engine_.History().substr(0, 16), "U: [16] [16] spe");
+}
+
+TEST_F(FramesTest, AnUnchangedSceneIsDroppedAndAChangedOneIsNot) {
+  Start();
+  for (const int luma : {50, 50, 51, 90}) {
+    Show(luma);
+    clock_.Advance(absl::Milliseconds(100));
+  }
+  EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "frame 2 scene_unchanged", "frame 3 scene_unchanged",
+                                  "frame 4 encoded"));
+}
+
+TEST_F(FramesTest, FramesAboveTheRateAreDroppedAndMoreAreLookedAtWhileTheUserSpeaks) {
+  config_.video_policy = {.speaking_fps = 5, .silent_fps = 0.5, .scene_threshold = 0};
+  Start();
+  auto encoded_in_two_seconds = [this](float level) {
+    const int before = Count("frame");
+    int encoded = -static_cast<int>(std::count_if(lines_.begin(), lines_.end(), [](const std::string& line) {
+      return line.find(" encoded") != std::string::npos;
+    }));
+    for (int i = 0; i < 31; ++i) {
+      Chunk(level);
+      Show(static_cast<uint8_t>(i * 5));
+    }
+    encoded += static_cast<int>(std::count_if(lines_.begin(), lines_.end(), [](const std::string& line) {
+      return line.find(" encoded") != std::string::npos;
+    }));
+    EXPECT_EQ(Count("frame") - before, 31);
+    return encoded;
+  };
+  EXPECT_NEAR(encoded_in_two_seconds(0), 1, 1);
+  EXPECT_NEAR(encoded_in_two_seconds(0.5), 10, 2);
+  EXPECT_FLOAT_EQ(Last<InputStatus>()->suggested_fps, 5);
+}
+
+TEST_F(FramesTest, DamagedAndForeignPicturesAreReportedAndTheCallGoesOn) {
+  Start();
+  call_->PushFrame(TestPng(50).substr(0, 60), 1, 0, absl::ZeroDuration(), ++seq_);
+  call_->PushFrame("", 2, 0, absl::ZeroDuration(), ++seq_);
+  call_->PushFrame(std::string(5000, 'x'), 3, 0, absl::ZeroDuration(), ++seq_);
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("frame 1 undecodable", "frame 2 undecodable", "frame 3 undecodable"));
+  EXPECT_NE(Last<InputStatus>()->detail, "");
+  last_frame_ = 3;
+  Show(50);
+  EXPECT_THAT(News(), ElementsAre("frame 4 encoded"));
+}
+
+TEST_F(FramesTest, AFrameNumberThatDoesNotGrowIsAnError) {
+  Start();
+  Show(50);
+  call_->PushFrame(TestPng(150), 1, 0, absl::ZeroDuration(), 77);
+  call_->PushFrame(TestPng(150), 2, 45, absl::ZeroDuration(), 78);
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "error invalid_sequence seq 77",
+                                  "error invalid_message seq 78"));
+}
+
+TEST_F(FramesTest, ACameraFasterThanTheDecoderLosesTheOldestStillsAndIsTold) {
+  config_.video_policy.scene_threshold = 0;
+  Start();
+  for (int i = 1; i <= 40; ++i) call_->PushFrame(TestPng(i), i, 0, absl::ZeroDuration(), ++seq_);
+  Settle();
+  EXPECT_EQ(Count("frame"), 40);
+  const auto overloaded = std::count_if(lines_.begin(), lines_.end(), [](const std::string& line) {
+    return line.find(" overloaded") != std::string::npos;
+  });
+  EXPECT_EQ(overloaded, 40 - 16);
+  EXPECT_THAT(lines_, Contains("frame 24 overloaded"));
+  EXPECT_THAT(lines_, Contains("frame 25 encoded"));
+}
+
+TEST_F(FramesTest, AStreamFasterThanTheDecoderLosesTheNewestAndEveryFrameIsReported) {
+  config_.video = VideoCodec::kH264;
+  Start();
+  for (int i = 1; i <= 40; ++i) {
+    call_->PushFrame(std::string("\0\0\0\1\x41junk", 9), i, 0, absl::ZeroDuration(), ++seq_);
+  }
+  Settle();
+  EXPECT_EQ(Count("frame"), 40);
+  EXPECT_THAT(lines_, Contains("frame 17 overloaded"));
+  EXPECT_THAT(lines_, Contains("frame 40 overloaded"));
+}
+
+TEST_F(FramesTest, ClearThrowsAwayFramesAndSpeechSinceTheLastTurn) {
+  engine_.SetAnswerTokens(1);
+  engine_.Hear("again");
+  Start();
+  call_->PushText("hi", ++seq_);
+  Settle();
+  Show(50);
+  Say(10);
+  call_->ClearInput(++seq_);
+  Settle();
+  BeSilent(30);
+  EXPECT_EQ(Count("committed"), 1);
+  EXPECT_EQ(engine_.History(), "U: hi | A: t1.1");
+  Show(50);  // the same scene: what was kept of it is gone
+  Turn();
+  EXPECT_EQ(engine_.History(), "U: hi | A: t1.1 | U: [16] again | A: t2.1");
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(2));
+}
+
+TEST_F(FramesTest, ClearReportsTheFramesInFlight) {
+  pace_ = 0;
+  Start();
+  Show(50);
+  clock_.Advance(absl::Milliseconds(100));
+  Show(150);
+  call_->ClearInput(++seq_);
+  Run();
+  EXPECT_THAT(News(), ElementsAre("frame 2 cleared"));
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("frame 1 cleared"));
+  EXPECT_EQ(engine_.History(), "");
+}
+
+TEST_F(FramesTest, ClearLeavesACommittedTurnAlone) {
+  pace_ = 0;
+  engine_.Hear("this");
+  engine_.SetAnswerTokens(1);
+  Start();
+  Show(50);
+  Turn();
+  call_->ClearInput(++seq_);
+  Settle();
+  EXPECT_EQ(engine_.History(), "U: [16] this | A: t1.1");
+  EXPECT_EQ(Count("frame 1 encoded"), 1);
+}
+
+TEST_F(FramesTest, FramesOfATurnThatWasNoiseBelongToTheNextTurn) {
+  engine_.Hear("");
+  engine_.Hear("words");
+  engine_.SetAnswerTokens(1);
+  Start();
+  Show(50);
+  Turn();
+  EXPECT_EQ(engine_.History(), "U: [16]");
+  Turn();
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
+  EXPECT_EQ(engine_.History(), "U: [16] words | A: t1.1");
+  engine_.Hear("");
+  Show(150);
+  Turn();
+  call_->ClearInput(++seq_);
+  Settle();
+  EXPECT_EQ(engine_.History(), "U: [16] words | A: t1.1");
+}
+
+TEST_F(FramesTest, CloseWaitsForTheFrameUnderWay) {
+  pace_ = 0;
+  Start();
+  Show(50);
+  call_->Close();
+  Run();
+  EXPECT_EQ(Count("ended"), 0);
+  Settle();
+  EXPECT_EQ(lines_.back(), "ended");
+  EXPECT_EQ(Count("frame 1 encoded"), 1);
+}
+
+TEST_F(FramesTest, AVideoPolicyChangesInMidCall) {
+  config_.video_policy.scene_threshold = 1;
+  Start();
+  Show(50);
+  clock_.Advance(absl::Milliseconds(200));
+  Show(200);
+  EXPECT_EQ(Count("frame 2 scene_unchanged"), 1);
+  config_.video_policy.scene_threshold = 0;
+  call_->UpdateConfig(config_);
+  clock_.Advance(absl::Milliseconds(200));
+  Show(200);
+  EXPECT_EQ(Count("frame 3 encoded"), 1);
+}
+
+}  // namespace
+}  // namespace parley::streaming
