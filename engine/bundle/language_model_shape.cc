@@ -38,11 +38,12 @@ absl::Status CheckShape(const LanguageModelShape& shape, const std::string& path
 template <typename ReadInt>
 class Extents {
  public:
-  explicit Extents(ReadInt read) : read_(std::move(read)) {}
+  Extents(std::string path, ReadInt read) : path_(std::move(path)), read_(std::move(read)) {}
   int Read(absl::string_view key, int64_t limit = kMaxExtent) {
     absl::StatusOr<int64_t> value = read_(key);
     if (value.ok() && (*value < 1 || *value > limit)) {
-      value = absl::InvalidArgumentError(absl::StrCat("'", key, "' is ", *value, ", not from 1 to ", limit));
+      value = absl::InvalidArgumentError(
+          absl::StrCat(path_, ": '", key, "' is ", *value, ", not from 1 to ", limit));
     }
     if (value.ok()) return static_cast<int>(*value);
     if (status_.ok()) status_ = value.status();
@@ -51,6 +52,7 @@ class Extents {
   const absl::Status& status() const { return status_; }
 
  private:
+  std::string path_;
   ReadInt read_;
   absl::Status status_;
 };
@@ -173,7 +175,7 @@ absl::StatusOr<LanguageModelShape> ShapeFromGguf(const Gguf& gguf) {
   LanguageModelShape shape;
   shape.architecture = *architecture;
   shape.name = gguf.String("general.name").value_or(*architecture);
-  Extents extents([&](absl::string_view key) { return gguf.Int(prefix + std::string(key)); });
+  Extents extents(gguf.path(), [&](absl::string_view key) { return gguf.Int(prefix + std::string(key)); });
   shape.layers = extents.Read("block_count");
   shape.hidden = extents.Read("embedding_length");
   shape.ffn = extents.Read("feed_forward_length");
@@ -221,7 +223,7 @@ absl::StatusOr<LanguageModelShape> ShapeFromConfig(absl::string_view json, const
       !config["_name_or_path"].get_ref<const std::string&>().empty()) {
     shape.name = config["_name_or_path"].get<std::string>();
   }
-  Extents extents([&](absl::string_view key) -> absl::StatusOr<int64_t> {
+  Extents extents(path, [&](absl::string_view key) -> absl::StatusOr<int64_t> {
     const auto found = config.find(std::string(key));
     if (found == config.end() || !found->is_number_integer()) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": '", key, "' is not a whole number"));
