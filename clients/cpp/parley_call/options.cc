@@ -74,14 +74,12 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   app.add_option("--image", options.images,
                  "A JPEG, PNG or WebP picture shown at the call's start; repeatable")
       ->type_name("FILE")
-      ->expected(1)
       ->allow_extra_args(false)
       ->group("What is sent")
       ->excludes(camera);
   app.add_option("--text", options.texts,
                  "A typed question, sent when what came before is answered; repeatable")
       ->type_name("TEXT")
-      ->expected(1)
       ->allow_extra_args(false)
       ->group("What is sent");
   microphone->excludes(file);
@@ -144,7 +142,6 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
          },
          "An answer ends before this string; repeatable")
       ->type_name("TEXT")
-      ->expected(1)
       ->allow_extra_args(false)
       ->group(answers);
 
