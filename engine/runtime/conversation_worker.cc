@@ -284,7 +284,7 @@ void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status&
   listener->OnDone(result);
 }
 
-void ConversationWorker::Complete(const absl::Status& status) {
+void ConversationWorker::Complete(absl::Status status) {
   Operation operation = std::move(operations_.front());
   if (const auto* answer = std::get_if<AnswerOperation>(&operation.what)) {
     AnswerResult result;
@@ -324,7 +324,7 @@ void ConversationWorker::Cancel() {
   }
 }
 
-void ConversationWorker::Poison(const absl::Status& status) {
+void ConversationWorker::Poison(absl::Status status) {
   poison_ = status;
   sequence_.reset();
   transcription_.reset();

@@ -43,7 +43,7 @@ class ConversationWorker {
   StepEntry BeginStep(int rows);
   // Returns the answer tokens made: 0 or 1.
   int FinishStep();
-  void FailStep(const absl::Status& status) { Poison(status); }
+  void FailStep(absl::Status status) { Poison(std::move(status)); }
 
  private:
   enum class Stage { kBetween, kEncode, kPrefill };
@@ -54,10 +54,10 @@ class ConversationWorker {
   // Words of a frame or of speech, or a text, into history; its prefill comes next.
   void BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words);
   // The operation under way is complete: gives its results, or `status`.
-  void Complete(const absl::Status& status);
+  void Complete(absl::Status status);
   void CompleteAnswer(FinishReason reason, const absl::Status& status);
   void Cancel();
-  void Poison(const absl::Status& status);
+  void Poison(absl::Status status);
   void Pop();
   void TakeToken();
   void TruncateCache();

@@ -47,13 +47,17 @@ struct Recorded {
       result.emplace(std::move(r));
     };
   }
-  absl::Status status() const { return result.has_value() ? result->status() : absl::UnknownError("not called"); }
+  absl::Status status() const {
+    return result.has_value() ? result->status() : absl::UnknownError("not called");
+  }
 };
 
 inline ImagePtr Colour(uint8_t red, uint8_t green, uint8_t blue) {
   auto image = std::make_shared<Image>();
   image->width = image->height = 2;
-  for (int i = 0; i < 4; ++i) image->pixels.insert(image->pixels.end(), {red, green, blue});
+  for (int i = 0; i < 4; ++i) {
+    for (const uint8_t channel : {red, green, blue}) image->pixels.push_back(channel);
+  }
   return image;
 }
 
@@ -72,7 +76,8 @@ struct Bench {
     return engine->StartConversation({.call_id = "test", .instructions = std::move(instructions)}).value();
   }
   // Asks by text and answers to the end.
-  std::shared_ptr<RecordedAnswer> Ask(Conversation* conversation, std::string text, GenerationConfig config = {}) {
+  std::shared_ptr<RecordedAnswer> Ask(Conversation* conversation, std::string text,
+                                      GenerationConfig config = {}) {
     conversation->AppendText(std::move(text), [](const auto&) {});
     auto answer = std::make_shared<RecordedAnswer>();
     conversation->Answer(config, answer);
