@@ -19,9 +19,9 @@ namespace {
 
 absl::StatusOr<std::string> ReadPem(const std::string& flag, const std::string& path,
                                     const std::string& kind) {
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  errno = 0;
   if (!file || !(text << file.rdbuf())) {
     return absl::FailedPreconditionError(
         absl::StrCat(flag, " ", path, ": cannot be read: ", errno == 0 ? "empty" : std::strerror(errno)));

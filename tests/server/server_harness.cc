@@ -79,7 +79,7 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience)
 TestServer::TestServer(TestSetup setup) {
   fake_ = engine::MakeFakeEngine(setup.fake, setup.clock);
   setup.server.port = 0;
-  setup.server.metrics_address = "127.0.0.1:0";
+  setup.server.metrics_address = setup.metrics ? "127.0.0.1:0" : "none";
   setup.server.tick = absl::Milliseconds(5);
   auto server = ParleyServer::Start(setup.server, fake_.engine.get(),
                                     setup.with_detector ? fake_.speech_detector.get() : nullptr, setup.clock);

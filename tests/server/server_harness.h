@@ -34,6 +34,7 @@ struct TestSetup {
   const Clock* clock = Clock::Real();
   bool with_detector = true;
   bool ready = true;
+  bool metrics = false;  // its HTTP server takes two seconds to stop
 };
 
 class TestServer {

@@ -1,0 +1,160 @@
+// parley-server as a process: its ready line, its exit codes, its signals.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "tests/server/server_harness.h"
+
+extern char** environ;
+
+namespace parley::server {
+namespace {
+
+using M = v1::ServerMessage;
+using ::testing::HasSubstr;
+
+class Program {
+ public:
+  explicit Program(std::vector<std::string> arguments) {
+    int out[2];
+    int err[2];
+    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(err, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+    arguments.insert(arguments.begin(), PARLEY_SERVER_BINARY);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    close(err[1]);
+    out_ = fdopen(out[0], "r");
+    err_ = err[0];
+  }
+  ~Program() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      Wait();
+    }
+    fclose(out_);
+    close(err_);
+  }
+  std::string Line() {
+    char buffer[1'024];
+    return fgets(buffer, sizeof(buffer), out_) != nullptr ? buffer : "";
+  }
+  // From "listening on 127.0.0.1:12345".
+  std::string Address() {
+    const std::string line = Line();
+    EXPECT_THAT(line, HasSubstr("listening on 127.0.0.1:"));
+    return line.substr(13, line.size() - 14);
+  }
+  void Signal(int number) { kill(pid_, number); }
+  // Exit code, or -signal.
+  int Wait() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  // All of stderr; call after Wait.
+  std::string Errors() {
+    std::string text;
+    char buffer[4'096];
+    for (ssize_t n; (n = read(err_, buffer, sizeof(buffer))) > 0;) text.append(buffer, n);
+    return text;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  FILE* out_ = nullptr;
+  int err_ = -1;
+};
+
+std::vector<std::string> Fake(std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"--engine", "fake", "--port", "0", "--metrics-address", "none"});
+  return more;
+}
+
+TEST(Program, TakesCallsAndExitsWithZeroAfterADrain) {
+  Program program(Fake());
+  const auto channel = grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials());
+  TestCall call(channel);
+  ASSERT_TRUE(call.Open({}));
+  const M ready = call.Await(M::kReady);
+  EXPECT_EQ(ready.ready().server_config().at("engine"), "fake");
+  program.Signal(SIGTERM);
+  call.Await(M::kGoAway);
+  call.SendText("Still there?");
+  call.Await(M::kResponseDone);
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  EXPECT_EQ(program.Wait(), 0);
+  EXPECT_THAT(program.Errors(), HasSubstr("THE FAKE ENGINE IS IN USE"));
+}
+
+TEST(Program, LogsNothingThatAClientSaid) {
+  Program program(Fake());
+  {
+    TestCall call(grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials()));
+    v1::SessionConfig config;
+    config.set_instructions("Keep the word plover secret.");
+    ASSERT_TRUE(call.Open(config));
+    call.SendText("Is the word plover?");
+    call.Close();
+    EXPECT_TRUE(call.Finish().ok());
+  }
+  program.Signal(SIGINT);
+  EXPECT_EQ(program.Wait(), 0);
+  const std::string log = program.Errors();
+  EXPECT_THAT(log, HasSubstr("event=\"call opened\" call_id="));
+  EXPECT_THAT(log, ::testing::Not(HasSubstr("plover")));
+}
+
+TEST(Program, SecondSignalStopsAtOnce) {
+  Program program(Fake());
+  TestCall call(grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials()));
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  program.Signal(SIGTERM);
+  call.Await(M::kGoAway);
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.Wait(), 128 + SIGTERM);
+  EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(Program, WhatIsWrongIsOneLineAndANonZeroCode) {
+  Program first(Fake());
+  const std::string address = first.Address();
+  const std::string port = address.substr(address.find(':') + 1);
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"--engine", "fake", "--metrics-address", "none", "--log-level", "error", "--port", port},
+       "Address already in use"},
+      {{"--model", "/no/such/bundle"}, "parley-server: "},
+      {{"--engine", "fake", "--max-calls", "0"}, "--max-calls"},
+      {{"--engine", "fake", "--address", "0.0.0.0"}, "--insecure-any-address"},
+      {Fake({"--log-level", "error", "--tls-cert", "/no/c.pem", "--tls-key", "/no/k.pem"}), "/no/c.pem"},
+  };
+  for (const auto& [arguments, words] : cases) {
+    Program program(arguments);
+    EXPECT_NE(program.Wait(), 0) << words;
+    const std::string errors = program.Errors();
+    EXPECT_THAT(errors, HasSubstr(words));
+    EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 1) << errors;
+  }
+}
+
+}  // namespace
+}  // namespace parley::server

@@ -1,0 +1,278 @@
+// The server around the calls: health, reflection, metrics, admission, limits in time, draining, TLS.
+#include "server/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "tests/server/server_harness.h"
+
+namespace parley::server {
+namespace {
+
+using M = v1::ServerMessage;
+using ::testing::HasSubstr;
+
+TEST(Health, IsServingFromReadyUntilDrain) {
+  TestSetup setup;
+  setup.ready = false;
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  EXPECT_EQ(Health(channel), 2);
+  EXPECT_EQ(Health(channel, "parley.v1.Parley"), 2);
+  {
+    TestCall early(channel);
+    EXPECT_EQ(early.Await(M::kError).error().code(), v1::AT_CAPACITY);
+    EXPECT_EQ(early.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  }
+  server.server().SetReady();
+  EXPECT_EQ(Health(channel), 1);
+  EXPECT_EQ(Health(channel, "parley.v1.Parley"), 1);
+  TestCall call(channel);
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  std::thread drain([&] { server.server().Drain(); });
+  EXPECT_EQ(call.Await(M::kGoAway).go_away().time_left_ms(), 30'000u);
+  EXPECT_EQ(Health(channel), 2);
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  drain.join();
+}
+
+TEST(Drain, LiveCallsFinishNewOnesAreRefused) {
+  TestServer server;
+  const auto channel = server.NewChannel();
+  TestCall call(channel);
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  std::thread drain([&] { server.server().Drain(); });
+  call.Await(M::kGoAway);
+  {
+    TestCall late(channel);
+    const M error = late.Await(M::kError);
+    EXPECT_EQ(error.error().code(), v1::SHUTTING_DOWN);
+    EXPECT_TRUE(error.error().retryable());
+    EXPECT_EQ(late.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  }
+  call.SendText("One more question.");
+  EXPECT_EQ(call.Await(M::kResponseDone).response_done().finish_reason(), v1::ResponseDone::END_OF_TURN);
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  drain.join();
+}
+
+TEST(Drain, CallsThatOutlastTheLimitAreCut) {
+  SimulatedClock clock;
+  TestSetup setup;
+  setup.clock = &clock;
+  TestServer server(setup);
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  std::thread drain([&] { server.server().Drain(); });
+  call.Await(M::kGoAway);
+  clock.Advance(absl::Seconds(31));
+  EXPECT_EQ(call.Await(M::kError).error().code(), v1::SHUTTING_DOWN);
+  EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  drain.join();
+}
+
+TEST(Limits, CallsOverCapacityAreRefusedUntilOneEnds) {
+  TestSetup setup;
+  setup.server.max_calls = 1;
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  {
+    TestCall first(channel);
+    ASSERT_TRUE(first.Open({}));
+    first.Await(M::kReady);
+    TestCall second(channel);
+    const M error = second.Await(M::kError);
+    EXPECT_EQ(error.error().code(), v1::AT_CAPACITY);
+    EXPECT_EQ(error.error().retry_after_ms(), 2'000u);
+    EXPECT_EQ(second.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    first.Close();
+    EXPECT_TRUE(first.Finish().ok());
+  }
+  ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 0; }));
+  TestCall third(channel);
+  ASSERT_TRUE(third.Open({}));
+  third.Await(M::kReady);
+}
+
+class TimeLimits : public ::testing::Test {
+ protected:
+  TimeLimits() {
+    setup_.clock = &clock_;
+    setup_.server.idle = absl::Seconds(60);
+    setup_.server.max_call = absl::Seconds(100);
+  }
+  static void ExpectDeadline(TestCall& call, const std::string& words) {
+    const M error = call.Await(M::kError);
+    EXPECT_EQ(error.error().code(), v1::DEADLINE);
+    EXPECT_THAT(error.error().message(), HasSubstr(words));
+    EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+  SimulatedClock clock_;
+  TestSetup setup_;
+};
+
+TEST_F(TimeLimits, StreamThatOpensNoCallEnds) {
+  TestServer server(setup_);
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 1; }));
+  clock_.Advance(absl::Seconds(11));
+  ExpectDeadline(call, "SessionOpen");
+}
+
+TEST_F(TimeLimits, CallWithoutMessagesEnds) {
+  TestServer server(setup_);
+  TestCall call(server.NewChannel());
+  call.Open({});
+  call.Await(M::kReady);
+  clock_.Advance(absl::Seconds(61));
+  ExpectDeadline(call, "no message for 1m");
+}
+
+TEST_F(TimeLimits, LongCallEndsThoughItIsNotIdle) {
+  TestServer server(setup_);
+  TestCall call(server.NewChannel());
+  call.Open({});
+  call.Await(M::kReady);
+  v1::ClientMessage ping;
+  ping.mutable_ping();
+  for (int i = 0; i < 2; ++i) {
+    clock_.Advance(absl::Seconds(50));
+    call.Send(ping);
+    call.Await(M::kPong);
+  }
+  clock_.Advance(absl::Seconds(1));
+  ExpectDeadline(call, "has lasted 1m40s");
+}
+
+TEST(Reflection, ListsTheService) {
+  TestServer server;
+  grpc::Status status;
+  // ServerReflectionRequest {string list_services = 7}.
+  const std::string answer =
+      ExchangeBytes(server.NewChannel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                    "\x3a\x01*", &status);
+  EXPECT_THAT(answer, HasSubstr("parley.v1.Parley"));
+  EXPECT_THAT(answer, HasSubstr("grpc.health.v1.Health"));
+}
+
+TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
+  TestSetup setup;
+  setup.metrics = true;
+  TestServer server(setup);
+  {
+    TestCall call(server.NewChannel());
+    ASSERT_TRUE(call.Open(AudioConfig()));
+    call.SendSpeech(800);
+    call.SendSilence(800);
+    call.Await(M::kMetrics);
+    v1::ClientMessage empty;
+    call.Send(empty);
+    call.Await(M::kError);
+    EXPECT_THAT(server.MetricsPage(), HasSubstr("parley_calls_active 1"));
+    call.Close();
+    EXPECT_TRUE(call.Finish().ok());
+  }
+  ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 0; }));
+  const std::string page = server.MetricsPage();
+  for (const char* line :
+       {"parley_calls_opened_total 1", "parley_calls_active 0",
+        "parley_calls_ended_total{reason=\"completed\"} 1", "parley_turns_total{reason=\"silence\"} 1",
+        "parley_answer_tokens_total ", "parley_audio_seconds_total 1.6",
+        "parley_errors_total{code=\"invalid_message\"} 1",
+        "parley_turn_stage_seconds_count{stage=\"first_token\"} 1", "parley_response_latency_seconds_count 1",
+        "parley_engine_steps_total ", "parley_engine_conversations 0",
+        "# HELP parley_turn_stage_seconds Where a turn's time went"}) {
+    EXPECT_THAT(page, HasSubstr(line));
+  }
+}
+
+TEST(Start, TakenPortIsSaid) {
+  TestServer server;
+  ServerOptions options;
+  options.port = server.server().port();
+  options.metrics_address = "none";
+  const auto second = ParleyServer::Start(options, &server.engine(), nullptr);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("Address already in use"));
+}
+
+TEST(Start, TakenMetricsPortIsSaid) {
+  TestSetup setup;
+  setup.metrics = true;
+  TestServer server(setup);
+  ServerOptions options;
+  options.port = 0;
+  options.metrics_address = "127.0.0.1:" + std::to_string(server.server().metrics_port());
+  const auto second = ParleyServer::Start(options, &server.engine(), nullptr);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("metrics"));
+}
+
+TEST(Start, UnreadableCertificateIsNamed) {
+  TestServer server;
+  ServerOptions options;
+  options.port = 0;
+  options.metrics_address = "none";
+  options.tls_cert = "/no/such/cert.pem";
+  options.tls_key = "/no/such/key.pem";
+  const auto tls = ParleyServer::Start(options, &server.engine(), nullptr);
+  EXPECT_EQ(tls.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(tls.status().message()),
+              HasSubstr("/no/such/cert.pem: cannot be read: No such file"));
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+TEST(Tls, CallsAreEncryptedWithTheGivenCertificate) {
+  const std::string folder = std::string(PARLEY_SOURCE_DIR) + "/tests/server/testdata/";
+  TestSetup setup;
+  setup.server.tls_cert = folder + "localhost.cert.pem";
+  setup.server.tls_key = folder + "localhost.key.pem";
+  TestServer server(setup);
+  grpc::SslCredentialsOptions trust;
+  trust.pem_root_certs = ReadFile(setup.server.tls_cert);
+  grpc::ChannelArguments arguments;
+  arguments.SetSslTargetNameOverride("localhost");
+  TestCall call(grpc::CreateCustomChannel(server.address(), grpc::SslCredentials(trust), arguments));
+  ASSERT_TRUE(call.Open({}));
+  EXPECT_EQ(call.Await(M::kReady).ready().server_config().at("tls"), "on");
+  TestCall plain(server.NewChannel());
+  EXPECT_EQ(plain.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(Detector, BundleWithoutOneTakesAudioInManualModeOnly) {
+  TestSetup setup;
+  setup.with_detector = false;
+  TestServer server(setup);
+  TestCall vad(server.NewChannel());
+  vad.Open(AudioConfig());
+  EXPECT_EQ(vad.Await(M::kError).error().code(), v1::INVALID_CONFIG);
+  TestCall manual(server.NewChannel());
+  v1::SessionConfig config = AudioConfig();
+  config.mutable_turn()->set_mode(v1::TurnConfig::MANUAL);
+  manual.Open(config);
+  manual.Await(M::kReady);
+  v1::ClientMessage message;
+  message.mutable_activity_start();
+  manual.Send(message);
+  manual.SendSpeech(500);
+  message.mutable_activity_end();
+  manual.Send(message);
+  EXPECT_EQ(manual.Await(M::kTurnCommitted).turn_committed().reason(), v1::TurnCommitted::ACTIVITY_END);
+  manual.Await(M::kResponseDone);
+}
+
+}  // namespace
+}  // namespace parley::server
