@@ -26,8 +26,9 @@ class CountingSink : public CallSink {
     ++events_;
     if (std::holds_alternative<ResponseDone>(event.payload)) ++done_;
     if (std::holds_alternative<CallEnded>(event.payload)) ended_ = true;
-    if (const auto* error = std::get_if<CallError>(&event.payload))
+    if (const auto* error = std::get_if<CallError>(&event.payload)) {
       EXPECT_FALSE(error->fatal) << error->message;
+    }
   }
   void AwaitDone(int answers) {
     absl::MutexLock lock(&mutex_);
