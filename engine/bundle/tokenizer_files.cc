@@ -191,9 +191,8 @@ absl::Status Located(const absl::Status& status, const std::string& path) {
   return status.ok() ? status : absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
 }
 
-}  // namespace
-
-absl::StatusOr<TokenizerData> TokenizerFromJson(absl::string_view json, const std::string& path) {
+// `add_bos` as the post-processor says, `bos` and `eos` not yet known.
+absl::StatusOr<TokenizerData> ReadTokenizerText(absl::string_view json, const std::string& path) {
   const Json root = Json::parse(json.begin(), json.end(), nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) return absl::DataLossError(absl::StrCat(path, ": not a JSON object"));
   absl::StatusOr<TokenizerData> data = ReadTokenizerJson(root);
@@ -202,11 +201,19 @@ absl::StatusOr<TokenizerData> TokenizerFromJson(absl::string_view json, const st
   return data;
 }
 
+}  // namespace
+
+absl::StatusOr<TokenizerData> TokenizerFromJson(absl::string_view json, const std::string& path) {
+  absl::StatusOr<TokenizerData> data = ReadTokenizerText(json, path);
+  if (data.ok()) data->add_bos = false;  // what `bos` is, other files say
+  return data;
+}
+
 absl::StatusOr<TokenizerFiles> TokenizerFromFolder(const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/tokenizer.json");
   const absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
-  absl::StatusOr<TokenizerData> data = TokenizerFromJson(*text, path);
+  absl::StatusOr<TokenizerData> data = ReadTokenizerText(*text, path);
   if (!data.ok()) return data.status();
   const absl::StatusOr<Json> config = ReadOptionalJson(absl::StrCat(folder, "/tokenizer_config.json"));
   if (!config.ok()) return config.status();

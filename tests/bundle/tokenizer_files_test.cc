@@ -87,6 +87,7 @@ TEST(TokenizerFilesTest, AFolderAddsSpecialTokensAndTheChatTemplate) {
   folder.Write("tokenizer.json", tokenizer.dump());
   folder.Write("tokenizer_config.json",
                R"({"bos_token":"a","eos_token":{"content":"<|end|>"},"chat_template":"{{x}}"})");
+  EXPECT_FALSE(TokenizerFromJson(tokenizer.dump(), "tokenizer.json")->add_bos);  // it knows no bos
   auto files = TokenizerFromFolder(folder.path());
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_EQ(files->tokenizer.bos, 0);
