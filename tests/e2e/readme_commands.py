@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Runs the commands of README.md's `sh` blocks, on real weights, so that what it says stays true.
+
+  readme_commands.py --server BINARY --client BINARY --model BUNDLE [unittest arguments]
+
+Commands that this test cannot run whole are run as far as it can: scripts that build by their --help, the
+microphone and camera by their flags, grpcurl where it is installed and otherwise by the names it asks for.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import unittest
+
+from harness import SOURCE, Client, Server
+
+BINARIES = None
+
+
+def commands():
+    blocks = re.findall(r"^```sh\n(.*?)^```", (SOURCE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def commands_of(name):
+    """The argument lists of the commands that run `name`."""
+    split = [shlex.split(command) for command in commands()]
+    return [words[1:] for words in split if words[0].endswith(name)]
+
+
+class ReadmeCommands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(BINARIES.server, "--model", BINARIES.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def check_flags(self, binary, arguments):
+        usage = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout
+        for argument in arguments:
+            if argument.startswith("--"):
+                self.assertIn(argument, usage)
+
+    def test_every_command_is_one_this_test_knows(self):
+        known = ("./deploy/", "build/release/server/parley-server ", "build/release/clients/cpp/parley-call ",
+                 "grpcurl ", "curl http://127.0.0.1:9464/metrics", 'eval "$(./deploy/setup --env)"',
+                 "cmake --preset release", "cmake --build build/release", "ctest --test-dir build/release")
+        self.assertGreater(len(commands()), 10)
+        for command in commands():
+            self.assertTrue(command.startswith(known), command)
+
+    def test_scripts_are_there(self):
+        scripts = [shlex.split(command)[0] for command in commands() if command.startswith("./deploy/")]
+        self.assertIn("./deploy/quickstart", scripts)
+        for script in scripts:
+            subprocess.run([SOURCE / script, "--help"], check=True, capture_output=True)
+        subprocess.run([SOURCE / "deploy/setup", "--env"], check=True, capture_output=True)
+
+    def test_the_server_starts_as_written(self):
+        for arguments in commands_of("parley-server"):
+            self.check_flags(BINARIES.server, arguments)
+            arguments = [BINARIES.model if "models/parley-small" in argument else argument for argument in arguments]
+            arguments = [str(SOURCE / argument) if argument.startswith("deploy/") else argument for argument in arguments]
+            self.assertEqual(Server(BINARIES.server, *arguments).stop(), 0, arguments)
+
+    def test_calls_end_properly(self):
+        for arguments in commands_of("parley-call"):
+            self.check_flags(BINARIES.client, arguments)
+            if "--mic" in arguments or "--camera" in arguments:
+                continue
+            arguments = [str(SOURCE / argument) if argument.startswith("deploy/") else argument for argument in arguments]
+            code, out, err = Client(BINARIES.client, self.server, *arguments).finish()
+            self.assertEqual(code, 0, f"{arguments}: {err}\n{out}")
+            self.assertTrue(out)
+
+    def test_metrics_are_served(self):
+        self.assertIn("parley_calls_active", self.server.metrics())
+
+    def test_grpcurl_asks_for_what_there_is(self):
+        proto = (SOURCE / "proto/parley/v1/parley.proto").read_text()
+        for arguments in commands_of("grpcurl"):
+            if shutil.which("grpcurl"):
+                arguments = [self.server.address if argument == "127.0.0.1:50051" else argument for argument in arguments]
+                result = subprocess.run(["grpcurl", *arguments], capture_output=True, text=True, timeout=60)
+                self.assertEqual(result.returncode, 0, result.stderr)
+            method = arguments[-1]
+            if "/" in method:
+                service, name = method.split("/")
+                self.assertEqual(service, "parley.v1.Parley")
+                self.assertIn(f"rpc {name}(", proto)
+            if "-d" in arguments:
+                messages = arguments[arguments.index("-d") + 1]
+                decoder, at = json.JSONDecoder(), 0
+                while at < len(messages):
+                    message, end = decoder.raw_decode(messages, at)
+                    for field in message:
+                        self.assertRegex(proto, rf"\b{field} = \d+;")
+                    at = end + 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name in ("server", "client", "model"):
+        parser.add_argument(f"--{name}", required=True)
+    BINARIES, rest = parser.parse_known_args()
+    if not os.path.exists(os.path.join(BINARIES.model, "parley.json")):
+        sys.exit(f"no bundle at '{BINARIES.model}': run deploy/setup")
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
