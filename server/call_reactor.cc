@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/convert.h"
+#include "server/dispatch.h"
 #include "server/log.h"
 
 namespace parley::server {
@@ -23,14 +24,6 @@ constexpr absl::Duration kOpenLimit = absl::Seconds(10);
 template <typename T>
 T ClampTo(uint64_t value) {
   return static_cast<T>(std::min<uint64_t>(value, std::numeric_limits<T>::max()));
-}
-
-streaming::CallLimits ToCallLimits(const v1::Limits& limits) {
-  streaming::CallLimits to;
-  to.max_audio_gap_ms = static_cast<int>(limits.max_audio_gap_ms());
-  to.max_audio_backlog_ms = static_cast<int>(limits.max_audio_backlog_ms());
-  to.max_video_pixels = limits.max_video_pixels();
-  return to;
 }
 
 v1::ServerMessage ErrorMessage(const Fault& fault, uint64_t client_seq) {
@@ -112,60 +105,29 @@ std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
   if (message.has_open()) return Open(message.open());
   const std::shared_ptr<LiveCall> live = call();
   if (live == nullptr) return std::nullopt;  // ended meanwhile
-  const uint64_t seq = message.seq();
   switch (message.payload_case()) {
     case v1::ClientMessage::kUpdate:
       return Update(message.update());
-    case v1::ClientMessage::kAudio:
-      PushAudio(*message.mutable_audio(), seq);
-      break;
-    case v1::ClientMessage::kVideo:
-      env_.metrics->FrameTaken();
-      live->PushFrame(std::move(*message.mutable_video()->mutable_data()), message.video().frame_id(),
-                      static_cast<int>(message.video().rotation_degrees()),
-                      absl::Microseconds(ClampTo<int64_t>(message.capture_time_us())), seq);
-      break;
-    case v1::ClientMessage::kText:
-      live->PushText(std::move(*message.mutable_text()->mutable_text()), seq);
-      break;
-    case v1::ClientMessage::kActivityStart:
-      live->ActivityStart(seq);
-      break;
-    case v1::ClientMessage::kActivityEnd:
-      live->ActivityEnd(seq);
-      break;
-    case v1::ClientMessage::kAudioStreamEnd:
-      live->AudioStreamEnd(seq);
-      break;
-    case v1::ClientMessage::kCommit:
-      live->CommitInput(seq);
-      break;
-    case v1::ClientMessage::kClear:
-      live->ClearInput(seq);
-      break;
-    case v1::ClientMessage::kCreateResponse:
-      live->CreateResponse(seq);
-      break;
-    case v1::ClientMessage::kCancelResponse:
-      live->CancelResponse(message.cancel_response().response_id(), seq);
-      break;
-    case v1::ClientMessage::kPlaybackAck:
-      live->AckPlayback(message.playback_ack().response_id(),
-                        ClampTo<int>(message.playback_ack().heard_tokens()), seq);
-      break;
     case v1::ClientMessage::kPing: {
       v1::ServerMessage pong;
       pong.mutable_pong()->set_nonce(message.ping().nonce());
       absl::MutexLock lock(&mutex_);
       Send(std::move(pong));
-      break;
+      return std::nullopt;
     }
     case v1::ClientMessage::kClose:
       CloseInput();
+      return std::nullopt;
+    case v1::ClientMessage::kAudio:
+      CountAudio(message.audio());
+      break;
+    case v1::ClientMessage::kVideo:
+      env_.metrics->FrameTaken();
       break;
     default:
       break;
   }
+  Dispatch(message, *live);
   return std::nullopt;
 }
 
@@ -225,7 +187,7 @@ std::optional<Fault> CallReactor::Update(const v1::SessionUpdate& update) {
   return std::nullopt;
 }
 
-void CallReactor::PushAudio(v1::AudioChunk& audio, uint64_t seq) {
+void CallReactor::CountAudio(const v1::AudioChunk& audio) {
   const streaming::AudioFormat& format = *inbound_.config->audio;
   if (format.codec == streaming::AudioCodec::kPcm16) {
     env_.metrics->AudioTaken(static_cast<double>(audio.data().size()) / (2.0 * format.channels) /
@@ -238,8 +200,6 @@ void CallReactor::PushAudio(v1::AudioChunk& audio, uint64_t seq) {
         format.sample_rate_hz);
   }
   next_sample_ = audio.first_sample_index();
-  if (const auto live = call())
-    live->PushAudio(std::move(*audio.mutable_data()), audio.first_sample_index(), seq);
 }
 
 void CallReactor::CloseInput() {

@@ -90,7 +90,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::optional<Fault> Act(v1::ClientMessage& message);
   std::optional<Fault> Open(const v1::SessionOpen& open);
   std::optional<Fault> Update(const v1::SessionUpdate& update);
-  void PushAudio(v1::AudioChunk& audio, uint64_t seq);
+  void CountAudio(const v1::AudioChunk& audio);
   void CloseInput();
   void ContinueReading();
 
