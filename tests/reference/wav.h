@@ -1,7 +1,8 @@
-// The committed speech clips, for the tests that compare with a reference.
+// Reference inputs and outputs, for the tests that compare with a reference.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -25,6 +26,15 @@ inline std::vector<float> ReadClip(const std::string& name) {
     samples.push_back(static_cast<float>(value) / 32768.0f);
   }
   return samples;
+}
+
+// A file of little-endian fp32 values; empty when it is missing.
+inline std::vector<float> ReadFloats(const std::string& name) {
+  std::ifstream file(ReferencePath(name), std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
 }
 
 // Numbers of a text file, separated by white space.

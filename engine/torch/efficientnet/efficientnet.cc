@@ -11,6 +11,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -44,11 +45,15 @@ struct Convolution {
   at::Tensor operator()(const at::Tensor& x) const {
     const int64_t size = x.size(2);  // pictures are square
     const int64_t padding = std::max<int64_t>(((size + stride - 1) / stride - 1) * stride + kernel - size, 0);
-    if (padding % 2 == 0)
-      return at::conv2d(x, weight, bias, {stride, stride}, {padding / 2, padding / 2}, {1, 1}, groups);
     const int64_t before = padding / 2, after = padding - before;
-    const at::Tensor padded = at::constant_pad_nd(x, {before, after, before, after});
-    return at::conv2d(padded, weight, bias, {stride, stride}, {0, 0}, {1, 1}, groups);
+    if (before == after) return Run(x, before);
+    return Run(at::constant_pad_nd(x, {before, after, before, after}), 0);
+  }
+
+  at::Tensor Run(const at::Tensor& x, int64_t padding) const {
+    const std::array<int64_t, 2> strides = {stride, stride}, paddings = {padding, padding},
+                                 dilations = {1, 1};
+    return at::conv2d(x, weight, bias, strides, paddings, dilations, groups);
   }
 };
 

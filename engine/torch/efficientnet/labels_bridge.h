@@ -16,7 +16,7 @@ struct LabelProbability {
 };
 
 // The words for a picture whose labels are `labels`, most probable first: as many of them as the bridge
-// allows, each with its article, in the place of {labels}: "The image shows an Egyptian cat."
+// allows, each with its article, in the place of {labels}: "The picture shows an Egyptian cat."
 std::string DescribeLabels(const bundle::BundleManifest::VisionBridge& bridge,
                            absl::Span<const LabelProbability> labels);
 

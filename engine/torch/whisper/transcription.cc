@@ -22,6 +22,9 @@ constexpr int kSilenceSamples =
     kSampleRateHz;  // after the speech: with 0.3 s, 3 of 14 clips repeated themselves
 constexpr int kSamplesPerPosition = 2 * LogMel::kHopSamples;
 constexpr int kShortestSamples = kSampleRateHz / 10;
+constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is taken
+constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
+constexpr float kQuiet = 0.0025f;                     // -26 dB of the loudest: no more speech
 constexpr int kStepsPerSlice = 8;
 constexpr int kLayerPositionsPerSlice =
     3000;                                     // of the encoder: a 10 s window whole, two layers of a full one
@@ -52,7 +55,7 @@ absl::StatusOr<bool> WhisperTranscription::Advance() {
     switch (phase_) {
       case Phase::kWindow:
         BeginWindow();
-        [[fallthrough]];
+        break;
       case Phase::kEncode:
         Encode();
         break;
@@ -82,6 +85,17 @@ int WhisperTranscription::WindowSpeechSamples() const {
 }
 
 void WhisperTranscription::BeginWindow() {
+  written_.clear();
+  segment_text_.clear();
+  window_text_.clear();
+  last_segment_.clear();
+  closed_at_seconds_ = 0;
+  no_speech_probability_ = 0;
+  log_probability_ = 0;
+  if (LoudestBlock(0) < kSilenceEnergy) {  // in silence Whisper hears a "you"
+    EndWindow();
+    return;
+  }
   const auto begin = samples_.begin() + static_cast<ptrdiff_t>(window_begin_);
   std::vector<float> audio(begin, begin + WindowSpeechSamples());
   if (IsLastWindow()) audio.resize(audio.size() + kSilenceSamples);
@@ -89,12 +103,6 @@ void WhisperTranscription::BeginWindow() {
   hidden_ = parts_.encoder.Begin(parts_.log_mel.Compute(audio));
   next_layer_ = 0;
   timestamps_ = static_cast<int>(hidden_.size(0)) + 1;
-  written_.clear();
-  segment_text_.clear();
-  window_text_.clear();
-  last_segment_.clear();
-  closed_at_seconds_ = 0;
-  log_probability_ = 0;
   phase_ = Phase::kEncode;
 }
 
@@ -160,19 +168,16 @@ double WhisperTranscription::TimestampSeconds(TokenId token) const {
   return (token - parts_.tokens.first_timestamp) * SpecialTokens::kTimestampSeconds;
 }
 
-bool WhisperTranscription::HasSpeechAfter(double seconds) const {
-  constexpr size_t kBlock = kSampleRateHz / 20;
-  constexpr float kQuiet = 0.05f;  // of the loudest block: -26 dB
+float WhisperTranscription::LoudestBlock(double seconds) const {
   const size_t end = window_begin_ + WindowSpeechSamples();
-  const size_t from = window_begin_ + static_cast<size_t>(seconds * kSampleRateHz);
-  float loudest = 0, loudest_after = 0;
-  for (size_t begin = window_begin_; begin + kBlock <= end; begin += kBlock) {
+  float loudest = 0;
+  for (size_t begin = window_begin_ + static_cast<size_t>(seconds * kSampleRateHz);
+       begin + kBlockSamples <= end; begin += kBlockSamples) {
     float energy = 0;
-    for (size_t i = begin; i < begin + kBlock; ++i) energy += samples_[i] * samples_[i];
-    loudest = std::max(loudest, energy);
-    if (begin >= from) loudest_after = std::max(loudest_after, energy);
+    for (size_t i = begin; i < begin + kBlockSamples; ++i) energy += samples_[i] * samples_[i];
+    loudest = std::max(loudest, energy / kBlockSamples);
   }
-  return loudest_after > loudest * kQuiet * kQuiet;
+  return loudest;
 }
 
 bool WhisperTranscription::Take(TokenId token) {
@@ -193,7 +198,7 @@ bool WhisperTranscription::Take(TokenId token) {
     closed_at_seconds_ = TimestampSeconds(token);
     window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
     last_segment_ = std::exchange(segment_text_, {});
-    if (IsLastWindow() && !HasSpeechAfter(closed_at_seconds_)) return true;
+    if (IsLastWindow() && LoudestBlock(closed_at_seconds_) < LoudestBlock(0) * kQuiet) return true;
   }
   return cache_.length + 1 >= parts_.decoder.max_positions() / 2;  // as openai/whisper: half is for a prompt
 }

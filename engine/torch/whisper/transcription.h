@@ -40,8 +40,8 @@ class WhisperTranscription : public Transcription {
   TokenId DetectLanguage(const at::Tensor& logits) const;
   bool IsLastWindow() const;
   int WindowSpeechSamples() const;
-  // Whether something loud enough to be speech is left in the window from `seconds` on.
-  bool HasSpeechAfter(double seconds) const;
+  // Mean energy of the loudest 50 ms of the window's speech from `seconds` on.
+  float LoudestBlock(double seconds) const;
   bool IsTimestamp(TokenId token) const { return token >= parts_.tokens.first_timestamp; }
   double TimestampSeconds(TokenId token) const;
 

@@ -1,0 +1,199 @@
+#include "engine/torch/whisper/whisper.h"
+
+#include <ATen/TensorOperators.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "engine/bundle/mapped_file.h"
+#include "engine/bundle/tokenizer_files.h"
+#include "engine/torch/whisper/parts.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/reference/wav.h"
+
+namespace parley::engine::whisper {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string TowerPath() {
+  const char* folder = std::getenv("PARLEY_MODEL_DIR");
+  return std::string(folder != nullptr ? folder : "") + "/audio_tower";
+}
+
+absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& language) {
+  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
+  if (!weights.ok()) return weights.status();
+  const auto config = bundle::ReadTextFile(TowerPath() + "/config.json");
+  if (!config.ok()) return config.status();
+  const auto json = bundle::ReadTextFile(TowerPath() + "/tokenizer.json");
+  if (!json.ok()) return json.status();
+  auto data = bundle::TokenizerFromJson(*json, "tokenizer.json");
+  if (!data.ok()) return data.status();
+  auto tokenizer = text::Tokenizer::Create(*std::move(data));
+  if (!tokenizer.ok()) return tokenizer.status();
+  return Whisper::Load(*weights, *config, *std::move(tokenizer), language);
+}
+
+// Loaded once: it takes seconds.
+const Whisper& English() {
+  static const auto* whisper = new absl::StatusOr<std::unique_ptr<Whisper>>(LoadWhisper("en"));
+  EXPECT_TRUE(whisper->ok()) << whisper->status();
+  if (!whisper->ok()) std::abort();
+  return ***whisper;
+}
+
+at::Tensor Encode(const Encoder& encoder, const at::Tensor& log_mel) {
+  at::Tensor x = encoder.Begin(log_mel);
+  for (int layer = 0; layer < encoder.layers(); ++layer) x = encoder.Layer(layer, x);
+  return encoder.End(x);
+}
+
+// Every `step`th position's first 32 values against a reference that holds just those.
+void ExpectEncoding(const at::Tensor& encoded, int step, const std::vector<float>& expected) {
+  ASSERT_EQ(expected.size(), static_cast<size_t>((encoded.size(0) + step - 1) / step) * 32);
+  const auto values = encoded.accessor<float, 2>();
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_NEAR(values[static_cast<int64_t>(i / 32) * step][i % 32], expected[i], 1e-3) << "value " << i;
+  }
+}
+
+std::string Transcribe(const Whisper& whisper, std::vector<float> samples, int* slices = nullptr) {
+  auto transcription = whisper.StartTranscription(std::move(samples));
+  EXPECT_TRUE(transcription.ok()) << transcription.status();
+  for (int i = 1; i < 1000; ++i) {
+    const absl::StatusOr<bool> done = (*transcription)->Advance();
+    EXPECT_TRUE(done.ok()) << done.status();
+    if (!done.ok()) return "";
+    if (slices != nullptr) *slices = i;
+    if (*done) return (*transcription)->result().text;
+  }
+  ADD_FAILURE() << "the transcription does not end";
+  return "";
+}
+
+std::map<std::string, std::string> ReferenceTranscripts() {
+  std::map<std::string, std::string> transcripts;
+  std::ifstream file(parley::testing::ReferencePath("whisper_transcripts.txt"));
+  for (std::string line; std::getline(file, line);) {
+    const size_t tab = line.find('\t');
+    transcripts[line.substr(0, tab)] = line.substr(tab + 1);
+  }
+  return transcripts;
+}
+
+TEST(Whisper, LogMelIsTheReferences) {
+  const std::vector<float> expected = parley::testing::ReadFloats("whisper_log_mel.f32");
+  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
+  samples.resize(30 * kSampleRateHz);
+  const at::Tensor log_mel = LogMel(80).Compute(samples);
+  ASSERT_THAT(log_mel.sizes(), ElementsAre(80, 3000));
+  ASSERT_EQ(expected.size(), 80u * 96);
+  const auto values = log_mel.accessor<float, 2>();
+  for (int i = 0; i < 80 * 96; ++i) ASSERT_NEAR(values[i / 96][i % 96], expected[i], 1e-4) << "value " << i;
+}
+
+TEST(Whisper, TrimmedAudioHasTheLogMelOfTheFullWindow) {
+  std::vector<float> samples = parley::testing::ReadClip("rms_book");
+  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
+  const at::Tensor trimmed = LogMel(80).Compute(samples);
+  samples.resize(30 * kSampleRateHz);
+  const at::Tensor full = LogMel(80).Compute(samples).narrow(1, 0, trimmed.size(1));
+  EXPECT_LT((trimmed - full).abs().max().item<float>(), 1e-6);
+}
+
+TEST(Whisper, EncodingOfAFullWindowIsTheReferences) {
+  const c10::InferenceMode inference;
+  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
+  samples.resize(30 * kSampleRateHz);
+  const Whisper::Parts& parts = English().parts();
+  ExpectEncoding(Encode(parts.encoder, parts.log_mel.Compute(samples)), 50,
+                 parley::testing::ReadFloats("whisper_encoder_full.f32"));
+}
+
+TEST(Whisper, EncodingOfTrimmedAudioIsTheReferencesWithTruncatedPositions) {
+  const c10::InferenceMode inference;
+  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
+  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
+  const Whisper::Parts& parts = English().parts();
+  ExpectEncoding(Encode(parts.encoder, parts.log_mel.Compute(samples)), 10,
+                 parley::testing::ReadFloats("whisper_encoder_trimmed.f32"));
+}
+
+TEST(Whisper, TranscribesEveryClipAsTheReferenceDoesOnTheFullWindow) {
+  const auto transcripts = ReferenceTranscripts();
+  ASSERT_EQ(transcripts.size(), 8u);
+  for (const auto& [clip, expected] : transcripts) {
+    EXPECT_EQ(Transcribe(English(), parley::testing::ReadClip(clip)), expected) << clip;
+  }
+}
+
+TEST(Whisper, TheEndpointersSilenceAtBothEndsChangesNothing) {
+  std::vector<float> samples(4800, 0.0f);
+  for (const float sample : parley::testing::ReadClip("slt_spider")) samples.push_back(sample);
+  samples.resize(samples.size() + 8000);
+  EXPECT_EQ(Transcribe(English(), samples), "How many legs does a spider have?");
+}
+
+TEST(Whisper, AnUtteranceOfSeveralSentencesIsWrittenToItsEnd) {
+  std::vector<float> samples;
+  for (const char* clip : {"slt_weather", "slt_capital", "slt_spider", "slt_breakfast"}) {
+    for (const float sample : parley::testing::ReadClip(clip)) samples.push_back(sample);
+    samples.resize(samples.size() + 6400);
+  }
+  const std::string text = Transcribe(English(), samples);
+  EXPECT_THAT(text, HasSubstr("weather today"));
+  EXPECT_THAT(text, HasSubstr("capital of France"));
+  EXPECT_THAT(text, HasSubstr("a spider have"));
+  EXPECT_THAT(text, ::testing::EndsWith("What did you have?"));
+}
+
+TEST(Whisper, AnUtteranceOfMoreThanThirtySecondsIsWrittenInWindows) {
+  std::vector<float> samples;
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& [clip, text] : ReferenceTranscripts()) {
+      for (const float sample : parley::testing::ReadClip(clip)) samples.push_back(sample);
+      samples.resize(samples.size() + 4800);
+    }
+  }
+  ASSERT_GT(samples.size(), 35u * kSampleRateHz);
+  int slices = 0;
+  const std::string text = Transcribe(English(), samples, &slices);
+  EXPECT_GT(slices, 10) << "long audio has to be encoded in bounded slices";
+  for (const char* words : {"capital of France", "spider", "weather", "breakfast", "sky", "animal", "book"}) {
+    const size_t first = text.find(words);
+    ASSERT_NE(first, std::string::npos) << words << " in " << text;
+    EXPECT_NE(text.find(words, first + 1), std::string::npos) << words << " twice in " << text;
+  }
+}
+
+TEST(Whisper, SilenceAndTooLittleAudioGiveNoWords) {
+  EXPECT_EQ(Transcribe(English(), {}), "");
+  EXPECT_EQ(Transcribe(English(), std::vector<float>(500, 0.1f)), "");
+  EXPECT_EQ(Transcribe(English(), std::vector<float>(2 * kSampleRateHz, 0.0f)), "");
+}
+
+TEST(Whisper, DetectsTheLanguageWhenNoneIsGiven) {
+  const auto whisper = LoadWhisper("auto");
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  auto transcription = (*whisper)->StartTranscription(parley::testing::ReadClip("slt_capital"));
+  ASSERT_TRUE(transcription.ok());
+  while (true) {
+    const auto done = (*transcription)->Advance();
+    ASSERT_TRUE(done.ok()) << done.status();
+    if (*done) break;
+  }
+  EXPECT_EQ((*transcription)->result().language, "en");
+  EXPECT_EQ((*transcription)->result().text, "What is the capital of France?");
+}
+
+TEST(Whisper, NamesALanguageItDoesNotKnow) {
+  EXPECT_THAT(LoadWhisper("tlh").status().message(), HasSubstr("'tlh'"));
+}
+
+}  // namespace
+}  // namespace parley::engine::whisper
