@@ -29,8 +29,11 @@ inline constexpr int kMaxJpegScans = 100;
 absl::StatusOr<PictureHeader> ReadStillHeader(VideoCodec codec, std::string_view data,
                                               std::vector<std::string_view>* essential);
 
-// H.264 Annex B (ITU-T H.264), VP8 (RFC 6386), VP9 (bitstream specification 0.6).
-// INVALID_ARGUMENT: not a frame of this codec.
-absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data);
+// H.264 Annex B (ITU-T H.264), VP8 (RFC 6386), VP9 (bitstream specification 0.6). `essential` gets the parts
+// of `data` that make the picture, in order: of H.264's supplemental information only recovery points, since
+// an encoder that writes the rest of it carelessly would spoil pictures that are whole. INVALID_ARGUMENT: not
+// a frame of this codec.
+absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data,
+                                               std::vector<std::string_view>* essential);
 
 }  // namespace parley::streaming

@@ -127,7 +127,7 @@ bool HasRecoveryPoint(std::string_view rbsp) {
   return false;
 }
 
-absl::StatusOr<PictureHeader> ReadH264(std::string_view data) {
+absl::StatusOr<PictureHeader> ReadH264(std::string_view data, std::vector<std::string_view>* essential) {
   PictureHeader header{.key_frame = false};
   bool slices = false;
   std::array<char, 1024> buffer;
@@ -139,15 +139,18 @@ absl::StatusOr<PictureHeader> ReadH264(std::string_view data) {
     start += 3;
     const size_t next = data.find(std::string_view("\0\0\1", 3), start);
     const std::string_view nal = data.substr(start, next == std::string_view::npos ? next : next - start);
+    const std::string_view with_start_code = data.substr(start - 3, nal.size() + 3);
     start = next;
     if (nal.empty()) continue;
+    bool keep = true;
     switch (U8(nal, 0) & 0x1f) {
       case 7:
         if (absl::Status status = ReadH264Sps(Unescape(nal.substr(1), &buffer), &header); !status.ok())
           return status;
         break;
       case 6:
-        if (HasRecoveryPoint(Unescape(nal.substr(1), &buffer))) header.key_frame = true;
+        keep = HasRecoveryPoint(Unescape(nal.substr(1), &buffer));
+        header.key_frame |= keep;
         break;
       case 5:
         header.key_frame = true;
@@ -157,9 +160,14 @@ absl::StatusOr<PictureHeader> ReadH264(std::string_view data) {
       case 2:
         slices = true;
         break;
-      default:
+      case 3:
+      case 4:
+      case 8:
         break;
+      default:
+        keep = false;
     }
+    if (keep) essential->push_back(with_start_code);
   }
   if (!slices) return absl::InvalidArgumentError("an H.264 access unit without a picture");
   return header;
@@ -210,10 +218,11 @@ absl::StatusOr<PictureHeader> ReadVp9(std::string_view data) {
 
 }  // namespace
 
-absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data) {
+absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data,
+                                               std::vector<std::string_view>* essential) {
+  if (codec == VideoCodec::kH264) return ReadH264(data, essential);
+  essential->push_back(data);
   switch (codec) {
-    case VideoCodec::kH264:
-      return ReadH264(data);
     case VideoCodec::kVp8:
       return ReadVp8(data);
     case VideoCodec::kVp9:

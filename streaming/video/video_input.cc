@@ -74,12 +74,13 @@ class StreamInput : public VideoInput {
 
  private:
   absl::StatusOr<const AVFrame*> DecodeFrame(std::string_view data, bool want) {
-    const auto header = ReadStreamHeader(codec_, data);
+    std::vector<std::string_view> essential;
+    const auto header = ReadStreamHeader(codec_, data, &essential);
     if (!header.ok()) return header.status();
     if (absl::Status status = CheckSize(header->width, header->height, max_pixels_); !status.ok())
       return status;
     if (waits_ && !header->key_frame) return absl::UnavailableError("waiting for a key frame");
-    auto frame = decoder_->Decode({data}, want);
+    auto frame = decoder_->Decode(essential, want);
     if (!frame.ok()) return frame;
     if (*frame != nullptr) {
       absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_);

@@ -170,9 +170,18 @@ TEST(PictureHeaderTest, AJpegOfAThousandScansIsRefused) {
 TEST(PictureHeaderTest, ARecoveryPointIsAKeyFrame) {
   const std::string start("\0\0\0\1", 4);
   const std::string slice = start + "\x41\x9a\x21\x43";
-  EXPECT_FALSE(ReadStreamHeader(VideoCodec::kH264, slice)->key_frame);
-  EXPECT_TRUE(
-      ReadStreamHeader(VideoCodec::kH264, start + std::string("\x06\x06\x01\x84\x80", 5) + slice)->key_frame);
+  std::vector<std::string_view> essential;
+  EXPECT_FALSE(ReadStreamHeader(VideoCodec::kH264, slice, &essential)->key_frame);
+  const std::string recovery = start + std::string("\x06\x06\x01\x84\x80", 5) + slice;
+  EXPECT_TRUE(ReadStreamHeader(VideoCodec::kH264, recovery, &essential)->key_frame);
+}
+
+TEST(PictureHeaderTest, H264SupplementalInformationNeverReachesTheDecoder) {
+  const std::string start("\0\0\0\1", 4);
+  const std::string frame = start + "\x09\x10" + start + "\x06\x05\x7fgarbage" + start + "\x41\x9a\x21\x43";
+  std::vector<std::string_view> essential;
+  ASSERT_TRUE(ReadStreamHeader(VideoCodec::kH264, frame, &essential).ok());
+  EXPECT_THAT(essential, ::testing::ElementsAre(std::string_view("\0\0\1\x41\x9a\x21\x43", 7)));
 }
 
 }  // namespace
