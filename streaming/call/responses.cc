@@ -26,6 +26,11 @@ ResponseEnd EndOf(engine::FinishReason reason) {
   return ResponseEnd::kFailed;
 }
 
+// The engine's moments are unset or infinite where a stage did not happen.
+absl::Time IfHappened(absl::Time time) {
+  return time == absl::Time() || time == absl::InfiniteFuture() ? absl::InfinitePast() : time;
+}
+
 }  // namespace
 
 // Carries an answer from the model thread to the call's loop.
@@ -96,11 +101,11 @@ void Responses::TakeUp(UserTurn turn) {
 void Responses::OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result) {
   if (!result.ok()) return OnReadFailed(result.status());
   TurnTimes& times = current_.times;
-  times.encode_start = result->times.encode_start;
-  times.encode_end = result->times.encode_end;
-  times.prefill_queued = result->times.encode_end;
-  times.prefill_start = result->times.prefill_start;
-  times.prefill_end = result->times.prefill_end;
+  times.encode_start = IfHappened(result->times.encode_start);
+  times.encode_end = IfHappened(result->times.encode_end);
+  times.prefill_queued = IfHappened(result->times.encode_end);
+  times.prefill_start = IfHappened(result->times.prefill_start);
+  times.prefill_end = IfHappened(result->times.prefill_end);
   times.tokens_prefilled = result->tokens;
 
   const absl::string_view words = absl::StripAsciiWhitespace(result->transcript);
@@ -116,9 +121,9 @@ void Responses::OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result)
 void Responses::OnTextRead(const absl::StatusOr<engine::TextResult>& result) {
   if (!result.ok()) return OnReadFailed(result.status());
   TurnTimes& times = current_.times;
-  times.prefill_queued = result->times.queued;
-  times.prefill_start = result->times.prefill_start;
-  times.prefill_end = result->times.prefill_end;
+  times.prefill_queued = IfHappened(result->times.queued);
+  times.prefill_start = IfHappened(result->times.prefill_start);
+  times.prefill_end = IfHappened(result->times.prefill_end);
   times.tokens_prefilled = result->tokens;
   OnRead(/*has_content=*/true);
 }
@@ -175,13 +180,11 @@ void Responses::OnDone(uint64_t response_id, const engine::AnswerResult& result)
   if (phase_ != Phase::kAnswering || current_.answer.response_id != response_id) return;
   TurnTimes& times = current_.times;
   const engine::Usage& usage = result.turn_usage;
-  if (times.prefill_queued == absl::InfinitePast()) times.prefill_queued = result.queued;
-  if (times.prefill_start == absl::InfinitePast()) times.prefill_start = result.prefill_start;
-  times.prefill_end = result.prefill_end;
-  if (result.first_token != absl::InfiniteFuture()) {
-    times.first_token = result.first_token;
-    times.last_token = result.last_token;
-  }
+  if (times.prefill_queued == absl::InfinitePast()) times.prefill_queued = IfHappened(result.queued);
+  if (times.prefill_start == absl::InfinitePast()) times.prefill_start = IfHappened(result.prefill_start);
+  times.prefill_end = std::max(times.prefill_end, IfHappened(result.prefill_end));
+  times.first_token = IfHappened(result.first_token);
+  times.last_token = IfHappened(result.last_token);
   times.tokens_prefilled =
       usage.text_tokens + usage.speech_tokens + usage.frame_tokens + usage.template_tokens;
   times.answer_tokens = result.answer_tokens;

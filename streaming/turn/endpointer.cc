@@ -85,6 +85,7 @@ TurnEvents Endpointer::Commit(int64_t now) {
   if (open_) return EndOpenTurn(CommitReason::kInputCommit, now);
   int64_t start = turn_floor_;
   if (config_.mode == TurnMode::kVad) start = first_voiced_.has_value() ? PaddedStart(*first_voiced_) : now;
+  start = std::max(start, now - LongestTurn());
   OpenTurn(start, start);
   return {CloseTurn(CommitReason::kInputCommit, now)};
 }
@@ -99,12 +100,15 @@ void Endpointer::Clear(int64_t now) {
 
 int64_t Endpointer::needed_from() const {
   if (open_) return turn_start_;
-  if (config_.mode == TurnMode::kManual) return turn_floor_;
+  const int64_t oldest = position_ - LongestTurn();
+  if (config_.mode == TurnMode::kManual) return std::max(turn_floor_, oldest);
   int64_t from = PaddedStart(position_);
   if (run_.has_value()) from = std::min(from, PaddedStart(run_->start));
   if (first_voiced_.has_value()) from = std::min(from, PaddedStart(*first_voiced_));
-  return from;
+  return std::max(from, oldest);
 }
+
+int64_t Endpointer::LongestTurn() const { return ToSamples(config_.max_turn + config_.prefix_padding); }
 
 float Endpointer::end_threshold() const { return std::max(config_.start_threshold - 0.15f, 0.01f); }
 

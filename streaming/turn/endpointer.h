@@ -82,7 +82,8 @@ class Endpointer {
   // The signal has ended, or has not come for too long: ends the open turn; without one, nothing.
   TurnEvents EndOpenTurn(CommitReason reason, int64_t now);
   // Commits what there is since the last turn. VAD mode, no turn open: from the first window that may have
-  // been speech, less the prefix padding; the range is empty when there was none.
+  // been speech, less the prefix padding; the range is empty when there was none. At most the last max_turn
+  // and prefix padding.
   TurnEvents Commit(int64_t now);
   // Forgets what was said since the last turn; audio before `now` enters no later turn.
   void Clear(int64_t now);
@@ -104,6 +105,7 @@ class Endpointer {
   };
 
   float end_threshold() const;
+  int64_t LongestTurn() const;
   int64_t PaddedStart(int64_t sample) const;
   bool TrackRun(int64_t window_start, float probability);
   void OpenTurn(int64_t speech_start, int64_t turn_start);

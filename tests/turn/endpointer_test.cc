@@ -317,6 +317,17 @@ TEST_F(EndpointerTest, InputCommitTakesAWordTooShortToStartATurn) {
   EXPECT_EQ(Of(Kind::kCommitted)[0].event.end, Windows(102));
 }
 
+TEST_F(EndpointerTest, InputCommitTakesNoMoreThanTheLongestTurn) {
+  config_.mode = TurnMode::kManual;
+  config_.max_turn = absl::Seconds(1);
+  Use(config_);
+  Feed(100, kSilence);
+  const int64_t needed = endpointer_.needed_from();
+  Keep(endpointer_.Commit(position_));
+  EXPECT_EQ(Of(Kind::kCommitted)[0].event.start, position_ - ToSamples(absl::Milliseconds(1300)));
+  EXPECT_EQ(Of(Kind::kCommitted)[0].event.start, needed);
+}
+
 TEST_F(EndpointerTest, AudioThatStopsEndsTheOpenTurnAndNothingElse) {
   Keep(endpointer_.EndOpenTurn(CommitReason::kAudioStreamEnd, position_));
   EXPECT_TRUE(said_.empty());
