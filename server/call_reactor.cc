@@ -64,7 +64,8 @@ void CallReactor::Begin() {
     Report(*std::move(admission.refused), 0);
     return;
   }
-  StartRead(&read_buffer_);
+  absl::MutexLock lock(&mutex_);
+  if (!ended()) StartRead(&read_buffer_);  // a drain may have been quicker
 }
 
 // ---------------------------------------------------------------- reading

@@ -130,14 +130,15 @@ class ParleyServerImpl final : public ParleyServer {
   int live_calls() const override { return registry_.calls(); }
 
  private:
-  // Destroyed from the last to the first: the gRPC server, which uses everything, goes first.
+  // Destroyed from the last to the first. The gRPC server, which uses everything, goes first; then the
+  // registry, whose thread may still look at a call that has ended; then the pool runs out its tasks, which
+  // may hold a call's last reference; the detector's thread outlives every call, and the environment all of
+  // them.
+  CallEnvironment environment_;
   Metrics metrics_;
-  // Destroyed before the pool that a call's last reference may be held by: the pool runs out its tasks, and a
-  // call uses the detector's thread until it is gone.
   std::unique_ptr<streaming::DetectorThread> detector_;
   ThreadPool media_pool_;
   CallRegistry registry_;
-  CallEnvironment environment_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
