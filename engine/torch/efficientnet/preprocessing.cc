@@ -54,7 +54,8 @@ absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out
   const int64_t shorter = std::min(width, height);
   const int resized_width = static_cast<int>(std::max<int64_t>(kSize, width * kSize / shorter));
   const int resized_height = static_cast<int>(std::max<int64_t>(kSize, height * kSize / shorter));
-  const auto middle = [](int length) { return static_cast<int>(std::lround((length - kSize) / 2.0)); };
+  // Halves go to the even neighbour, as in Python.
+  const auto middle = [](int length) { return static_cast<int>(std::nearbyint((length - kSize) / 2.0)); };
   const std::vector<Taps> columns = TriangleTaps(image.width, resized_width, middle(resized_width));
   const std::vector<Taps> rows = TriangleTaps(image.height, resized_height, middle(resized_height));
 
