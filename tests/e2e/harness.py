@@ -11,7 +11,6 @@ import urllib.request
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SAMPLE = SOURCE / "deploy/sample/sample_call.mp4"
 
-START_LIMIT_S = 120
 CALL_LIMIT_S = 240
 
 
@@ -21,7 +20,7 @@ class Server:
     def __init__(self, binary, *arguments):
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [binary, "--port", "0", "--metrics-address", "127.0.0.1:0", *map(str, arguments)],
+            [binary, "--port", "0", "--metrics-address", "127.0.0.1:0", "--drain-limit", "200", *map(str, arguments)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = self.metrics_port = None
         # The server prints both lines when it takes calls, and ends its output when it cannot.
@@ -33,7 +32,10 @@ class Server:
                 break
         if self.address is None:
             self.process.wait()
-            raise RuntimeError(f"the server did not start (exit code {self.process.returncode}):\n{self.read_log()}")
+            log = self.read_log()
+            self.process.stdout.close()
+            self.log.close()
+            raise RuntimeError(f"the server did not start (exit code {self.process.returncode}):\n{log}")
 
     def read_log(self):
         self.log.seek(0)

@@ -63,10 +63,10 @@ class RealCalls(unittest.TestCase):
             self.assertGreaterEqual(len(events.of("response_done")), 1)
 
     def test_the_same_text_gives_the_same_answer(self):
-        question = "How many legs does a spider have?"
+        question = "What is the capital of France?"
         answers = [self.events_of(self.call("--json", "--text", question)).answers() for _ in range(2)]
         self.assertEqual(answers[0], answers[1])
-        self.assertIn("eight", answers[0][0].lower())
+        self.assertIn("Paris", answers[0][0])
 
     def test_another_voice_and_raw_pcm(self):
         clip = SOURCE / "tests/reference/clips/rms_capital.wav"

@@ -20,6 +20,11 @@ std::string Lower(const std::string& name) {
   return absl::AsciiStrToLower(absl::StrReplaceAll(name, {{"_", " "}}));
 }
 
+// "int8", without how it was chosen.
+std::string Arithmetic(const v1::ModelInfo& model) {
+  return model.arithmetic().substr(0, model.arithmetic().find(" ("));
+}
+
 double Ms(uint64_t us) { return static_cast<double>(us) / 1e3; }
 
 }  // namespace
