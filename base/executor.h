@@ -1,4 +1,5 @@
-// Where work runs. Code that must not block its caller posts a task; tests inject an executor that they drive.
+// Where work runs. Code that must not block its caller posts a task; tests inject an executor that they
+// drive.
 #pragma once
 
 #include <deque>

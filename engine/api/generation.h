@@ -10,8 +10,8 @@ namespace parley::engine {
 // Ranges are those of parley.v1.GenerationConfig; the server checks them.
 struct GenerationConfig {
   int max_tokens = 256;
-  float temperature = 0;         // 0: greedy
-  int top_k = 0;                 // 0: all
+  float temperature = 0;  // 0: greedy
+  int top_k = 0;          // 0: all
   float top_p = 1;
   float repetition_penalty = 1;  // 1: off
   uint64_t seed = 0;

@@ -23,9 +23,9 @@ class SpeechDetector {
     virtual void Reset() = 0;
   };
   struct Window {
-    State* state = nullptr;             // windows of one state: oldest first, never twice in one batch
-    absl::Span<const float> samples;    // [kWindowSamples]
-    float probability = 0;              // out: 0 to 1
+    State* state = nullptr;           // windows of one state: oldest first, never twice in one batch
+    absl::Span<const float> samples;  // [kWindowSamples]
+    float probability = 0;            // out: 0 to 1
   };
 
   virtual ~SpeechDetector() = default;

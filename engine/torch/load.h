@@ -24,8 +24,8 @@ struct LoadedBundle {
 };
 
 // Reads and checks everything, which takes seconds; `clock` must outlive the result. Errors name the file and
-// the reason: NOT_FOUND (missing), DATA_LOSS (short, corrupt), UNIMPLEMENTED (a kind this build does not know),
-// INVALID_ARGUMENT (options). Call once a process: the tensor threads are set process-wide.
+// the reason: NOT_FOUND (missing), DATA_LOSS (short, corrupt), UNIMPLEMENTED (a kind this build does not
+// know), INVALID_ARGUMENT (options). Call once a process: the tensor threads are set process-wide.
 absl::StatusOr<LoadedBundle> LoadTorchBundle(const LoadOptions& options, const Clock* clock);
 
 }  // namespace parley::engine

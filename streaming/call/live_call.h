@@ -7,13 +7,13 @@
 // audio_backlog_ms: the owner stops reading while it is over), frames by latest-wins, one conversation
 // operation of each kind.
 //
-// What the client sends about audio (activities, stream end, commit, clear, configuration, close) takes effect
-// when all audio sent before it has been judged; the rest takes effect at once.
+// What the client sends about audio (activities, stream end, commit, clear, configuration, close) takes
+// effect when all audio sent before it has been judged; the rest takes effect at once.
 //
 // The destructor, or Abort, stops everything: nothing reaches the sink after Abort returns, and the engine's
-// conversation is freed at its next step. Both may be called within OnEvent; otherwise they wait for an OnEvent
-// that is under way, so the caller holds no lock that OnEvent takes. A frame that is being decoded just then is
-// finished on the media pool, and comes to nothing.
+// conversation is freed at its next step. Both may be called within OnEvent; otherwise they wait for an
+// OnEvent that is under way, so the caller holds no lock that OnEvent takes. A frame that is being decoded
+// just then is finished on the media pool, and comes to nothing.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ class CallSink {
 
 class LiveCall {
  public:
-  // All outlive the call; the media pool also outlives the engine and the detector's thread, which post to it.
+  // All outlive the call; the media pool also outlives the engine and the detector's thread, which post to
+  // it.
   struct Dependencies {
     engine::Engine* engine = nullptr;
     DetectorThread* detector = nullptr;  // null: MANUAL mode only
