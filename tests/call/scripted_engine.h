@@ -265,6 +265,9 @@ inline void ScriptedConversation::Step() {
 
 inline void ScriptedConversation::FinishAnswer(Op& op, engine::FinishReason reason,
                                                const absl::Status& status) {
+  if (reason == engine::FinishReason::kCancelled && op.made == 0) {  // leaves no trace
+    std::erase_if(history_, [&op](const Entry& entry) { return entry.answer == op.answer; });
+  }
   Op taken = std::move(op);
   ops_.pop_front();
   taken.result.reason = reason;
