@@ -53,8 +53,8 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
         if (!part->empty()) absl::StrAppend(&parts, ", ", *part);
       }
       Line("call",
-           absl::StrCat(event.ready().call_id(), " on ", model.bundle(), " (", parts, "; ",
-                        model.arithmetic(), ")"),
+           absl::StrCat(event.ready().call_id(), " on ", model.bundle(), " (", parts, "; ", Arithmetic(model),
+                        ")"),
            kDim);
       break;
     }
