@@ -1,14 +1,15 @@
 // One call's model state: what was said and shown so far, as the language model has it.
 //
 // Operations are queued, run on the engine's model thread, and complete in the order they were given; none of
-// them blocks the caller. Each completion is called exactly once, on the model thread, and must not block: post
-// it to your own executor. A failed operation poisons its conversation only: every later one completes with the
-// same status, and the engine and all other conversations go on. An operation that is refused before anything
-// is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not UTF-8), FAILED_PRECONDITION
-// (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations queued; the context is full).
+// them blocks the caller. Each completion is called exactly once, on the model thread, and must not block:
+// post it to your own executor. A failed operation poisons its conversation only: every later one completes
+// with the same status, and the engine and all other conversations go on. An operation that is refused before
+// anything is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not UTF-8),
+// FAILED_PRECONDITION (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations queued;
+// the context is full).
 //
-// The user's turn under construction is implicit: the first frame, speech or text after an answer opens it, and
-// Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
+// The user's turn under construction is implicit: the first frame, speech or text after an answer opens it,
+// and Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +34,11 @@ struct ConversationOptions {
 
 // When the parts of an operation happened, on the engine's clock.
 struct OperationTimes {
-  absl::Time queued;          // given by the caller
-  absl::Time encode_start;    // tower work began (frames, speech); text: when its turn came
+  absl::Time queued;        // given by the caller
+  absl::Time encode_start;  // tower work began (frames, speech); text: when its turn came
   absl::Time encode_end;
   absl::Time prefill_start;
-  absl::Time prefill_end;     // its tokens are in the KV cache
+  absl::Time prefill_end;  // its tokens are in the KV cache
 };
 
 struct FrameResult {
@@ -65,12 +66,12 @@ struct AnswerResult {
   FinishReason reason = FinishReason::kEndOfTurn;
   absl::Status status;  // not OK only with kFailed
   int answer_tokens = 0;
-  Usage turn_usage;         // what the turn added, the answer included
-  int context_tokens = 0;   // what the conversation holds now
+  Usage turn_usage;        // what the turn added, the answer included
+  int context_tokens = 0;  // what the conversation holds now
   absl::Time queued;
   absl::Time prefill_start;  // of the tokens that close the turn and open the answer
   absl::Time prefill_end;
-  absl::Time first_token;    // InfiniteFuture when there was none
+  absl::Time first_token;  // InfiniteFuture when there was none
   absl::Time last_token;
 };
 
@@ -105,19 +106,19 @@ class Conversation {
 
   // Closes the user's turn and generates. Later operations wait until the answer is done.
   virtual AnswerId Answer(const GenerationConfig& config, std::shared_ptr<AnswerListener> listener) = 0;
-  // Stops an answer at the next token, whether it has begun or not; the tokens made so far stay in history. One
-  // without a token leaves no trace: the user's turn stays open.
-  // Not queued: acts at once. A no-op when it is done or unknown.
+  // Stops an answer at the next token, whether it has begun or not; the tokens made so far stay in history.
+  // One without a token leaves no trace: the user's turn stays open. Not queued: acts at once. A no-op when
+  // it is done or unknown.
   virtual void CancelAnswer(AnswerId answer) = 0;
-  // Cuts an answer in history to its first `tokens` tokens (clamped to what was made); what was appended after
-  // it is kept. Queued. An unknown answer is a no-op.
+  // Cuts an answer in history to its first `tokens` tokens (clamped to what was made); what was appended
+  // after it is kept. Queued. An unknown answer is a no-op.
   virtual void TrimAnswer(AnswerId answer, int tokens) = 0;
 
   // Queued like the others: the mark stands after the operations given so far.
   virtual MarkId Mark() = 0;
-  // Forgets everything appended since the mark. Operations given between the two and not yet complete complete
-  // with CANCELLED, an answer under way at its next token; cuts of earlier answers stand. Marks taken after it
-  // are gone; the mark itself stays. An unknown mark is a no-op.
+  // Forgets everything appended since the mark. Operations given between the two and not yet complete
+  // complete with CANCELLED, an answer under way at its next token; cuts of earlier answers stand. Marks
+  // taken after it are gone; the mark itself stays. An unknown mark is a no-op.
   virtual void Rewind(MarkId mark) = 0;
 };
 

@@ -73,7 +73,7 @@ class WarmUpTurn final : public AnswerListener {
       image->pixels.assign(static_cast<size_t>(image->width) * image->height * 3, 128);
       conversation->AppendFrame(image, note);
     }
-    if (engine.hears()) conversation->AppendSpeech(std::vector<float>(kSampleRateHz, 0.0f), note);
+    if (engine.hears()) conversation->AppendSpeech(Noise(), note);
     conversation->AppendText("Hello.", note);
     GenerationConfig config;
     config.max_tokens = 4;
@@ -91,6 +91,16 @@ class WarmUpTurn final : public AnswerListener {
   const absl::Status& status() const { return status_; }
 
  private:
+  // A second of it: silence would be recognised as such before the decoder has run.
+  static std::vector<float> Noise() {
+    std::vector<float> samples(kSampleRateHz);
+    uint32_t state = 1;
+    for (float& sample : samples) {
+      state = state * 1664525 + 1013904223;
+      sample = static_cast<float>(state >> 16) * (0.2f / 65536) - 0.1f;
+    }
+    return samples;
+  }
   void Note(const absl::Status& status) { status_.Update(status); }
 
   absl::Status status_;
