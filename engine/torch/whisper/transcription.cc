@@ -25,7 +25,7 @@ constexpr int kShortestSamples = kSampleRateHz / 10;
 constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is taken
 constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
 constexpr float kQuiet = 0.0025f;                     // -26 dB of the loudest: no more speech
-constexpr int kStepsPerSlice = 8;
+constexpr int kStepsPerSlice = 4;
 constexpr int kLayerPositionsPerSlice =
     3000;                                     // of the encoder: a 10 s window whole, two layers of a full one
 constexpr double kNoSpeechProbability = 0.6;  // both as in openai/whisper
