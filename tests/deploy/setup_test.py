@@ -57,6 +57,12 @@ class Scripts(unittest.TestCase):
             self.run_script("setup", PARLEY_CACHE=str(self.folder / "cache"), PIP_INDEX_URL="http://127.0.0.1:1/",
                             PIP_FIND_LINKS="", PIP_RETRIES="0"), "torch==2.11.0", "network")
 
+    def test_quickstart_and_test_fetch_what_is_missing_too(self):
+        for script in ("quickstart", "test"):
+            self.refused(
+                self.run_script(script, PARLEY_CACHE=str(self.folder / "cache"), PIP_INDEX_URL="http://127.0.0.1:1/",
+                                PIP_FIND_LINKS="", PIP_RETRIES="0"), "torch==2.11.0", "network")
+
     def test_a_package_that_the_distribution_lacks_is_named(self):
         self.shim("dpkg-query", "exit 1")
         self.shim("apt-get", "exit 0")
