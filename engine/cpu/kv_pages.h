@@ -15,7 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/attention.h"
-#include "engine/runtime/model.h"
+#include "engine/runtime/language_model.h"
 
 namespace parley::engine::cpu {
 

@@ -18,7 +18,7 @@
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/quantized_linear.h"
 #include "engine/kernels/thread_team.h"
-#include "engine/runtime/model.h"
+#include "engine/runtime/language_model.h"
 
 namespace parley::engine::cpu {
 
@@ -32,18 +32,20 @@ struct LlamaOptions {
 absl::Status Supports(const bundle::LanguageModelShape& shape);
 
 // Step is called by one thread at a time.
-class Llama {
+class Llama final : public LanguageModel {
  public:
   // `files` is kept: the embedding is read from it. Errors name the file.
   static absl::StatusOr<std::unique_ptr<Llama>> Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
                                                      const LlamaOptions& options);
 
   const bundle::LanguageModelShape& shape() const { return files_->shape(); }
-  std::unique_ptr<PagedSequence> NewSequence() { return std::make_unique<PagedSequence>(&pool_); }
-  // Model::Step. Every sequence is a PagedSequence of this model. INVALID_ARGUMENT: a token outside the
-  // vocabulary or a sequence that would pass the context; RESOURCE_EXHAUSTED: no pages. An error leaves every
-  // sequence at its length.
-  absl::Status Step(absl::Span<StepEntry> entries);
+  std::unique_ptr<PagedSequence> NewPagedSequence() { return std::make_unique<PagedSequence>(&pool_); }
+
+  int vocabulary() const override { return shape().vocabulary; }
+  absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewPagedSequence(); }
+  // Every sequence is a PagedSequence of this model. INVALID_ARGUMENT: a token outside the vocabulary or a
+  // sequence that would pass the context; RESOURCE_EXHAUSTED: no pages.
+  absl::Status Step(absl::Span<StepEntry> entries) override;
 
  private:
   struct Layer {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/runtime/model.h"
+#include "engine/runtime/language_model.h"
 
 namespace parley::engine {
 

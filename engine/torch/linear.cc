@@ -1,9 +1,13 @@
 #include "engine/torch/linear.h"
 
-#include <ATen/ops/_weight_int8pack_mm.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 
+#include <algorithm>
 #include <utility>
+
+#include "engine/kernels/quantized_linear.h"
 
 namespace parley::engine {
 namespace {
@@ -36,21 +40,35 @@ class Bf16Linear final : public Linear {
 
 class Int8Linear final : public Linear {
  public:
-  Int8Linear(const at::Tensor& weight, at::Tensor bias) : bias_(std::move(bias)) {
-    const at::Tensor scale = weight.abs().amax({1}).clamp_min(1e-12).div(127);  // [outputs]
-    weight_ = weight.div(scale.unsqueeze(1)).round().to(at::kChar);
-    scale_ = scale.to(at::kBFloat16);
-  }
+  Int8Linear(kernels::QuantizedWeights weights, at::Tensor bias)
+      : weights_(std::move(weights)), bias_(std::move(bias)) {}
   at::Tensor Forward(const at::Tensor& x) const override {
-    const at::Tensor y = at::_weight_int8pack_mm(x.to(at::kBFloat16), weight_, scale_).to(at::kFloat);
-    return bias_.defined() ? y.add(bias_) : y;
+    const at::Tensor rows = x.contiguous();
+    kernels::QuantizedRows quantised;
+    quantised.Assign(rows.const_data_ptr<float>(), static_cast<int>(rows.size(0)), weights_.inputs(),
+                     weights_.inputs());
+    at::Tensor y = at::empty({rows.size(0), weights_.outputs()}, at::kFloat);
+    float* const out = y.mutable_data_ptr<float>();
+    const int64_t grain = std::max(1, weights_.tiles() / (at::get_num_threads() * 4));
+    at::parallel_for(0, weights_.tiles(), grain, [&](int64_t begin, int64_t end) {
+      weights_.Multiply(quantised, static_cast<int>(begin), static_cast<int>(end), out, weights_.outputs());
+    });
+    return bias_.defined() ? y.add_(bias_) : y;
   }
 
  private:
-  at::Tensor weight_;  // [outputs, inputs] int8
-  at::Tensor scale_;   // [outputs] bf16: the operator takes it in the activations' type
-  at::Tensor bias_;    // [outputs] fp32 or undefined
+  kernels::QuantizedWeights weights_;
+  at::Tensor bias_;  // [outputs] fp32 or undefined
 };
+
+std::unique_ptr<const Linear> MakeInt8(const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor rows = weight.contiguous();
+  absl::StatusOr<kernels::QuantizedWeights> packed =
+      kernels::QuantizedWeights::FromFloats(absl::MakeConstSpan(rows.const_data_ptr<float>(), rows.numel()),
+                                            static_cast<int>(rows.size(0)), static_cast<int>(rows.size(1)));
+  if (packed.ok()) return std::make_unique<Int8Linear>(*std::move(packed), bias);
+  return std::make_unique<Fp32Linear>(weight, bias);
+}
 
 }  // namespace
 
@@ -81,7 +99,7 @@ std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Ten
     case Arithmetic::kBf16:
       return std::make_unique<Bf16Linear>(weight, bias);
     case Arithmetic::kInt8:
-      return std::make_unique<Int8Linear>(weight, bias);
+      return MakeInt8(weight, bias);
   }
   return nullptr;
 }

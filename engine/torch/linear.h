@@ -14,7 +14,7 @@ namespace parley::engine {
 enum class Arithmetic {
   kFp32,  // weights and activations in fp32: for parity
   kBf16,  // weights and activations in bf16, sums in fp32
-  kInt8,  // weights in int8 with one scale an output, activations in bf16, sums in fp32
+  kInt8,  // weights and activations in int8 groups of 32 (engine/kernels/quantized_linear.h)
 };
 
 absl::string_view ArithmeticName(Arithmetic arithmetic);
@@ -29,7 +29,7 @@ class Linear {
 };
 
 // `weight`: [outputs, inputs] fp32; `bias`: [outputs] fp32 or undefined. Keeps no more of `weight` than the
-// arithmetic needs.
+// arithmetic needs. Inputs that are no multiple of 32 stay in fp32 where kInt8 is asked for.
 std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
                                          Arithmetic arithmetic);
 

@@ -243,7 +243,7 @@ void Llama::Run(absl::Span<StepEntry> entries) const {
   for (const StepRows::Share& share : rows.shares) share.cache->Advance(static_cast<int>(share.tokens));
 }
 
-absl::Status Llama::Step(absl::Span<StepEntry> entries) const {
+absl::Status Llama::Step(absl::Span<StepEntry> entries) {
   if (entries.empty()) return absl::OkStatus();
   if (absl::Status status = Check(entries); !status.ok()) return status;
   const c10::InferenceMode inference;

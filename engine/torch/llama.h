@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
-#include "engine/runtime/model.h"
+#include "engine/runtime/language_model.h"
 #include "engine/torch/kv_cache.h"
 #include "engine/torch/linear.h"
 
@@ -88,7 +88,7 @@ struct DecoderLayer {
 };
 
 // Weights are immutable; Step is called by one thread at a time, the only one that calls ATen.
-class Llama {
+class Llama final : public LanguageModel {
  public:
   // `files` is kept: the embedding is read from it. Errors name the file.
   static absl::StatusOr<std::unique_ptr<Llama>> Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
@@ -96,9 +96,12 @@ class Llama {
 
   const bundle::LanguageModelShape& shape() const { return files_->shape(); }
   std::unique_ptr<KvCache> NewCache() const;
-  // Model::Step. Every sequence is a KvCache of this model. INVALID_ARGUMENT for a token outside the
+
+  int vocabulary() const override { return shape().vocabulary; }
+  absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewCache(); }
+  // Every sequence is a KvCache of this model. INVALID_ARGUMENT for a token outside the
   // vocabulary or a sequence that would pass the context; an error leaves every sequence at its length.
-  absl::Status Step(absl::Span<StepEntry> entries) const;
+  absl::Status Step(absl::Span<StepEntry> entries) override;
 
  private:
   Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic);

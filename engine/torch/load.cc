@@ -17,9 +17,11 @@
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/safetensors.h"
 #include "engine/bundle/tokenizer_files.h"
+#include "engine/cpu/llama.h"
 #include "engine/runtime/runtime_engine.h"
 #include "engine/silero/silero.h"
 #include "engine/torch/arithmetic.h"
+#include "engine/torch/llama.h"
 #include "engine/torch/torch_model.h"
 
 namespace parley::engine {
@@ -32,8 +34,8 @@ absl::Status At(const std::string& path, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
 }
 
-absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, const LoadOptions& options,
-                                             const Clock& clock, TorchModel::Parts& parts) {
+absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, const std::string& arithmetic,
+                                             int threads, TorchModel::Parts& parts) {
   absl::StatusOr<bundle::LanguageModelFiles> opened =
       bundle::LanguageModelFiles::Open(manifest.language_model);
   if (!opened.ok()) return opened.status();
@@ -59,11 +61,17 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
   if (!layout.ok()) return At(files->path(), layout.status());
   parts.layout = std::make_unique<const text::PromptLayout>(*std::move(layout));
 
-  const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(options.arithmetic, *files, clock);
-  if (!choice.ok()) return choice.status();
-  absl::StatusOr<std::unique_ptr<Llama>> model = Llama::Load(files, choice->arithmetic);
-  if (!model.ok()) return model.status();
-  parts.language_model = *std::move(model);
+  const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(arithmetic, files->shape());
+  if (!choice.ok()) return At(files->path(), choice.status());
+  if (choice->arithmetic == Arithmetic::kInt8) {
+    absl::StatusOr<std::unique_ptr<cpu::Llama>> model = cpu::Llama::Load(files, {.threads = threads});
+    if (!model.ok()) return model.status();
+    parts.language_model = *std::move(model);
+  } else {
+    absl::StatusOr<std::unique_ptr<Llama>> model = Llama::Load(files, choice->arithmetic);
+    if (!model.ok()) return model.status();
+    parts.language_model = *std::move(model);
+  }
 
   parts.info.language_model = files->shape().name;
   parts.info.context_tokens = files->shape().context_tokens;
@@ -136,7 +144,8 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   parts.info.bundle = manifest->name;
   parts.info.device =
       absl::StrCat("cpu, ", threads, " threads, ", absl::AsciiStrToLower(at::get_cpu_capability()));
-  const absl::StatusOr<Arithmetic> arithmetic = LoadLanguageModel(*manifest, options, *clock, parts);
+  const absl::StatusOr<Arithmetic> arithmetic =
+      LoadLanguageModel(*manifest, options.arithmetic, threads, parts);
   if (!arithmetic.ok()) return arithmetic.status();
   if (manifest->audio_tower.has_value()) {
     if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, parts); !status.ok()) return status;

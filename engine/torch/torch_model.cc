@@ -7,7 +7,7 @@
 namespace parley::engine {
 
 absl::StatusOr<std::unique_ptr<Sequence>> TorchModel::NewSequence() {
-  return parts_.language_model->NewCache();
+  return parts_.language_model->NewSequence();
 }
 
 absl::StatusOr<std::vector<std::string>> TorchModel::DescribeImages(absl::Span<const ImagePtr> images) {

@@ -10,7 +10,6 @@
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
 #include "engine/torch/efficientnet/efficientnet.h"
-#include "engine/torch/llama.h"
 #include "engine/torch/whisper/whisper.h"
 
 namespace parley::engine {
@@ -21,7 +20,7 @@ class TorchModel final : public Model {
     EngineInfo info;
     std::unique_ptr<const text::Tokenizer> tokenizer;
     std::unique_ptr<const text::PromptLayout> layout;
-    std::unique_ptr<const Llama> language_model;
+    std::unique_ptr<LanguageModel> language_model;
     std::unique_ptr<const whisper::Whisper> audio_tower;  // null: the bundle does not hear
     std::unique_ptr<const EfficientNet> vision_tower;     // null: it does not see
     bundle::BundleManifest::VisionBridge vision_bridge;   // with a vision tower
@@ -31,7 +30,7 @@ class TorchModel final : public Model {
   const EngineInfo& info() const override { return parts_.info; }
   const text::Tokenizer& tokenizer() const override { return *parts_.tokenizer; }
   const text::PromptLayout& layout() const override { return *parts_.layout; }
-  int vocabulary() const override { return parts_.language_model->shape().vocabulary; }
+  int vocabulary() const override { return parts_.language_model->vocabulary(); }
   bool hears() const override { return parts_.audio_tower != nullptr; }
   bool sees() const override { return parts_.vision_tower != nullptr; }
 

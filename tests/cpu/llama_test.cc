@@ -46,10 +46,10 @@ std::vector<float> RunTokens(Llama& llama, PagedSequence& sequence, const std::v
 TEST(CpuLlama, GivesTheSameBitsForPrefillInPiecesAndAtOnce) {
   const auto llama = Load({.threads = 2});
   const std::vector<TokenId> tokens = Tokens(75, 1);
-  const auto at_once = llama->NewSequence();
+  const auto at_once = llama->NewPagedSequence();
   const std::vector<float> expected = RunTokens(*llama, *at_once, tokens);
   for (const std::vector<int>& pieces : {std::vector<int>{1, 74}, {16, 16, 43}, {37, 1, 1, 36}}) {
-    const auto sequence = llama->NewSequence();
+    const auto sequence = llama->NewPagedSequence();
     auto begin = tokens.begin();
     std::vector<float> logits;
     for (int piece : pieces) {
@@ -65,19 +65,19 @@ TEST(CpuLlama, GivesARowTheSameBitsWhateverSharesItsStepAndHoweverManyThreads) {
   const auto three_threads = Load({.threads = 3});
   std::vector<std::vector<float>> alone;
   for (int i = 0; i < 6; ++i) {
-    const auto sequence = one_thread->NewSequence();
+    const auto sequence = one_thread->NewPagedSequence();
     RunTokens(*one_thread, *sequence, Tokens(10 + 9 * i, i));
     alone.push_back(RunTokens(*one_thread, *sequence, {5}));
   }
   std::vector<std::unique_ptr<PagedSequence>> sequences;
   for (int i = 0; i < 6; ++i) {
-    sequences.push_back(three_threads->NewSequence());
+    sequences.push_back(three_threads->NewPagedSequence());
     RunTokens(*three_threads, *sequences[i], Tokens(10 + 9 * i, i));
   }
   // Five decode while another is in the middle of its prefill.
   const std::vector<TokenId> next = {5};
   const std::vector<TokenId> chunk = Tokens(40, 9);
-  const auto prefilling = three_threads->NewSequence();
+  const auto prefilling = three_threads->NewPagedSequence();
   std::vector<std::vector<float>> together(6);
   std::vector<StepEntry> entries;
   for (int i = 0; i < 6; ++i) entries.push_back({sequences[i].get(), next, &together[i]});
@@ -89,7 +89,7 @@ TEST(CpuLlama, GivesARowTheSameBitsWhateverSharesItsStepAndHoweverManyThreads) {
 
 TEST(CpuLlama, ForgetsWhatIsTruncated) {
   const auto llama = Load({.threads = 1});
-  const auto sequence = llama->NewSequence();
+  const auto sequence = llama->NewPagedSequence();
   RunTokens(*llama, *sequence, Tokens(33, 1));
   const std::vector<float> expected = RunTokens(*llama, *sequence, {7});
   RunTokens(*llama, *sequence, Tokens(50, 2));
@@ -102,9 +102,9 @@ TEST(CpuLlama, ForgetsWhatIsTruncated) {
 TEST(CpuLlama, SaysWhenThePagesAreOutAndGoesOnWhenSomeAreGivenBack) {
   // 2 layers x 2 heads x 2 KiB of half precision a page: room for four pages.
   const auto llama = Load({.threads = 1, .kv_bytes = 4 * 4 * 1024});
-  const auto sequence = llama->NewSequence();
+  const auto sequence = llama->NewPagedSequence();
   RunTokens(*llama, *sequence, Tokens(60, 1));
-  auto other = llama->NewSequence();
+  auto other = llama->NewPagedSequence();
   const std::vector<TokenId> tokens = Tokens(20, 2);
   StepEntry entry = {other.get(), tokens, nullptr};
   EXPECT_EQ(llama->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kResourceExhausted);
@@ -116,7 +116,7 @@ TEST(CpuLlama, SaysWhenThePagesAreOutAndGoesOnWhenSomeAreGivenBack) {
 
 TEST(CpuLlama, RefusesTokensAndLengthsThatDoNotExist) {
   const auto llama = Load({.threads = 1});
-  const auto sequence = llama->NewSequence();
+  const auto sequence = llama->NewPagedSequence();
   for (const std::vector<TokenId>& tokens : {std::vector<TokenId>{80}, {-1}, Tokens(257, 1)}) {
     StepEntry entry = {sequence.get(), tokens, nullptr};
     EXPECT_EQ(llama->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kInvalidArgument);

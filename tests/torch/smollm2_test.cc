@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cpu/llama.h"
 #include "engine/torch/arithmetic.h"
 #include "engine/torch/llama.h"
 #include "tests/torch/json_file.h"
@@ -28,13 +29,18 @@ std::shared_ptr<const bundle::LanguageModelFiles> Files() {
 }
 
 // Loaded once an arithmetic: the tests of this file share them.
-const Llama* Model(Arithmetic arithmetic) {
-  static std::unique_ptr<Llama> models[3];
-  std::unique_ptr<Llama>& model = models[static_cast<int>(arithmetic)];
-  if (model == nullptr && Files() != nullptr) {
-    auto loaded = Llama::Load(Files(), arithmetic);
+LanguageModel* Model(Arithmetic arithmetic) {
+  static std::unique_ptr<LanguageModel> models[3];
+  std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)];
+  if (model != nullptr || Files() == nullptr) return model.get();
+  const auto take = [&](auto loaded) {
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     if (loaded.ok()) model = *std::move(loaded);
+  };
+  if (arithmetic == Arithmetic::kInt8) {
+    take(cpu::Llama::Load(Files(), {.threads = 2}));
+  } else {
+    take(Llama::Load(Files(), arithmetic));
   }
   return model.get();
 }
@@ -47,7 +53,7 @@ class SmolLm2Test : public testing::Test {
   }
 
   const nlohmann::json reference_ = ReadJson("reference/smollm2.json");
-  const Llama* model_ = nullptr;
+  LanguageModel* model_ = nullptr;
 };
 
 std::vector<TokenId> Ids(const nlohmann::json& array) { return array.get<std::vector<TokenId>>(); }
@@ -58,7 +64,7 @@ TEST_F(SmolLm2Test, LogitsAreTheReferencesToATensOfAThousandth) {
     std::vector<TokenId> ids = Ids(prompt["ids"]);
     const std::vector<TokenId> greedy = Ids(prompt["greedy"]);
     ids.insert(ids.end(), greedy.begin(), greedy.end());
-    const auto cache = model_->NewCache();
+    const auto cache = *model_->NewSequence();
     for (const auto& expected : prompt["positions"]) {
       const size_t held = static_cast<size_t>(cache->length());
       const size_t end = expected["position"].get<size_t>() + 1;
@@ -81,7 +87,7 @@ TEST_F(SmolLm2Test, LogitsAreTheReferencesToATensOfAThousandth) {
 
 TEST_F(SmolLm2Test, SixtyFourGreedyTokensAreTheReferencesOnTenPrompts) {
   for (const auto& prompt : reference_["prompts"]) {
-    const auto cache = model_->NewCache();
+    const auto cache = *model_->NewSequence();
     const std::vector<float> logits = RunChunk(*model_, cache.get(), Ids(prompt["ids"]));
     EXPECT_EQ(Greedy(*model_, cache.get(), logits, 64), Ids(prompt["greedy"])) << prompt["text"];
   }
@@ -91,7 +97,7 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   for (const auto& prompt : reference_["prompts"]) {
     const std::vector<TokenId> ids = Ids(prompt["ids"]);
     for (size_t piece : {size_t{1}, size_t{7}}) {
-      const auto cache = model_->NewCache();
+      const auto cache = *model_->NewSequence();
       std::vector<float> logits;
       for (size_t at = 0; at < ids.size(); at += piece) {
         logits = RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(at, piece));
@@ -109,15 +115,15 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
 // does not depend on the others.
 TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
   for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
-    const Llama* model = Model(arithmetic);
-    std::vector<std::unique_ptr<KvCache>> caches;
+    LanguageModel* model = Model(arithmetic);
+    std::vector<std::unique_ptr<Sequence>> caches;
     std::vector<std::vector<TokenId>> next;
     std::vector<std::vector<TokenId>> together;
     std::vector<std::vector<TokenId>> alone;
     for (const auto& prompt : reference_["prompts"]) {
       next.push_back(Ids(prompt["ids"]));
-      caches.push_back(model->NewCache());
-      const auto cache = model->NewCache();
+      caches.push_back(*model->NewSequence());
+      const auto cache = *model->NewSequence();
       const std::vector<float> logits = RunChunk(*model, cache.get(), next.back());
       alone.push_back(Greedy(*model, cache.get(), logits, 24));
     }
@@ -165,11 +171,11 @@ Agreement Compare(const std::vector<float>& exact, const std::vector<float>& oth
 // Teacher-forced on the reference's 64 tokens of each prompt.
 TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   for (Arithmetic arithmetic : {Arithmetic::kBf16, Arithmetic::kInt8}) {
-    const Llama* other = Model(arithmetic);
+    LanguageModel* other = Model(arithmetic);
     Agreement total;
     for (const auto& prompt : reference_["prompts"]) {
-      const auto exact_cache = model_->NewCache();
-      const auto other_cache = other->NewCache();
+      const auto exact_cache = *model_->NewSequence();
+      const auto other_cache = *other->NewSequence();
       std::vector<TokenId> chunk = Ids(prompt["ids"]);
       for (TokenId id : Ids(prompt["greedy"])) {
         total = Compare(RunChunk(*model_, exact_cache.get(), chunk),
@@ -186,13 +192,13 @@ TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   }
 }
 
-TEST_F(SmolLm2Test, AutoChoosesAnArithmeticAndSaysWhy) {
-  const auto choice = ChooseArithmetic("auto", *Files(), *Clock::Real());
+TEST_F(SmolLm2Test, AutoTakesTheInt8KernelsWhereThereAreAny) {
+  const auto choice = ChooseArithmetic("auto", Files()->shape());
   ASSERT_TRUE(choice.ok()) << choice.status();
   std::printf("%s\n", choice->description.c_str());
-  EXPECT_EQ(choice->description.find(std::string(ArithmeticName(choice->arithmetic))), 0u);
-  EXPECT_EQ(ChooseArithmetic("int4", *Files(), *Clock::Real()).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(choice->arithmetic,
+            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt8);
+  EXPECT_EQ(ChooseArithmetic("int4", Files()->shape()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/torch/llama.h"
+#include "engine/runtime/language_model.h"
 
 namespace parley::engine {
 
-inline std::vector<float> RunChunk(const Llama& model, Sequence* sequence, absl::Span<const TokenId> tokens) {
+inline std::vector<float> RunChunk(LanguageModel& model, Sequence* sequence,
+                                   absl::Span<const TokenId> tokens) {
   std::vector<float> logits;
   StepEntry entry{sequence, tokens, &logits};
   const absl::Status status = model.Step(absl::MakeSpan(&entry, 1));
@@ -19,8 +20,8 @@ inline std::vector<float> RunChunk(const Llama& model, Sequence* sequence, absl:
 }
 
 // The scores after each token of `ids`, given those before it.
-inline std::vector<std::vector<float>> RunEachToken(const Llama& model, absl::Span<const TokenId> ids) {
-  const std::unique_ptr<KvCache> cache = model.NewCache();
+inline std::vector<std::vector<float>> RunEachToken(LanguageModel& model, absl::Span<const TokenId> ids) {
+  const std::unique_ptr<Sequence> cache = *model.NewSequence();
   std::vector<std::vector<float>> rows;
   for (size_t i = 0; i < ids.size(); ++i) rows.push_back(RunChunk(model, cache.get(), ids.subspan(i, 1)));
   return rows;
@@ -31,7 +32,7 @@ inline TokenId Best(const std::vector<float>& logits) {
 }
 
 // `count` greedy tokens after a sequence whose last scores are `logits`.
-inline std::vector<TokenId> Greedy(const Llama& model, Sequence* sequence, std::vector<float> logits,
+inline std::vector<TokenId> Greedy(LanguageModel& model, Sequence* sequence, std::vector<float> logits,
                                    int count) {
   std::vector<TokenId> out;
   while (static_cast<int>(out.size()) < count) {
