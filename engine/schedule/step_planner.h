@@ -17,9 +17,9 @@
 namespace parley::engine::schedule {
 
 struct StepLimits {
-  int max_rows = 256;          // tokens a step may hold, decoding ones included
+  int max_rows = 256;         // tokens a step may hold, decoding ones included
   int max_prefill_rows = 64;  // of which prefill, while somebody decodes
-  int max_decodes = 64;        // conversations that decode in one step; the others take turns
+  int max_decodes = 64;       // conversations that decode in one step; the others take turns
   int speech_slices_per_frame_slice = 8;
 };
 

@@ -14,7 +14,7 @@ ARROWS = {
     "engine/api": ["base"],
     "engine/bundle": ["base", "engine/api", "engine/text"],
     "engine/kernels": ["base"],
-    "engine/cpu": ["base", "engine/api", "engine/bundle", "engine/kernels", "engine/runtime/model.h"],
+    "engine/cpu": ["base", "engine/api", "engine/bundle", "engine/kernels", "engine/runtime/language_model.h"],
     "engine/text": ["base", "engine/api"],
     "engine/schedule": ["base", "engine/api"],
     "engine/silero": ["base", "engine/api", "engine/bundle", "engine/kernels"],
