@@ -37,6 +37,7 @@ absl::Status Supports(const bundle::LanguageModelShape& shape) {
 
 Llama::Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options)
     : files_(std::move(files)),
+      activations_(options.activations),
       team_(options.threads),
       pool_({files_->shape().layers, files_->shape().kv_heads, files_->shape().head_dim}, options.kv_bytes) {}
 
@@ -165,7 +166,7 @@ void Llama::RunLayer(const Layer& layer, int index) {
   Multiply({{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}});
   RotateAndStore(layer, index);
   Attend(index);
-  Quantize(attended_.data(), rows_, shape().heads * shape().head_dim);
+  Quantize(attended_.data(), rows_, shape().heads * shape().head_dim, activations_);
   Multiply({{&layer.attention_out, out_.data()}});
   AddToResidual(out_.data());
 
@@ -178,7 +179,9 @@ void Llama::RunLayer(const Layer& layer, int index) {
       kernels::SwiGlu(gate, up_.data() + static_cast<int64_t>(row) * ffn, ffn, gate, isa_);
     }
   });
-  Quantize(gate_.data(), rows_, ffn);
+  // A few of these are a thousand times the others (they make the first token what all attend to): in eight
+  // bits they would cost their group its precision, and every later token some of its own.
+  Quantize(gate_.data(), rows_, ffn, ActivationBits::k16);
   Multiply({{&layer.down, out_.data()}});
   AddToResidual(out_.data());
 }
@@ -283,27 +286,55 @@ void Llama::NormAndQuantize(const float* x, int rows, const std::vector<float>& 
     const int64_t at = static_cast<int64_t>(row) * hidden;
     kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
   }
-  Quantize(normed_.data(), rows, hidden);
+  Quantize(normed_.data(), rows, hidden, activations_);
 }
 
-void Llama::Quantize(const float* x, int rows, int width) { quantised_.Assign(x, rows, width, width, isa_); }
+void Llama::Quantize(const float* x, int rows, int width, ActivationBits bits) {
+  split_ = bits == ActivationBits::k16;
+  if (split_) {
+    quantised_.AssignSplit(x, rows, width, width, isa_);
+  } else {
+    quantised_.Assign(x, rows, width, width, isa_);
+  }
+}
 
 void Llama::Multiply(absl::Span<const Product> products) {
   int tiles = 0;
-  for (const Product& product : products) tiles += product.weights->tiles();
+  int64_t outputs = 0;
+  for (const Product& product : products) {
+    tiles += product.weights->tiles();
+    outputs += product.weights->outputs();
+  }
+  if (split_) halves_.Resize(quantised_.rows() * outputs);
   // A few pieces a thread: a helper that is put aside holds up one small piece.
   const int grain = std::max(1, tiles / (team_.threads() * 4));
   team_.For(tiles, grain, [&](int begin, int end) {
     int first = 0;
+    float* halves = halves_.data();
     for (const Product& product : products) {
-      const int own = product.weights->tiles();
+      const int width = product.weights->outputs();
       const int from = std::max(begin - first, 0);
-      const int to = std::min(end - first, own);
-      if (from < to)
-        product.weights->Multiply(quantised_, from, to, product.y, product.weights->outputs(), isa_);
-      first += own;
+      const int to = std::min(end - first, product.weights->tiles());
+      if (from < to) {
+        product.weights->Multiply(quantised_, from, to, split_ ? halves : product.y, width, isa_);
+        if (split_)
+          JoinHalves(halves, from * kernels::kTileOutputs, std::min(to * kernels::kTileOutputs, width), width,
+                     product.y);
+      }
+      first += product.weights->tiles();
+      halves += static_cast<int64_t>(quantised_.rows()) * width;
     }
   });
+}
+
+// y[r] = halves[2r] + halves[2r + 1], columns [begin, end) of `width`.
+void Llama::JoinHalves(const float* halves, int begin, int end, int width, float* y) const {
+  for (int row = 0; row < quantised_.rows() / 2; ++row) {
+    const float* const first = halves + int64_t{2} * row * width;
+    const float* const second = first + width;
+    float* const to = y + static_cast<int64_t>(row) * width;
+    for (int n = begin; n < end; ++n) to[n] = first[n] + second[n];
+  }
 }
 
 void Llama::AddToResidual(const float* y) { kernels::Add(y, rows_ * shape().hidden, x_.data(), isa_); }

@@ -22,8 +22,15 @@
 
 namespace parley::engine::cpu {
 
+// Of the activations that meet a linear layer; weights keep the file's precision.
+enum class ActivationBits {
+  k8,   // int8 in groups of 32; the feed-forward's second layer, which has outliers, gets 16
+  k16,  // two int8 terms: within 1e-2 of fp32 scores, at up to twice the products
+};
+
 struct LlamaOptions {
   int threads = 1;
+  ActivationBits activations = ActivationBits::k8;
   int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
 };
 
@@ -80,15 +87,17 @@ class Llama final : public LanguageModel {
   void Attend(int index);
   void Score(absl::Span<StepEntry> entries);
   // quantised_ = x [rows, width].
-  void Quantize(const float* x, int rows, int width);
+  void Quantize(const float* x, int rows, int width, ActivationBits bits);
   // Products of the rows in quantised_, their tiles shared out together.
   void Multiply(absl::Span<const Product> products);
+  void JoinHalves(const float* halves, int begin, int end, int width, float* y) const;
   // x_ += y, row by row.
   void AddToResidual(const float* y);
   // normed_ = RMSNorm(x_) of `rows` rows, then quantised_.
   void NormAndQuantize(const float* x, int rows, const std::vector<float>& weight);
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
+  const ActivationBits activations_;
   const kernels::Isa isa_ = kernels::DetectIsa();
   kernels::ThreadTeam team_;
   KvPagePool pool_;
@@ -112,8 +121,10 @@ class Llama final : public LanguageModel {
   Buffer gate_;      // [rows, ffn]
   Buffer up_;        // [rows, ffn]
   Buffer out_;       // [rows, hidden]
+  Buffer halves_;    // of the products of split rows: [2 * rows, outputs]
   Buffer scores_;    // [rows that ask, vocabulary]
   kernels::QuantizedRows quantised_;
+  bool split_ = false;  // quantised_ holds each row as two
 };
 
 }  // namespace parley::engine::cpu

@@ -37,17 +37,38 @@ absl::Status CheckShape(size_t bytes, int n, int k, int block_bytes) {
 
 }  // namespace
 
-void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, Isa isa) {
+void QuantizedRows::Resize(int rows, int k) {
   rows_ = rows;
   k_ = k;
   const size_t groups = static_cast<size_t>(rows) * (k / kGroup);
   values_.Resize(groups * kGroup);
   scales_.Resize(groups);
   sums_.Resize(groups);
+}
+
+void QuantizedRows::QuantizeRow(const float* x, int row, Isa isa) {
   const auto quantize = isa == Isa::kAvx2 ? internal::QuantizeRowAvx2 : internal::QuantizeRowPortable;
+  const int64_t at = static_cast<int64_t>(row) * (k_ / kGroup);
+  quantize(x, k_, values_.data() + at * kGroup, scales_.data() + at, sums_.data() + at);
+}
+
+void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, Isa isa) {
+  Resize(rows, k);
+  for (int row = 0; row < rows; ++row) QuantizeRow(x + row * stride, row, isa);
+}
+
+void QuantizedRows::AssignSplit(const float* x, int rows, int k, int64_t stride, Isa isa) {
+  Resize(2 * rows, k);
+  rest_.Resize(k);
   for (int row = 0; row < rows; ++row) {
-    const int64_t at = static_cast<int64_t>(row) * (k / kGroup);
-    quantize(x + row * stride, k, values_.data() + at * kGroup, scales_.data() + at, sums_.data() + at);
+    const float* const from = x + row * stride;
+    QuantizeRow(from, 2 * row, isa);
+    const int8_t* const first = values(2 * row);
+    for (int i = 0; i < k; ++i) {
+      const float taken = scales(2 * row)[i / kGroup] * static_cast<float>(first[i]);
+      rest_.data()[i] = from[i] - taken;
+    }
+    QuantizeRow(rest_.data(), 2 * row + 1, isa);
   }
 }
 

@@ -35,6 +35,11 @@ class QuantizedRows {
   // quantise to something finite: garbage in one row stays in that row.
   void Assign(const float* x, int rows, int k, int64_t stride, Isa isa = DetectIsa());
 
+  // The same with twice the bits: each row becomes two, 2r what Assign gives and 2r + 1 what that leaves
+  // over, quantised in turn. The products of the two add up to the row's. For activations with outliers,
+  // which cost their group its precision.
+  void AssignSplit(const float* x, int rows, int k, int64_t stride, Isa isa = DetectIsa());
+
   int rows() const { return rows_; }
   int k() const { return k_; }
   const int8_t* values(int row) const { return values_.data() + static_cast<int64_t>(row) * k_; }
@@ -43,11 +48,15 @@ class QuantizedRows {
   const float* sums(int row) const { return sums_.data() + static_cast<int64_t>(row) * (k_ / kGroup); }
 
  private:
+  void Resize(int rows, int k);
+  void QuantizeRow(const float* x, int row, Isa isa);
+
   int rows_ = 0;
   int k_ = 0;
   AlignedBuffer<int8_t> values_;
   AlignedBuffer<float> scales_;
   AlignedBuffer<float> sums_;
+  AlignedBuffer<float> rest_;  // of one row: what its first half leaves over
 };
 
 class QuantizedWeights {

@@ -10,21 +10,22 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape) {
   const absl::Status supported = cpu::Supports(shape);
   if (const std::optional<Arithmetic> named = ArithmeticByName(asked)) {
-    if (*named == Arithmetic::kInt8 && !supported.ok()) return supported;
+    const bool integers = *named == Arithmetic::kInt8 || *named == Arithmetic::kInt16;
+    if (integers && !supported.ok()) return supported;
     return ArithmeticChoice{*named, absl::StrCat(asked, " (as asked)")};
   }
   if (asked != "auto") {
     return absl::InvalidArgumentError(
-        absl::StrCat("arithmetic '", asked, "' is not auto, fp32, bf16 or int8"));
+        absl::StrCat("arithmetic '", asked, "' is not auto, fp32, bf16, int8 or int16"));
   }
   const kernels::Isa isa = kernels::DetectIsa();
   if (isa == kernels::Isa::kPortable) {
-    return ArithmeticChoice{Arithmetic::kFp32, "fp32 (no int8 kernels for this processor)"};
+    return ArithmeticChoice{Arithmetic::kFp32, "fp32 (no integer kernels for this processor)"};
   }
   if (!supported.ok()) {
     return ArithmeticChoice{Arithmetic::kFp32, absl::StrCat("fp32 (", supported.message(), ")")};
   }
-  return ArithmeticChoice{Arithmetic::kInt8, absl::StrCat("int8 (on ", kernels::IsaName(isa), ")")};
+  return ArithmeticChoice{Arithmetic::kInt16, absl::StrCat("int16 (on ", kernels::IsaName(isa), ")")};
 }
 
 }  // namespace parley::engine

@@ -12,9 +12,10 @@
 namespace parley::engine {
 
 enum class Arithmetic {
-  kFp32,  // weights and activations in fp32: for parity
-  kBf16,  // weights and activations in bf16, sums in fp32
-  kInt8,  // weights and activations in int8 groups of 32 (engine/kernels/quantized_linear.h)
+  kFp32,   // weights and activations in fp32: for parity
+  kBf16,   // weights and activations in bf16, sums in fp32
+  kInt8,   // weights and activations in int8 groups of 32 (engine/kernels/quantized_linear.h)
+  kInt16,  // the same with two int8 terms an activation
 };
 
 absl::string_view ArithmeticName(Arithmetic arithmetic);
@@ -29,7 +30,7 @@ class Linear {
 };
 
 // `weight`: [outputs, inputs] fp32; `bias`: [outputs] fp32 or undefined. Keeps no more of `weight` than the
-// arithmetic needs. Inputs that are no multiple of 32 stay in fp32 where kInt8 is asked for.
+// arithmetic needs. Inputs that are no multiple of 32 stay in fp32 where integers are asked for.
 std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
                                          Arithmetic arithmetic);
 

@@ -63,8 +63,12 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
 
   const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(arithmetic, files->shape());
   if (!choice.ok()) return At(files->path(), choice.status());
-  if (choice->arithmetic == Arithmetic::kInt8) {
-    absl::StatusOr<std::unique_ptr<cpu::Llama>> model = cpu::Llama::Load(files, {.threads = threads});
+  if (choice->arithmetic == Arithmetic::kInt8 || choice->arithmetic == Arithmetic::kInt16) {
+    const cpu::LlamaOptions kernels = {.threads = threads,
+                                       .activations = choice->arithmetic == Arithmetic::kInt16
+                                                          ? cpu::ActivationBits::k16
+                                                          : cpu::ActivationBits::k8};
+    absl::StatusOr<std::unique_ptr<cpu::Llama>> model = cpu::Llama::Load(files, kernels);
     if (!model.ok()) return model.status();
     parts.language_model = *std::move(model);
   } else {

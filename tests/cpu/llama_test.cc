@@ -43,8 +43,11 @@ std::vector<float> RunTokens(Llama& llama, PagedSequence& sequence, const std::v
   return logits;
 }
 
-TEST(CpuLlama, GivesTheSameBitsForPrefillInPiecesAndAtOnce) {
-  const auto llama = Load({.threads = 2});
+class CpuLlamaBits : public testing::TestWithParam<ActivationBits> {};
+INSTANTIATE_TEST_SUITE_P(Activations, CpuLlamaBits, testing::Values(ActivationBits::k8, ActivationBits::k16));
+
+TEST_P(CpuLlamaBits, AreTheSameForPrefillInPiecesAndAtOnce) {
+  const auto llama = Load({.threads = 2, .activations = GetParam()});
   const std::vector<TokenId> tokens = Tokens(75, 1);
   const auto at_once = llama->NewPagedSequence();
   const std::vector<float> expected = RunTokens(*llama, *at_once, tokens);
@@ -60,9 +63,9 @@ TEST(CpuLlama, GivesTheSameBitsForPrefillInPiecesAndAtOnce) {
   }
 }
 
-TEST(CpuLlama, GivesARowTheSameBitsWhateverSharesItsStepAndHoweverManyThreads) {
-  const auto one_thread = Load({.threads = 1});
-  const auto three_threads = Load({.threads = 3});
+TEST_P(CpuLlamaBits, OfARowAreTheSameWhateverSharesItsStepAndHoweverManyThreads) {
+  const auto one_thread = Load({.threads = 1, .activations = GetParam()});
+  const auto three_threads = Load({.threads = 3, .activations = GetParam()});
   std::vector<std::vector<float>> alone;
   for (int i = 0; i < 6; ++i) {
     const auto sequence = one_thread->NewPagedSequence();

@@ -131,6 +131,30 @@ TEST_P(QuantizedLinear, ARowDoesNotDependOnTheOtherRowsNorOnHowTilesAreSplit) {
   }
 }
 
+TEST_P(QuantizedLinear, KeepsTheNeighboursOfAnOutlierWhenRowsAreSplit) {
+  const Shape shape = {16, 64};
+  const RandomMatrix m = MakeMatrix(GetParam(), shape, 4);
+  const auto w = Pack(GetParam(), m, shape);
+  ASSERT_TRUE(w.ok()) << w.status();
+  std::vector<float> x = MakeRows(2, shape.k, 5);
+  x[10] = 3000;
+  QuantizedRows split;
+  split.AssignSplit(x.data(), 2, shape.k, shape.k);
+  ASSERT_EQ(split.rows(), 4);
+  std::vector<float> halves(4 * shape.n);
+  w->Multiply(split, 0, w->tiles(), halves.data(), shape.n);
+  for (int r = 0; r < 2; ++r) {
+    for (int n = 0; n < shape.n; ++n) {
+      double exact = 0;
+      for (int k = 0; k < shape.k; ++k) {
+        exact += static_cast<double>(x[r * shape.k + k]) * m.values[n * shape.k + k];
+      }
+      const double y = halves[2 * r * shape.n + n] + halves[(2 * r + 1) * shape.n + n];
+      EXPECT_NEAR(y, exact, r == 0 ? 0.5 : 2e-3) << r << "," << n;
+    }
+  }
+}
+
 TEST(QuantizedLinearShapes, AreCheckedAgainstTheBytes) {
   const std::vector<uint8_t> bytes(20 * 4);
   EXPECT_TRUE(QuantizedWeights::FromQ4_1(bytes, 2, 64).ok());

@@ -30,7 +30,7 @@ std::shared_ptr<const bundle::LanguageModelFiles> Files() {
 
 // Loaded once an arithmetic: the tests of this file share them.
 LanguageModel* Model(Arithmetic arithmetic) {
-  static std::unique_ptr<LanguageModel> models[3];
+  static std::unique_ptr<LanguageModel> models[4];
   std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)];
   if (model != nullptr || Files() == nullptr) return model.get();
   const auto take = [&](auto loaded) {
@@ -39,6 +39,8 @@ LanguageModel* Model(Arithmetic arithmetic) {
   };
   if (arithmetic == Arithmetic::kInt8) {
     take(cpu::Llama::Load(Files(), {.threads = 2}));
+  } else if (arithmetic == Arithmetic::kInt16) {
+    take(cpu::Llama::Load(Files(), {.threads = 2, .activations = cpu::ActivationBits::k16}));
   } else {
     take(Llama::Load(Files(), arithmetic));
   }
@@ -114,7 +116,7 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
 // Ten conversations in one step each, in the default arithmetic of this machine and in fp32: what one says
 // does not depend on the others.
 TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
-  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
     LanguageModel* model = Model(arithmetic);
     std::vector<std::unique_ptr<Sequence>> caches;
     std::vector<std::vector<TokenId>> next;
@@ -170,34 +172,37 @@ Agreement Compare(const std::vector<float>& exact, const std::vector<float>& oth
 
 // Teacher-forced on the reference's 64 tokens of each prompt.
 TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
-  for (Arithmetic arithmetic : {Arithmetic::kBf16, Arithmetic::kInt8}) {
-    LanguageModel* other = Model(arithmetic);
-    Agreement total;
-    for (const auto& prompt : reference_["prompts"]) {
-      const auto exact_cache = *model_->NewSequence();
-      const auto other_cache = *other->NewSequence();
-      std::vector<TokenId> chunk = Ids(prompt["ids"]);
-      for (TokenId id : Ids(prompt["greedy"])) {
-        total = Compare(RunChunk(*model_, exact_cache.get(), chunk),
-                        RunChunk(*other, other_cache.get(), chunk), total);
-        chunk = {id};
+  const Arithmetic faster[] = {Arithmetic::kBf16, Arithmetic::kInt8, Arithmetic::kInt16};
+  Agreement totals[std::size(faster)];
+  for (const auto& prompt : reference_["prompts"]) {
+    const auto exact_sequence = *model_->NewSequence();
+    std::vector<std::unique_ptr<Sequence>> sequences;
+    for (Arithmetic arithmetic : faster) sequences.push_back(*Model(arithmetic)->NewSequence());
+    std::vector<TokenId> chunk = Ids(prompt["ids"]);
+    for (TokenId id : Ids(prompt["greedy"])) {
+      const std::vector<float> exact = RunChunk(*model_, exact_sequence.get(), chunk);
+      for (size_t i = 0; i < std::size(faster); ++i) {
+        totals[i] = Compare(exact, RunChunk(*Model(faster[i]), sequences[i].get(), chunk), totals[i]);
       }
+      chunk = {id};
     }
-    std::printf("%s: %d of %d greedy tokens agree, mean KL %.5f nats\n",
-                std::string(ArithmeticName(arithmetic)).c_str(), total.agreeing, total.tokens,
-                total.kl_nats / total.tokens);
-    EXPECT_EQ(total.tokens, 640);
-    EXPECT_GE(total.agreeing, 0.95 * total.tokens) << ArithmeticName(arithmetic);
-    EXPECT_LE(total.kl_nats / total.tokens, 0.005) << ArithmeticName(arithmetic);
+  }
+  for (size_t i = 0; i < std::size(faster); ++i) {
+    const std::string name(ArithmeticName(faster[i]));
+    std::printf("%s: %d of %d greedy tokens agree, mean KL %.5f nats\n", name.c_str(), totals[i].agreeing,
+                totals[i].tokens, totals[i].kl_nats / totals[i].tokens);
+    EXPECT_EQ(totals[i].tokens, 640);
+    EXPECT_GE(totals[i].agreeing, 0.95 * totals[i].tokens) << name;
+    EXPECT_LE(totals[i].kl_nats / totals[i].tokens, 0.005) << name;
   }
 }
 
-TEST_F(SmolLm2Test, AutoTakesTheInt8KernelsWhereThereAreAny) {
+TEST_F(SmolLm2Test, AutoTakesTheIntegerKernelsWhereThereAreAny) {
   const auto choice = ChooseArithmetic("auto", Files()->shape());
   ASSERT_TRUE(choice.ok()) << choice.status();
   std::printf("%s\n", choice->description.c_str());
   EXPECT_EQ(choice->arithmetic,
-            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt8);
+            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt16);
   EXPECT_EQ(ChooseArithmetic("int4", Files()->shape()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
