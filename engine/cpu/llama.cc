@@ -322,7 +322,7 @@ void Llama::Multiply(absl::Span<const Product> products) {
                      product.y);
       }
       first += product.weights->tiles();
-      halves += static_cast<int64_t>(quantised_.rows()) * width;
+      if (split_) halves += static_cast<int64_t>(quantised_.rows()) * width;
     }
   });
 }
