@@ -16,7 +16,7 @@
 #include "engine/bundle/language_model_files.h"
 #include "engine/cpu/kv_pages.h"
 #include "engine/kernels/aligned_buffer.h"
-#include "engine/kernels/quantized_linear.h"
+#include "engine/kernels/quantized_weights.h"
 #include "engine/kernels/thread_team.h"
 #include "engine/runtime/language_model.h"
 
@@ -82,19 +82,16 @@ class Llama final : public LanguageModel {
   absl::Status Check(absl::Span<const StepEntry> entries) const;
 
   void Embed(absl::Span<const StepEntry> entries);
-  void RunLayer(const Layer& layer, int index);
+  // `before`: what the layer before it adds to x_, null for the first.
+  void RunLayer(const Layer& layer, int index, const float* before);
   void RotateAndStore(const Layer& layer, int index);
   void Attend(int index);
   void Score(absl::Span<StepEntry> entries);
-  // quantised_ = x [rows, width].
-  void Quantize(const float* x, int rows, int width, ActivationBits bits);
+  // For each row of `x`: adds its row of `add` (unless null) to it, and quantises its RMSNorm.
+  void NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight);
   // Products of the rows in quantised_, their tiles shared out together.
   void Multiply(absl::Span<const Product> products);
-  void JoinHalves(const float* halves, int begin, int end, int width, float* y) const;
-  // x_ += y, row by row.
-  void AddToResidual(const float* y);
-  // normed_ = RMSNorm(x_) of `rows` rows, then quantised_.
-  void NormAndQuantize(const float* x, int rows, const std::vector<float>& weight);
+  int terms() const { return activations_ == ActivationBits::k16 ? 2 : 1; }
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
   const ActivationBits activations_;
@@ -121,10 +118,8 @@ class Llama final : public LanguageModel {
   Buffer gate_;      // [rows, ffn]
   Buffer up_;        // [rows, ffn]
   Buffer out_;       // [rows, hidden]
-  Buffer halves_;    // of the products of split rows: [2 * rows, outputs]
   Buffer scores_;    // [rows that ask, vocabulary]
   kernels::QuantizedRows quantised_;
-  bool split_ = false;  // quantised_ holds each row as two
 };
 
 }  // namespace parley::engine::cpu

@@ -16,7 +16,7 @@ void WriteKeyValue(const float* key, const float* value, int head_dim, int slot,
 }
 
 void Attend(const AttentionTask& task, Isa isa) {
-  (isa == Isa::kAvx2 ? internal::AttendAvx2 : internal::AttendPortable)(task);
+  (isa == Isa::kPortable ? internal::AttendPortable : internal::AttendAvx2)(task);
 }
 
 namespace internal {
