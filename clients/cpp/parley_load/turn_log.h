@@ -1,0 +1,49 @@
+// What a caller lived through, turn by turn, from the events of one call and the times they came.
+//
+// Latency is counted from the schedule, not from what was sent: the end of a turn is due when the recording's
+// last sample of speech and the silence that ends a turn have passed on the caller's clock. A sender, a
+// network or a server that falls behind therefore shows as latency and is not left out (coordinated
+// omission).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "parley/v1/parley.pb.h"
+
+namespace parley::client {
+
+struct TurnOutcome {
+  std::string transcript;
+  std::string answer;
+  bool answered = false;  // ended as an answer should, not interrupted, cut off or failed
+  absl::Time decision_due = absl::InfinitePast();
+  absl::Time first_token = absl::InfiniteFuture();
+  std::vector<absl::Duration> gaps;  // between its deltas
+  uint64_t server_latency_us = 0;    // TurnMetrics.response_latency_us
+
+  absl::Duration first_token_latency() const { return first_token - decision_due; }
+};
+
+// One thread.
+class TurnLog {
+ public:
+  // `start`: when the call's first sample is due. `rate_hz`: of the recording's audio.
+  TurnLog(absl::Time start, int rate_hz) : start_(start), rate_hz_(rate_hz) {}
+
+  void Observe(const v1::ServerMessage& event, absl::Time received);
+  // In the order they were committed; noise that came to no answer is left out.
+  std::vector<TurnOutcome> Turns() const;
+
+ private:
+  const absl::Time start_;
+  const int rate_hz_;
+  absl::Duration silence_ = absl::Milliseconds(500);  // what SessionReady says
+  std::map<uint64_t, TurnOutcome> turns_;             // by turn id
+  std::map<uint64_t, absl::Time> last_token_;
+};
+
+}  // namespace parley::client
