@@ -69,7 +69,7 @@ class TurnLogTest : public testing::Test {
   }
 
   const absl::Time start_ = absl::FromUnixSeconds(1'000);
-  TurnLog log_{start_, 48'000};
+  TurnLog log_{start_, start_ + absl::Seconds(10), 48'000};
 };
 
 TEST_F(TurnLogTest, LatencyCountsFromWhenTheSilenceShouldHaveEndedTheTurn) {
@@ -88,6 +88,15 @@ TEST_F(TurnLogTest, LatencyCountsFromWhenTheSilenceShouldHaveEndedTheTurn) {
   EXPECT_EQ(turn.answer, "Paris");
   EXPECT_EQ(turn.first_token_latency(), absl::Milliseconds(9'100 - 2'400));
   EXPECT_THAT(turn.gaps, testing::ElementsAre(absl::Milliseconds(30)));
+}
+
+TEST_F(TurnLogTest, ARecordingThatEndsInTheSilenceEndsTheTurn) {
+  v1::ServerMessage stopped = OfTurn(1);
+  stopped.mutable_speech_stopped()->set_sample_index(48'000 * 99 / 10);
+  log_.Observe(stopped, start_ + absl::Seconds(10));
+  Token(1, "x", absl::Milliseconds(10'020));
+  ASSERT_EQ(log_.Turns().size(), 1u);
+  EXPECT_EQ(log_.Turns()[0].first_token_latency(), absl::Milliseconds(20));
 }
 
 TEST_F(TurnLogTest, ATurnThatWasCutOffIsNotAnswered) {

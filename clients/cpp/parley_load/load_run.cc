@@ -34,7 +34,8 @@ CallOutcome Play(const ChannelOptions& server, v1::SessionConfig config, const R
     outcome.status = channel.status();
     return outcome;
   }
-  TurnLog log(start, media::kSampleRateHz);  // the reader's, then this thread's once the call has ended
+  TurnLog log(start, start + recording.length,
+              media::kSampleRateHz);  // the reader's, then this thread's once the call has ended
   absl::Notification open;
   const auto opened = [&open] {
     if (!open.HasBeenNotified()) open.Notify();

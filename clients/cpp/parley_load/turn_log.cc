@@ -1,6 +1,6 @@
 #include "clients/cpp/parley_load/turn_log.h"
 
-#include <utility>
+#include <algorithm>
 
 namespace parley::client {
 
@@ -12,14 +12,14 @@ void TurnLog::Observe(const v1::ServerMessage& event, absl::Time received) {
   if (event.turn_id() == 0) return;
   TurnOutcome& turn = turns_[event.turn_id()];
   switch (event.payload_case()) {
-    case v1::ServerMessage::kSpeechStopped: {
-      const auto samples = static_cast<double>(event.speech_stopped().sample_index());
-      turn.decision_due = start_ + absl::Seconds(samples / rate_hz_) + silence_;
+    case v1::ServerMessage::kSpeechStopped:
+      turn.decision_due = std::min(At(event.speech_stopped().sample_index()) + silence_, end_);
       break;
-    }
     case v1::ServerMessage::kTurnCommitted:
-      // Not ended by silence: it is due when it comes.
-      if (turn.decision_due == absl::InfinitePast()) turn.decision_due = received;
+      // In mid-speech (it was too long): there was no silence to wait for.
+      if (turn.decision_due == absl::InfinitePast()) {
+        turn.decision_due = At(event.turn_committed().end_sample_index());
+      }
       break;
     case v1::ServerMessage::kTranscript:
       turn.transcript = event.transcript().text();

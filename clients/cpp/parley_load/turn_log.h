@@ -1,9 +1,9 @@
 // What a caller lived through, turn by turn, from the events of one call and the times they came.
 //
 // Latency is counted from the schedule, not from what was sent: the end of a turn is due when the recording's
-// last sample of speech and the silence that ends a turn have passed on the caller's clock. A sender, a
-// network or a server that falls behind therefore shows as latency and is not left out (coordinated
-// omission).
+// last sample of speech and the silence that ends a turn have passed on the caller's clock, or the recording
+// has ended. A sender, a network or a server that falls behind therefore shows as latency and is not left out
+// (coordinated omission).
 #pragma once
 
 #include <cstdint>
@@ -31,15 +31,20 @@ struct TurnOutcome {
 // One thread.
 class TurnLog {
  public:
-  // `start`: when the call's first sample is due. `rate_hz`: of the recording's audio.
-  TurnLog(absl::Time start, int rate_hz) : start_(start), rate_hz_(rate_hz) {}
+  // `start`, `end`: when the recording's first sample is due, and its last. `rate_hz`: of its audio.
+  TurnLog(absl::Time start, absl::Time end, int rate_hz) : start_(start), end_(end), rate_hz_(rate_hz) {}
 
   void Observe(const v1::ServerMessage& event, absl::Time received);
   // In the order they were committed; noise that came to no answer is left out.
   std::vector<TurnOutcome> Turns() const;
 
  private:
+  absl::Time At(uint64_t sample_index) const {
+    return start_ + absl::Seconds(static_cast<double>(sample_index) / rate_hz_);
+  }
+
   const absl::Time start_;
+  const absl::Time end_;
   const int rate_hz_;
   absl::Duration silence_ = absl::Milliseconds(500);  // what SessionReady says
   std::map<uint64_t, TurnOutcome> turns_;             // by turn id
