@@ -34,6 +34,7 @@
 #include "server/options.h"
 #include "server/outgoing_queue.h"
 #include "server/validation.h"
+#include "streaming/call/capture_clock.h"
 #include "streaming/call/live_call.h"
 
 namespace parley::server {
@@ -120,6 +121,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   // Used by the reading side only.
   grpc::ByteBuffer read_buffer_;
   InboundState inbound_;
+  streaming::CaptureClock capture_clock_;
   std::optional<uint64_t> next_sample_;  // where the last Opus packet began, to count audio by
 
   absl::Mutex mutex_;

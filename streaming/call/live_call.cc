@@ -255,17 +255,19 @@ class LiveCallImpl : public LiveCall {
       : loop_(std::move(loop)), core_(std::move(core)) {}
   ~LiveCallImpl() override { Abort(); }
 
-  void PushAudio(std::string data, uint64_t first_sample_index, uint64_t client_seq) override {
+  void PushAudio(std::string data, uint64_t first_sample_index, absl::Time captured,
+                 uint64_t client_seq) override {
     if (core_->audio() == nullptr) return Refuse("the call has no audio", client_seq);
     core_->audio()->Announce(data.size());
-    Post([core = core_.get(), data = std::move(data), first_sample_index, client_seq]() mutable {
-      core->audio()->Push(std::move(data), first_sample_index, client_seq);
+    Post([core = core_.get(), data = std::move(data), first_sample_index, captured, client_seq]() mutable {
+      core->audio()->Push(std::move(data), first_sample_index, captured, client_seq);
     });
   }
-  void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Duration /*captured*/,
+  void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Time captured,
                  uint64_t client_seq) override {
     if (core_->video() == nullptr) return Refuse("the call has no video", client_seq);
-    if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, client_seq})) PostFrameTask();
+    if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, captured, client_seq}))
+      PostFrameTask();
   }
   void PushText(std::string text, uint64_t /*client_seq*/) override {
     Post([core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });

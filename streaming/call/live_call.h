@@ -57,10 +57,11 @@ class LiveCall {
                                                          CallSink* sink);
   virtual ~LiveCall() = default;
 
+  // `captured`: on this server's clock (see CaptureClock); InfinitePast: not known. Audio: its last sample.
   // `client_seq` comes back in a CallError that the message causes.
-  virtual void PushAudio(std::string data, uint64_t first_sample_index, uint64_t client_seq) = 0;
-  // `captured`: client clock, for order only.
-  virtual void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Duration captured,
+  virtual void PushAudio(std::string data, uint64_t first_sample_index, absl::Time captured,
+                         uint64_t client_seq) = 0;
+  virtual void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Time captured,
                          uint64_t client_seq) = 0;
   virtual void PushText(std::string text, uint64_t client_seq) = 0;
   virtual void ActivityStart(uint64_t client_seq) = 0;

@@ -29,8 +29,8 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
   config_.audio.reset();
   config_.video.reset();
   Start();
-  call_->PushAudio("ab", 0, 3);
-  call_->PushFrame("ab", 1, 0, absl::ZeroDuration(), 4);
+  call_->PushAudio("ab", 0, kNotKnown, 3);
+  call_->PushFrame("ab", 1, 0, kNotKnown, 4);
   call_->ActivityStart(5);
   call_->PushText("hi", 6);
   Settle();
@@ -44,8 +44,8 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
 TEST_F(FaultsTest, GarbageAudioIsAnErrorThatNamesTheMessageAndTheCallGoesOn) {
   Start();
   BeSilent(3);
-  call_->PushAudio("abc", next_sample_, 41);
-  call_->PushAudio("", next_sample_, 42);
+  call_->PushAudio("abc", next_sample_, kNotKnown, 41);
+  call_->PushAudio("", next_sample_, kNotKnown, 42);
   Settle();
   EXPECT_THAT(News(), ElementsAre("error undecodable_audio seq 41", "error undecodable_audio seq 42"));
   Turn();
@@ -59,7 +59,7 @@ TEST_F(FaultsTest, OpusGarbageIsAnErrorAndTheCallGoesOn) {
   for (int i = 0; i < 50; ++i) {
     std::string junk;
     for (int size = random() % 100; size > 0; --size) junk.push_back(static_cast<char>(random()));
-    call_->PushAudio(junk, 960 * i, ++seq_);
+    call_->PushAudio(junk, 960 * i, kNotKnown, ++seq_);
     Pass();
   }
   EXPECT_EQ(Count("fatal"), 0);
@@ -114,9 +114,9 @@ TEST_F(FaultsTest, AGapOverTheLimitIsAnErrorAndTheClockFollowsTheClient) {
 TEST_F(FaultsTest, OneDamagedIndexMovesNothing) {
   Start();
   Say(10);
-  call_->PushAudio(Pcm(0.5f), uint64_t{1} << 63, 99);
+  call_->PushAudio(Pcm(0.5f), uint64_t{1} << 63, kNotKnown, 99);
   Say(1);
-  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, 99);
+  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
   Settle();
   EXPECT_EQ(Count("error audio_gap seq 99"), 2);
   Say(10);
@@ -233,7 +233,7 @@ TEST_F(FaultsTest, TheBacklogCountsAudioUntilItIsJudgedAndTellsWhenItIsHalfDrain
   Start();
   bool drained = false;
   for (int i = 0; i < 50; ++i) {
-    call_->PushAudio(Pcm(0), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
     next_sample_ += kChunk;
   }
   EXPECT_EQ(call_->audio_backlog_ms(), 1600);
@@ -284,11 +284,11 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
   const int moment = static_cast<int>(random() % 300);
   for (int step = 0; step < moment; ++step) {
     const bool loud = step % 60 < 30;
-    call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
     next_sample_ += kChunk;
     clock_.Advance(absl::Milliseconds(32));
     if (random() % 10 == 0) {
-      call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
+      call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, kNotKnown, ++seq_);
     }
     if (random() % 50 == 0) call_->PushText("text", ++seq_);
     if (random() % 50 == 0) call_->ClearInput(++seq_);
@@ -306,8 +306,8 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
   EXPECT_EQ(engine_.stats().conversations, 0);
   if (!destroy) {
     call_->PushText("late", ++seq_);
-    call_->PushAudio(Pcm(0), next_sample_, ++seq_);
-    call_->PushFrame(TestPng(1), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
+    call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
+    call_->PushFrame(TestPng(1), ++last_frame_, 0, kNotKnown, ++seq_);
     call_->Close();
     call_->Tick();
     call_->Abort();
