@@ -239,8 +239,6 @@ v1::Code ToProto(streaming::CallCode code) {
       return v1::INVALID_MESSAGE;
     case CallCode::kUndecodableAudio:
       return v1::UNDECODABLE_AUDIO;
-    case CallCode::kUndecodableVideo:
-      return v1::UNDECODABLE_VIDEO;
     case CallCode::kTooLarge:
       return v1::TOO_LARGE;
     case CallCode::kAudioGap:

@@ -20,7 +20,6 @@ enum class CallCode {
   kInvalidSequence,
   kInvalidMessage,
   kUndecodableAudio,
-  kUndecodableVideo,
   kTooLarge,
   kAudioGap,
   kAudioOverlap,

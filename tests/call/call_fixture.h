@@ -44,10 +44,10 @@ inline std::string Line(const CallEvent& event) {
                                            "overloaded", "cleared"};
   static constexpr const char* kEnds[] = {"end_of_turn", "max_tokens", "stop_string", "cancelled",
                                           "interrupted", "failed",     "context_full"};
-  static constexpr const char* kCodes[] = {"invalid_sequence",  "invalid_message", "undecodable_audio",
-                                           "undecodable_video", "too_large",       "audio_gap",
-                                           "audio_overlap",     "wrong_mode",      "unknown_response",
-                                           "context_full",      "engine_failed",   "internal"};
+  static constexpr const char* kCodes[] = {"invalid_sequence", "invalid_message",  "undecodable_audio",
+                                           "too_large",        "audio_gap",        "audio_overlap",
+                                           "wrong_mode",       "unknown_response", "context_full",
+                                           "engine_failed",    "internal"};
   const std::string at = absl::StrCat(" ", event.turn_id, "/", event.response_id);
   struct Visitor {
     const std::string& at;
