@@ -397,7 +397,8 @@ TEST(PolicyOf, EveryCodeSaysWhatItDoesToTheCall) {
       {v1::ENGINE_FAILED, true, true},
       {v1::INTERNAL, true, false},
   };
-  EXPECT_EQ(table.size() + 1, static_cast<size_t>(v1::Code_ARRAYSIZE)) << "a code without a row";
+  EXPECT_EQ(table.size() + 1, static_cast<size_t>(v1::Code_descriptor()->value_count()))
+      << "a code without a row";
   for (const auto& [code, fatal, retryable] : table) {
     EXPECT_EQ(PolicyOf(code).fatal, fatal) << v1::Code_Name(code);
     EXPECT_EQ(PolicyOf(code).retryable, retryable) << v1::Code_Name(code);
