@@ -224,7 +224,7 @@ void CallReactor::CloseInput() {
 
 void CallReactor::ContinueReading() {
   const std::shared_ptr<LiveCall> live = call();
-  const bool over = live != nullptr && live->audio_backlog_ms() > env_.options.max_audio_backlog_ms;
+  const bool over = live != nullptr && live->backlogged();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kOpening && phase_ != Phase::kOpen) return;

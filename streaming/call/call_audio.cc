@@ -38,11 +38,13 @@ int CallAudio::backlog_ms() const {
   return static_cast<int>(std::max<int64_t>(0, backlog_samples_.load()) * 1000 / engine::kSampleRateHz);
 }
 
-// What a chunk will become, before it is decoded: exact for PCM; an Opus packet is nearly always 20 ms.
+// What a chunk will become, before it is decoded: exact for PCM of a millisecond or more; an Opus packet is
+// nearly always 20 ms.
 int64_t CallAudio::EstimateSamples(size_t bytes) const {
   if (format_.codec == AudioCodec::kOpus) return engine::kSampleRateHz / 50;
-  return static_cast<int64_t>(bytes) / (2 * format_.channels) * engine::kSampleRateHz /
-         format_.sample_rate_hz;
+  constexpr int64_t kLeast = engine::kSampleRateHz / 1'000;  // chunks of one sample are work too
+  return std::max(kLeast, static_cast<int64_t>(bytes) / (2 * format_.channels) * engine::kSampleRateHz /
+                              format_.sample_rate_hz);
 }
 
 // The longest turn, and what may wait for the detector behind it.

@@ -8,6 +8,7 @@ namespace parley::streaming {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 using FaultsTest = CallFixture;
 
@@ -251,6 +252,68 @@ TEST_F(FaultsTest, TheBacklogCountsAudioUntilItIsJudgedAndTellsWhenItIsHalfDrain
   call_->NotifyWhenDrained([&] { drained = true; });
   Run();
   EXPECT_TRUE(drained);
+}
+
+TEST_F(FaultsTest, MessagesThatWaitAreCountedUntilTheyAreActedOn) {
+  Start();
+  int drained = 0;
+  for (int i = 0; i < 64; ++i) {
+    call_->PushText("hello", ++seq_);
+    call_->ClearInput(++seq_);
+  }
+  EXPECT_FALSE(call_->backlogged());
+  call_->CancelResponse(7, ++seq_);
+  EXPECT_TRUE(call_->backlogged());
+  call_->NotifyWhenDrained([&] {
+    ++drained;
+    EXPECT_FALSE(call_->backlogged());
+  });
+  EXPECT_EQ(drained, 0);
+  Run();
+  EXPECT_EQ(drained, 1);
+  call_->NotifyWhenDrained([&] { ++drained; });
+  Run();
+  EXPECT_EQ(drained, 2);
+}
+
+TEST_F(FaultsTest, MessagesThatWaitForAudioCountToo) {
+  struct HeldDetector : DetectorThread {
+    struct HeldStream : Stream {
+      explicit HeldStream(HeldDetector* owner) : owner(owner) {}
+      void Push(std::vector<float>, absl::AnyInvocable<void(absl::StatusOr<float>)> done) override {
+        owner->held.push_back(std::move(done));
+      }
+      HeldDetector* const owner;
+    };
+    std::unique_ptr<Stream> NewStream() override { return std::make_unique<HeldStream>(this); }
+    std::vector<absl::AnyInvocable<void(absl::StatusOr<float>)>> held;
+  };
+  auto held_detector = std::make_unique<HeldDetector>();
+  HeldDetector& detector = *held_detector;
+  detector_thread_ = std::move(held_detector);
+  Start();
+  call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
+  for (int i = 0; i < 200; ++i) call_->ClearInput(++seq_);
+  bool drained = false;
+  call_->NotifyWhenDrained([&] { drained = true; });
+  Run();
+  EXPECT_TRUE(call_->backlogged());
+  EXPECT_FALSE(drained);
+  ASSERT_EQ(detector.held.size(), 1u);
+  detector.held[0](0.01f);
+  Run();
+  EXPECT_FALSE(call_->backlogged());
+  EXPECT_TRUE(drained);
+  call_.reset();
+}
+
+TEST_F(FaultsTest, AbortForgetsWhatWaits) {
+  Start();
+  for (int i = 0; i < 200; ++i) call_->PushText("hello", ++seq_);
+  call_->Abort();
+  Run();
+  EXPECT_FALSE(call_->backlogged());
+  EXPECT_THAT(lines_, IsEmpty());
 }
 
 TEST_F(FaultsTest, TheSinkMayAbortTheCallWithinAnEvent) {

@@ -301,5 +301,20 @@ TEST(FlowControl, AudioFasterThanRealTimeIsSlowedDownAndAllHeard) {
       std::count_if(messages.begin(), messages.end(), [](const M& m) { return m.has_speech_stopped(); }), 10);
 }
 
+// More texts than may wait: the server reads on as it acts on them, and nothing is lost or refused silently.
+TEST(FlowControl, MessagesFasterThanTheyAreActedOnAreAllActedOn) {
+  TestServer server;
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(call.Open(AudioConfig()));
+  v1::ClientMessage cancel;
+  cancel.mutable_cancel_response()->set_response_id(999);
+  for (int i = 0; i < 2'000; ++i) ASSERT_TRUE(call.Send(cancel));
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  const auto messages = call.messages();
+  EXPECT_EQ(std::count_if(messages.begin(), messages.end(), [](const M& m) { return m.has_warning(); }),
+            2'000);
+}
+
 }  // namespace
 }  // namespace parley::server
