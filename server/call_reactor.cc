@@ -103,6 +103,7 @@ void CallReactor::Handle(v1::ClientMessage message) {
 }
 
 std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
+  const absl::Time captured = capture_clock_.Place(message.capture_time_us(), env_.dependencies.clock->Now());
   if (message.has_open()) return Open(message.open());
   const std::shared_ptr<LiveCall> live = call();
   if (live == nullptr) return std::nullopt;  // ended meanwhile
@@ -128,7 +129,7 @@ std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
     default:
       break;
   }
-  Dispatch(message, *live);
+  Dispatch(message, captured, *live);
   return std::nullopt;
 }
 
@@ -223,7 +224,7 @@ void CallReactor::CloseInput() {
 
 void CallReactor::ContinueReading() {
   const std::shared_ptr<LiveCall> live = call();
-  const bool over = live != nullptr && live->audio_backlog_ms() > env_.options.max_audio_backlog_ms;
+  const bool over = live != nullptr && live->backlogged();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kOpening && phase_ != Phase::kOpen) return;

@@ -123,6 +123,11 @@ struct PayloadWriter {
     status.set_description(from.description);
     status.set_tokens(Count(from.tokens));
     status.set_detail(from.detail);
+    if (from.age != absl::InfiniteDuration()) status.set_age_ms(ToMilliseconds(from.age));
+    if (!from.encoded) return;
+    status.set_queue_us(Microseconds(from.times.queued, from.times.encode_start));
+    status.set_encode_us(Microseconds(from.times.encode_start, from.times.encode_end));
+    status.set_prefill_us(Microseconds(from.times.encode_end, from.times.prefill_end));
   }
   void operator()(const streaming::SpeechStarted& from) const {
     to.mutable_speech_started()->set_sample_index(from.sample_index);
@@ -234,8 +239,6 @@ v1::Code ToProto(streaming::CallCode code) {
       return v1::INVALID_MESSAGE;
     case CallCode::kUndecodableAudio:
       return v1::UNDECODABLE_AUDIO;
-    case CallCode::kUndecodableVideo:
-      return v1::UNDECODABLE_VIDEO;
     case CallCode::kTooLarge:
       return v1::TOO_LARGE;
     case CallCode::kAudioGap:
@@ -258,6 +261,7 @@ v1::Code ToProto(streaming::CallCode code) {
 
 v1::TurnMetrics ToProto(const streaming::TurnTimes& times, absl::Time first_write) {
   v1::TurnMetrics to;
+  to.set_uplink_us(Microseconds(times.speech_captured, times.speech_end));
   to.set_endpoint_us(Microseconds(times.speech_end, times.end_decided));
   to.set_speech_queue_us(Microseconds(times.speech_queued, times.encode_start));
   to.set_speech_encode_us(Microseconds(times.encode_start, times.encode_end));

@@ -24,6 +24,7 @@ using prometheus::Gauge;
 using prometheus::Histogram;
 
 constexpr double kMicroseconds = 1e-6;
+constexpr double kMilliseconds = 1e-3;
 
 const Histogram::BucketBoundaries& LatencyBuckets() {
   static const auto* const buckets = new Histogram::BucketBoundaries{
@@ -138,6 +139,22 @@ struct Metrics::Impl {
                                 .Name("parley_frames_total")
                                 .Help("Video frames whose fate is known, by outcome and reason.")
                                 .Register(*registry);
+  Histogram& frame_age = BuildHistogram()
+                             .Name("parley_frame_age_seconds")
+                             .Help(
+                                 "Capture of a frame to the moment it was in the prompt, of clients that say "
+                                 "when they capture; the connection's smallest delay is left out.")
+                             .Register(*registry)
+                             .Add({}, LatencyBuckets());
+  Family<Histogram>& frame_stage = BuildHistogram()
+                                       .Name("parley_frame_stage_seconds")
+                                       .Help(
+                                           "Where the time of an encoded frame went, by stage: queue, encode "
+                                           "(the vision tower), prefill.")
+                                       .Register(*registry);
+  Histogram& frame_queue = frame_stage.Add({{"stage", "queue"}}, LatencyBuckets());
+  Histogram& frame_encode = frame_stage.Add({{"stage", "encode"}}, LatencyBuckets());
+  Histogram& frame_prefill = frame_stage.Add({{"stage", "prefill"}}, LatencyBuckets());
   Counter& audio_seconds = BuildCounter()
                                .Name("parley_audio_seconds_total")
                                .Help("Seconds of audio taken from clients.")
@@ -153,12 +170,14 @@ struct Metrics::Impl {
       BuildHistogram()
           .Name("parley_turn_stage_seconds")
           .Help(
-              "Where a turn's time went, by stage of TurnMetrics: endpoint (end of speech to end of turn "
-              "decided), "
+              "Where a turn's time went, by stage of TurnMetrics: uplink (capture of the last of the speech "
+              "to "
+              "its arrival), endpoint (end of speech to end of turn decided), "
               "speech_queue, speech_encode, prefill_queue, prefill, first_token (prefilled to first token "
               "made), "
               "first_write (made to handed to the transport), generation (first to last token).")
           .Register(*registry);
+  Histogram& uplink = Stage("uplink");
   Histogram& endpoint = Stage("endpoint");
   Histogram& speech_queue = Stage("speech_queue");
   Histogram& speech_encode = Stage("speech_encode");
@@ -198,16 +217,21 @@ void Metrics::FrameTaken() { impl_->frames_received.Increment(); }
 void Metrics::Sent(const v1::ServerMessage& message) {
   Impl& to = *impl_;
   switch (message.payload_case()) {
-    case v1::ServerMessage::kInputStatus:
+    case v1::ServerMessage::kInputStatus: {
+      const v1::InputStatus& frame = message.input_status();
       to.frames
-          .Add({{"outcome",
-                 absl::AsciiStrToLower(v1::InputStatus::Outcome_Name(message.input_status().outcome()))},
-                {"reason",
-                 message.input_status().reason() == v1::InputStatus::REASON_UNSPECIFIED
-                     ? "none"
-                     : absl::AsciiStrToLower(v1::InputStatus::Reason_Name(message.input_status().reason()))}})
+          .Add({{"outcome", absl::AsciiStrToLower(v1::InputStatus::Outcome_Name(frame.outcome()))},
+                {"reason", frame.reason() == v1::InputStatus::REASON_UNSPECIFIED
+                               ? "none"
+                               : absl::AsciiStrToLower(v1::InputStatus::Reason_Name(frame.reason()))}})
           .Increment();
+      if (frame.outcome() != v1::InputStatus::ENCODED) break;
+      if (frame.has_age_ms()) to.frame_age.Observe(frame.age_ms() * kMilliseconds);
+      to.frame_queue.Observe(frame.queue_us() * kMicroseconds);
+      to.frame_encode.Observe(frame.encode_us() * kMicroseconds);
+      to.frame_prefill.Observe(frame.prefill_us() * kMicroseconds);
       break;
+    }
     case v1::ServerMessage::kTurnCommitted:
       to.turns
           .Add({{"reason",
@@ -232,6 +256,7 @@ void Metrics::Sent(const v1::ServerMessage& message) {
       break;
     case v1::ServerMessage::kMetrics: {
       const v1::TurnMetrics& turn = message.metrics();
+      to.uplink.Observe(turn.uplink_us() * kMicroseconds);
       to.endpoint.Observe(turn.endpoint_us() * kMicroseconds);
       to.speech_queue.Observe(turn.speech_queue_us() * kMicroseconds);
       to.speech_encode.Observe(turn.speech_encode_us() * kMicroseconds);

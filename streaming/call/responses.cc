@@ -69,6 +69,7 @@ void Responses::TakeUp(UserTurn turn) {
   current_ = Current{.turn = std::move(turn)};
   current_.frames = host_->TakeTurnFrames();
   Utterance& utterance = current_.turn.utterance;
+  current_.times.speech_captured = utterance.speech_captured;
   current_.times.speech_end = utterance.speech_end;
   current_.times.end_decided = utterance.end_decided;
   current_.times.speech = SamplesToDuration(static_cast<int64_t>(utterance.samples.size()));

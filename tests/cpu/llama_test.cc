@@ -3,10 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <numeric>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "nlohmann/json.hpp"
 #include "tests/cpu/random_checkpoint.h"
 
 namespace parley::engine::cpu {
@@ -88,6 +93,36 @@ TEST_P(CpuLlamaBits, OfARowAreTheSameWhateverSharesItsStepAndHoweverManyThreads)
   ASSERT_TRUE(three_threads->Step(absl::MakeSpan(entries)).ok());
   EXPECT_EQ(together, alone);
   EXPECT_EQ(prefilling->length(), 40);
+}
+
+// Whole models from GGUF files: Qwen2 with its biases, and Llama in blocks of 256 (which are quantised anew,
+// to 8 bits in groups of 32) with its rotary rows in GGUF's order. The reference is
+// tests/reference/tiny_gguf.py.
+TEST(CpuLlama, LogitsOfGgufFilesAreTheReferences) {
+  // Eight bits of weights, and sixteen or eight of activations, of logits whose deviation is about 1.
+  for (const auto& [name, bits, tolerance] : {std::tuple("qwen2_q8_0", ActivationBits::k16, 5e-3),
+                                              {"qwen2_q8_0", ActivationBits::k8, 0.2},
+                                              {"llama_k", ActivationBits::k16, 0.05},
+                                              {"llama_k", ActivationBits::k8, 0.2}}) {
+    const std::string base = PARLEY_SOURCE_DIR "/tests/reference/tiny_gguf/" + std::string(name);
+    auto files = bundle::LanguageModelFiles::Open({.kind = "gguf", .path = base + ".gguf"});
+    ASSERT_TRUE(files.ok()) << files.status();
+    const auto llama = Llama::Load(std::make_shared<const bundle::LanguageModelFiles>(*std::move(files)),
+                                   {.threads = 2, .activations = bits});
+    ASSERT_TRUE(llama.ok()) << llama.status();
+    std::ifstream file(base + ".json");
+    const nlohmann::json expected = nlohmann::json::parse(file);
+    const auto sequence = (*llama)->NewPagedSequence();
+    for (size_t i = 0; i < expected["ids"].size(); ++i) {
+      const std::vector<float> logits = RunTokens(**llama, *sequence, {expected["ids"][i].get<TokenId>()});
+      const auto row = expected["logits"][i].get<std::vector<float>>();
+      ASSERT_EQ(logits.size(), row.size());
+      float worst = 0;
+      for (size_t j = 0; j < row.size(); ++j) worst = std::max(worst, std::abs(logits[j] - row[j]));
+      EXPECT_LT(worst, tolerance) << name << (bits == ActivationBits::k8 ? ", 8 bits" : ", 16 bits")
+                                  << ", position " << i;
+    }
+  }
 }
 
 TEST(CpuLlama, ForgetsWhatIsTruncated) {

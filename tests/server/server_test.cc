@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
 namespace parley::server {
@@ -170,7 +171,17 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
   TestServer server(setup);
   {
     TestCall call(server.NewChannel());
-    ASSERT_TRUE(call.Open(AudioConfig()));
+    v1::SessionConfig config = AudioConfig();
+    config.mutable_video()->set_codec(v1::VideoFormat::PNG);
+    ASSERT_TRUE(call.Open(config));
+    v1::ClientMessage frame;
+    frame.set_capture_time_us(3'000'000);
+    frame.mutable_video()->set_frame_id(1);
+    frame.mutable_video()->set_data(streaming::TestPng(50));
+    call.Send(frame);
+    const M status = call.Await(M::kInputStatus);
+    EXPECT_EQ(status.input_status().outcome(), v1::InputStatus::ENCODED);
+    EXPECT_TRUE(status.input_status().has_age_ms());
     call.SendSpeech(800);
     call.SendSilence(800);
     call.Await(M::kMetrics);
@@ -187,7 +198,8 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
        {"parley_calls_opened_total 1", "parley_calls_active 0",
         "parley_calls_ended_total{reason=\"completed\"} 1", "parley_turns_total{reason=\"silence\"} 1",
         "parley_answer_tokens_total ", "parley_audio_seconds_total 1.6",
-        "parley_errors_total{code=\"invalid_message\"} 1",
+        "parley_errors_total{code=\"invalid_message\"} 1", "parley_frame_age_seconds_count 1",
+        "parley_frame_stage_seconds_count{stage=\"encode\"} 1",
         "parley_turn_stage_seconds_count{stage=\"first_token\"} 1", "parley_response_latency_seconds_count 1",
         "parley_engine_steps_total ", "parley_engine_conversations 0",
         "# HELP parley_turn_stage_seconds Where a turn's time went"}) {

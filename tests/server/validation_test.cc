@@ -377,18 +377,28 @@ TEST_F(CheckMessageTest, ActivityNeedsManualMode) {
 TEST(PolicyOf, EveryCodeSaysWhatItDoesToTheCall) {
   // code -> fatal, retryable
   const std::vector<std::tuple<v1::Code, bool, bool>> table = {
-      {v1::INVALID_SEQUENCE, true, false},   {v1::INVALID_CONFIG, false, false},
-      {v1::INVALID_MESSAGE, false, false},   {v1::NOT_OPEN, true, false},
-      {v1::ALREADY_OPEN, false, false},      {v1::UNSUPPORTED_CODEC, false, false},
-      {v1::UNDECODABLE_AUDIO, false, false}, {v1::UNDECODABLE_VIDEO, false, false},
-      {v1::TOO_LARGE, false, false},         {v1::AUDIO_GAP, false, false},
-      {v1::AUDIO_OVERLAP, false, false},     {v1::WRONG_MODE, false, false},
-      {v1::UNKNOWN_RESPONSE, false, false},  {v1::CONTEXT_FULL, true, true},
-      {v1::SLOW_READER, true, true},         {v1::SHUTTING_DOWN, true, true},
-      {v1::AT_CAPACITY, true, true},         {v1::DEADLINE, true, true},
-      {v1::ENGINE_FAILED, true, true},       {v1::INTERNAL, true, false},
+      {v1::INVALID_SEQUENCE, true, false},
+      {v1::INVALID_CONFIG, false, false},
+      {v1::INVALID_MESSAGE, false, false},
+      {v1::NOT_OPEN, true, false},
+      {v1::ALREADY_OPEN, false, false},
+      {v1::UNSUPPORTED_CODEC, false, false},
+      {v1::UNDECODABLE_AUDIO, false, false},
+      {v1::TOO_LARGE, false, false},
+      {v1::AUDIO_GAP, false, false},
+      {v1::AUDIO_OVERLAP, false, false},
+      {v1::WRONG_MODE, false, false},
+      {v1::UNKNOWN_RESPONSE, false, false},
+      {v1::CONTEXT_FULL, true, true},
+      {v1::SLOW_READER, true, true},
+      {v1::SHUTTING_DOWN, true, true},
+      {v1::AT_CAPACITY, true, true},
+      {v1::DEADLINE, true, true},
+      {v1::ENGINE_FAILED, true, true},
+      {v1::INTERNAL, true, false},
   };
-  EXPECT_EQ(table.size() + 1, static_cast<size_t>(v1::Code_ARRAYSIZE)) << "a code without a row";
+  EXPECT_EQ(table.size() + 1, static_cast<size_t>(v1::Code_descriptor()->value_count()))
+      << "a code without a row";
   for (const auto& [code, fatal, retryable] : table) {
     EXPECT_EQ(PolicyOf(code).fatal, fatal) << v1::Code_Name(code);
     EXPECT_EQ(PolicyOf(code).retryable, retryable) << v1::Code_Name(code);

@@ -93,6 +93,31 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, TinyModelTest,
                          testing::Values("tiny_qwen2", "tiny_packed", "tiny_llama"),
                          [](const auto& info) { return info.param; });
 
+// The same weights as tiny_* from a GGUF file: biases, order of rotary rows, scaling; then blocks of 256.
+class GgufModelTest : public testing::TestWithParam<std::pair<std::string, std::string>> {};
+INSTANTIATE_TEST_SUITE_P(Files, GgufModelTest,
+                         testing::Values(std::pair("llama", "torch/data/tiny_llama/expected.json"),
+                                         std::pair("qwen2", "torch/data/tiny_qwen2/expected.json"),
+                                         std::pair("qwen2_q8_0", "reference/tiny_gguf/qwen2_q8_0.json"),
+                                         std::pair("llama_k", "reference/tiny_gguf/llama_k.json")),
+                         [](const auto& info) { return info.param.first; });
+
+TEST_P(GgufModelTest, LogitsAreTheReferences) {
+  const auto expected = ReadJson(GetParam().second);
+  auto files = bundle::LanguageModelFiles::Open(
+      {.kind = "gguf", .path = PARLEY_SOURCE_DIR "/tests/reference/tiny_gguf/" + GetParam().first + ".gguf"});
+  ASSERT_TRUE(files.ok()) << files.status();
+  const auto model =
+      Llama::Load(std::make_shared<const bundle::LanguageModelFiles>(*std::move(files)), Arithmetic::kFp32);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const auto rows = RunEachToken(**model, expected["ids"].get<std::vector<TokenId>>());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto row = expected["logits"][i].get<std::vector<float>>();
+    ASSERT_EQ(rows[i].size(), row.size());
+    for (size_t j = 0; j < row.size(); ++j) EXPECT_NEAR(rows[i][j], row[j], 1e-4) << i << " " << j;
+  }
+}
+
 TEST(LlamaTest, EveryArithmeticStaysNearTheReference) {
   const auto expected = ReadJson("torch/data/tiny_qwen2/expected.json");
   const auto ids = expected["ids"].get<std::vector<TokenId>>();
