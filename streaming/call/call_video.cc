@@ -111,10 +111,11 @@ void CallVideo::Append(Picture picture) {
   if (!turn_->mark.has_value()) turn_->mark = conversation_->Mark();
   turn_->frames.push_back({.id = picture.id});
   ++in_flight_;
-  conversation_->AppendFrame(std::move(picture.image), [this, id = picture.id, turn = turn_](
-                                                           absl::StatusOr<engine::FrameResult> result) {
-    OnAppended(id, *turn, result);
-  });
+  conversation_->AppendFrame(
+      std::move(picture.image), clock_->Now() + kFrameLifetime,
+      [this, id = picture.id, turn = turn_](absl::StatusOr<engine::FrameResult> result) {
+        OnAppended(id, *turn, result);
+      });
 }
 
 void CallVideo::OnAppended(uint64_t id, TurnFrames& turn, const absl::StatusOr<engine::FrameResult>& result) {
@@ -125,7 +126,8 @@ void CallVideo::OnAppended(uint64_t id, TurnFrames& turn, const absl::StatusOr<e
   const absl::Status& status = result.status();
   if (cleared && (status.ok() || absl::IsCancelled(status))) {
     Drop(id, DropReason::kCleared);
-  } else if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
+  } else if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status) ||
+             absl::IsDeadlineExceeded(status)) {
     // Refused: nothing of it entered the conversation, which goes on.
     if (!cleared) turn.frames.erase(frame);
     scene_.Reset();

@@ -2,14 +2,14 @@
 // InputStatus that says what became of it.
 //
 // Policy, in the order a frame meets it:
-//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the oldest
-//   one
+//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the oldest one
 //                (OVERLOADED); of a stream the new one is dropped, and the stream waits for a key frame.
 //   sampling     frames above the rate looked at are dropped (SAMPLED_OUT); stills are then not even decoded.
 //   scene        frames that show what the last one looked at showed are dropped (SCENE_UNCHANGED).
 //   waiting      one frame is being encoded at a time and one waits; the newest wins (SUPERSEDED). While a
-//   turn
-//                is read or answered nothing is appended: the frame waits for the turn after it.
+//                turn is read or answered, speculatively too, nothing is appended: the frame waits for the turn
+//                after it, or for the speculation to be dropped.
+//   too old      a frame whose encoding has not begun within kFrameLifetime is dropped (OVERLOADED).
 //   refused      the conversation has no room for it (OVERLOADED); the call goes on without it.
 #pragma once
 
@@ -64,6 +64,7 @@ class CallVideo {
   };
 
   static constexpr size_t kMaxUndecoded = 16;
+  static constexpr absl::Duration kFrameLifetime = absl::Seconds(3);
 
   // INVALID_ARGUMENT: a codec that cannot be decoded here.
   static absl::StatusOr<std::unique_ptr<CallVideo>> Create(VideoCodec codec, const VideoPolicy& policy,

@@ -10,6 +10,8 @@
 namespace parley::engine::schedule {
 namespace {
 
+using ::testing::ElementsAre;
+
 int RowsOf(const StepPlan& plan, WorkId id) {
   int rows = 0;
   for (const auto& entry : plan.step) rows += entry.id == id ? entry.rows : 0;
@@ -22,14 +24,20 @@ int TotalRows(const StepPlan& plan) {
   return rows;
 }
 
-TEST(StepPlannerTest, NothingWantedIsAnEmptyPlan) { EXPECT_TRUE(StepPlanner({}).Plan({}).empty()); }
+const absl::Time kNow = absl::UnixEpoch();
+
+TEST(StepPlannerTest, NothingWantedIsAnEmptyPlan) {
+  const StepPlan plan = StepPlanner({}).Plan({}, kNow);
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.resume, absl::InfiniteFuture());
+}
 
 TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
   StepPlanner planner({.max_rows = 8, .max_prefill_rows = 6});
   const StepPlan plan = planner.Plan({{1, WorkKind::kAwaitedPrefill, 100},
                                       {2, WorkKind::kDecode},
                                       {3, WorkKind::kFramePrefill, 100},
-                                      {4, WorkKind::kDecode}});
+                                      {4, WorkKind::kDecode}}, kNow);
   EXPECT_EQ(RowsOf(plan, 2), 1);
   EXPECT_EQ(RowsOf(plan, 4), 1);
   EXPECT_EQ(plan.step[0].kind, WorkKind::kDecode);
@@ -39,14 +47,14 @@ TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
 
 TEST(StepPlannerTest, PrefillIsBoundedTighterWhileSomebodyDecodes) {
   StepPlanner planner({.max_rows = 256, .max_prefill_rows = 32});
-  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}})), 256);
-  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kDecode}})), 33);
+  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}}, kNow)), 256);
+  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kDecode}}, kNow)), 33);
 }
 
 TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
   StepPlanner planner({.max_rows = 80});
   const StepPlan plan =
-      planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kAwaitedPrefill, 1000}});
+      planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kAwaitedPrefill, 1000}}, kNow);
   EXPECT_EQ(plan.step[0].id, 2u);
   EXPECT_EQ(RowsOf(plan, 2), 70);
   EXPECT_EQ(RowsOf(plan, 1), 10);
@@ -55,8 +63,8 @@ TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
 TEST(StepPlannerTest, APlanHoldsAtMostOneSliceOfTowerWork) {
   StepPlanner planner({});
   const StepPlan plan =
-      planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}, {3, WorkKind::kDecode}});
-  EXPECT_EQ(plan.tower, 2u);
+      planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}, {3, WorkKind::kDecode}}, kNow);
+  EXPECT_THAT(plan.tower, ElementsAre(2));
   EXPECT_EQ(TotalRows(plan), 1);
 }
 
@@ -64,15 +72,15 @@ TEST(StepPlannerTest, AFrameGetsItsSliceAfterSoManySlicesOfSpeech) {
   StepPlanner planner({.speech_slices_per_frame_slice = 3});
   std::vector<WorkId> order;
   for (int i = 0; i < 8; ++i) {
-    order.push_back(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}).tower);
+    order.push_back(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower.front());
   }
-  EXPECT_THAT(order, ::testing::ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
+  EXPECT_THAT(order, ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
 }
 
 TEST(StepPlannerTest, SpeechWithoutWaitingFramesOwesThemNothing) {
   StepPlanner planner({.speech_slices_per_frame_slice = 2});
-  for (int i = 0; i < 10; ++i) planner.Plan({{2, WorkKind::kSpeechSlice}});
-  EXPECT_EQ(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}).tower, 2u);
+  for (int i = 0; i < 10; ++i) planner.Plan({{2, WorkKind::kSpeechSlice}}, kNow);
+  EXPECT_THAT(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower, ElementsAre(2));
 }
 
 TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
@@ -81,7 +89,7 @@ TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
   std::vector<Want> wants;
   for (WorkId id = 1; id <= 10; ++id) wants.push_back({id, WorkKind::kDecode});
   for (int step = 0; step < 100; ++step) {
-    for (const auto& entry : planner.Plan(wants).step) ++tokens[entry.id];
+    for (const auto& entry : planner.Plan(wants, kNow).step) ++tokens[entry.id];
   }
   for (const auto& [id, count] : tokens) EXPECT_EQ(count, 30) << id;
 }
@@ -89,8 +97,8 @@ TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
 TEST(StepPlannerTest, ANewConversationStandsBehindThoseThatWait) {
   StepPlanner planner({.max_rows = 1});
   const std::vector<Want> two = {{5, WorkKind::kDecode}, {6, WorkKind::kDecode}};
-  EXPECT_EQ(planner.Plan(two).step[0].id, 5u);
-  EXPECT_EQ(planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}).step[0].id,
+  EXPECT_EQ(planner.Plan(two, kNow).step[0].id, 5u);
+  EXPECT_EQ(planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}, kNow).step[0].id,
             6u);
 }
 
@@ -99,7 +107,7 @@ TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) 
   // A stream of newcomers, each gone after one service, beside one that stays.
   int served = 0;
   for (WorkId newcomer = 100; newcomer < 300; ++newcomer) {
-    const WorkId id = planner.Plan({{1, WorkKind::kDecode}, {newcomer, WorkKind::kDecode}}).step[0].id;
+    const WorkId id = planner.Plan({{1, WorkKind::kDecode}, {newcomer, WorkKind::kDecode}}, kNow).step[0].id;
     served += id == 1;
     planner.Forget(newcomer);
   }
@@ -125,11 +133,9 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
     last[id] = now_ms;
   };
   for (int step = 0; step < 2000; ++step) {
-    const StepPlan plan = planner.Plan(wants);
-    if (plan.tower != 0) {
-      now_ms += 30;
-      serve(plan.tower);
-    }
+    const StepPlan plan = planner.Plan(wants, kNow);
+    if (!plan.tower.empty()) now_ms += 30;
+    for (const WorkId id : plan.tower) serve(id);
     EXPECT_LE(TotalRows(plan), limits.max_rows);
     now_ms += TotalRows(plan);
     for (const auto& entry : plan.step) serve(entry.id);
