@@ -149,5 +149,205 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
   EXPECT_EQ(longest.size(), 60u);
 }
 
+// ---------------------------------------------------------------- frames of many calls
+
+std::vector<Want> Frames(int count, WorkKind kind = WorkKind::kFrameSlice) {
+  std::vector<Want> wants;
+  for (int i = 1; i <= count; ++i) wants.push_back({static_cast<WorkId>(i), kind});
+  return wants;
+}
+
+TEST(StepPlannerTest, FramesShareATowerPassAsFarAsTheirMeasuredTimeAllows) {
+  StepPlanner planner({.max_frames = 8, .tower_budget = absl::Milliseconds(50)});
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 1u);  // not measured yet
+  planner.FramesTook(1, absl::Milliseconds(12));
+  EXPECT_THAT(planner.Plan(Frames(20), kNow).tower, ElementsAre(2, 3, 4, 5));
+  EXPECT_THAT(planner.Plan(Frames(20), kNow).tower, ElementsAre(6, 7, 8, 9));
+  for (int i = 0; i < 50; ++i) planner.FramesTook(8, absl::Milliseconds(8));  // a batch is cheaper
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 8u);
+  for (int i = 0; i < 50; ++i) planner.FramesTook(1, absl::Seconds(1));
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 1u);
+}
+
+TEST(StepPlannerTest, FramesThatAnAnswerWaitsForGoFirstAndOthersJoinThem) {
+  StepPlanner planner({.max_frames = 3});
+  planner.FramesTook(1, absl::Milliseconds(1));
+  std::vector<Want> wants = Frames(4);
+  wants.push_back({10, WorkKind::kAwaitedFrameSlice});
+  wants.push_back({11, WorkKind::kAwaitedFrameSlice});
+  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(10, 11, 1));
+}
+
+TEST(StepPlannerTest, SpeechAndFramesThatAnswersWaitForTakeTurns) {
+  StepPlanner planner({});
+  const std::vector<Want> wants = {{1, WorkKind::kSpeechSlice}, {2, WorkKind::kAwaitedFrameSlice}};
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1 + i % 2));
+}
+
+// ---------------------------------------------------------------- speculation
+
+const Want kStart{100, WorkKind::kSpeculativeStart};
+const Want kSlice{101, WorkKind::kSpeculativeSlice};
+const Want kPrefill{102, WorkKind::kSpeculativePrefill, 100};
+const Want kHeldDecode{103, WorkKind::kSpeculativeDecode};
+
+TEST(StepPlannerTest, SpeculationHasTheDeviceWhenNobodyWaits) {
+  StepPlanner planner({.max_speculative_rows = 32});
+  const StepPlan plan = planner.Plan({kStart, kPrefill, kHeldDecode}, kNow);
+  EXPECT_THAT(plan.tower, ElementsAre(100));
+  EXPECT_EQ(RowsOf(plan, 103), 1);
+  EXPECT_EQ(RowsOf(plan, 102), 31);
+}
+
+TEST(StepPlannerTest, WhoeverWaitsGoesAloneButForAFewDecodingRows) {
+  const std::vector<Want> awaited = {{1, WorkKind::kDecode},
+                                     {1, WorkKind::kSpeechSlice},
+                                     {1, WorkKind::kAwaitedFrameSlice},
+                                     {1, WorkKind::kAwaitedPrefill, 10}};
+  for (const Want& want : awaited) {
+    StepPlanner planner({});
+    const StepPlan with = planner.Plan({want, kStart, kPrefill}, kNow);
+    EXPECT_EQ(with.tower, StepPlanner({}).Plan({want}, kNow).tower);
+    EXPECT_EQ(TotalRows(with), TotalRows(StepPlanner({}).Plan({want}, kNow)));
+    EXPECT_EQ(RowsOf(with, 1) + static_cast<int>(with.tower.size()) > 0, true);
+    EXPECT_EQ(planner.Plan({want, kSlice}, kNow).tower, with.tower);
+  }
+}
+
+TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
+  StepPlanner planner({.max_speculative_rides = 2, .step_budget = absl::Milliseconds(50)});
+  std::vector<Want> wants = {{1, WorkKind::kDecode}};
+  for (WorkId id = 103; id < 110; ++id) wants.push_back({id, WorkKind::kSpeculativeDecode});
+  StepPlan plan = planner.Plan(wants, kNow);
+  EXPECT_EQ(TotalRows(plan), 3);
+  planner.StepTook(plan, absl::Milliseconds(51), kNow);
+  plan = planner.Plan(wants, kNow);
+  EXPECT_EQ(TotalRows(plan), 1);
+  planner.StepTook(plan, absl::Milliseconds(40), kNow);
+  EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
+  // After a slice that somebody waits for, no step is made for them.
+  EXPECT_TRUE(planner.Plan({{1, WorkKind::kSpeechSlice}, kHeldDecode}, kNow).step.empty());
+}
+
+TEST(StepPlannerTest, RidingRowsFitIntoTheStep) {
+  StepPlanner planner({.max_rows = 3, .max_speculative_rides = 4});
+  std::vector<Want> wants = {{1, WorkKind::kDecode}, {2, WorkKind::kDecode}};
+  for (WorkId id = 103; id < 110; ++id) wants.push_back({id, WorkKind::kSpeculativeDecode});
+  EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
+}
+
+TEST(StepPlannerTest, FramesGoBeforeSpeculation) {
+  StepPlanner planner({.max_rows = 64});
+  StepPlan plan = planner.Plan({{1, WorkKind::kFrameSlice}, kSlice, kStart}, kNow);
+  EXPECT_THAT(plan.tower, ElementsAre(1));
+  plan = planner.Plan({{1, WorkKind::kFramePrefill, 1000}, kPrefill}, kNow);
+  EXPECT_EQ(RowsOf(plan, 1), 64);
+  EXPECT_EQ(RowsOf(plan, 102), 0);
+}
+
+TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
+  StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
+  planner.Plan({{1, WorkKind::kSpeechSlice}, {2, WorkKind::kSpeechSlice}}, kNow);  // one has to wait
+  StepPlan plan = planner.Plan({kStart}, kNow + absl::Milliseconds(249));
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
+  // What was begun goes on.
+  EXPECT_THAT(planner.Plan({kStart, kSlice}, kNow).tower, ElementsAre(101));
+  EXPECT_EQ(RowsOf(planner.Plan({kStart, kPrefill}, kNow), 102), 32);
+  plan = planner.Plan({kStart}, kNow + absl::Milliseconds(250));
+  EXPECT_THAT(plan.tower, ElementsAre(100));
+  EXPECT_EQ(plan.resume, absl::InfiniteFuture());
+}
+
+TEST(StepPlannerTest, NoneIsBegunForAWhileAfterADecodingStepOverItsBudget) {
+  StepPlanner planner({.step_budget = absl::Milliseconds(50), .speculation_rest = absl::Milliseconds(250)});
+  const StepPlan decode = planner.Plan({{1, WorkKind::kDecode}}, kNow);
+  planner.StepTook(decode, absl::Milliseconds(50), kNow);
+  EXPECT_THAT(planner.Plan({kStart}, kNow).tower, ElementsAre(100));
+  planner.StepTook(decode, absl::Milliseconds(51), kNow);
+  EXPECT_TRUE(planner.Plan({kStart}, kNow).empty());
+  // A long prefill alone delays no token.
+  StepPlanner other({.step_budget = absl::Milliseconds(50)});
+  other.StepTook(other.Plan({{1, WorkKind::kAwaitedPrefill, 256}}, kNow), absl::Seconds(1), kNow);
+  EXPECT_THAT(other.Plan({kStart}, kNow).tower, ElementsAre(100));
+}
+
+TEST(StepPlannerTest, SpeculationsShareWhatIsLeftFairly) {
+  StepPlanner planner({.max_speculative_rows = 8});
+  std::map<WorkId, int> slices;
+  std::map<WorkId, int> rows;
+  std::vector<Want> wants;
+  for (WorkId id = 1; id <= 5; ++id) wants.push_back({id, WorkKind::kSpeculativeSlice});
+  for (WorkId id = 6; id <= 10; ++id) wants.push_back({id, WorkKind::kSpeculativePrefill, 8});
+  for (int i = 0; i < 100; ++i) {
+    const StepPlan plan = planner.Plan(wants, kNow);
+    for (const WorkId id : plan.tower) ++slices[id];
+    for (const auto& entry : plan.step) rows[entry.id] += entry.rows;
+  }
+  for (WorkId id = 1; id <= 5; ++id) EXPECT_EQ(slices[id], 20);
+  for (WorkId id = 6; id <= 10; ++id) EXPECT_EQ(rows[id], 160);
+}
+
+TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepUnderWay) {
+  // A call comes now and then and wants two slices, 20 rows of prefill and 10 tokens; others speculate without
+  // end, or not at all. A row costs 1 ms, a step 2 ms more, a slice 30 ms.
+  const StepLimits limits{.max_speculative_rows = 16, .max_speculative_rides = 2};
+  const auto longest = [&](bool speculation) {
+    StepPlanner planner(limits);
+    absl::Time now = kNow;
+    absl::Duration longest = absl::ZeroDuration();
+    int served = 0;
+    for (int arrival = 0; arrival < 50; ++arrival) {
+      // Off the beat of the slices, so that it comes at every point of one.
+      const absl::Time comes = now + absl::Milliseconds(300 + arrival * 7 % 41);
+      int slices = 2;
+      int rows = 20;
+      int tokens = 10;
+      while (tokens > 0) {
+        std::vector<Want> wants;
+        if (speculation) wants = {kStart, kSlice, kPrefill, kHeldDecode};
+        if (now >= comes) {
+          if (slices > 0) {
+            wants.push_back({1, WorkKind::kSpeechSlice});
+          } else if (rows > 0) {
+            wants.push_back({1, WorkKind::kAwaitedPrefill, rows});
+          } else {
+            wants.push_back({1, WorkKind::kDecode});
+          }
+        }
+        const StepPlan plan = planner.Plan(wants, now);
+        if (plan.empty()) {
+          now += absl::Milliseconds(1);
+          continue;
+        }
+        if (!plan.tower.empty()) {
+          now += absl::Milliseconds(30);
+          if (plan.tower[0] == 1) --slices;
+        }
+        if (!plan.step.empty()) {
+          const absl::Duration took = absl::Milliseconds(2 + TotalRows(plan));
+          now += took;
+          planner.StepTook(plan, took, now);
+        }
+        const int mine = RowsOf(plan, 1);
+        if (mine > 0 && rows > 0) {
+          rows -= mine;
+        } else {
+          tokens -= mine;
+        }
+      }
+      ++served;
+      longest = std::max(longest, now - comes);
+    }
+    EXPECT_EQ(served, 50);
+    return longest;
+  };
+  const absl::Duration alone = longest(false);
+  // The slice and the step under way, and the rows that ride along in the eleven steps.
+  const absl::Duration under_way = absl::Milliseconds(30 + 2 + limits.max_speculative_rows);
+  EXPECT_LE(longest(true), alone + under_way + absl::Milliseconds(11 * limits.max_speculative_rides));
+  EXPECT_GT(longest(true), alone);
+}
+
 }  // namespace
 }  // namespace parley::engine::schedule
