@@ -191,8 +191,8 @@ WorkKind ConversationWorker::SliceKind() const {
 // Whether the turn is over and an answer is owed: behind the frame under way there is what closes it.
 bool ConversationWorker::SomebodyWaits() const {
   return std::any_of(operations_.begin(), operations_.end(), [](const Operation& operation) {
-    return !operation.speculative && (Is<SpeechOperation>(operation) || Is<TextOperation>(operation) ||
-                                      Is<AnswerOperation>(operation));
+    return !operation.speculative &&
+           (Is<SpeechOperation>(operation) || Is<TextOperation>(operation) || Is<AnswerOperation>(operation));
   });
 }
 

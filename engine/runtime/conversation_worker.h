@@ -93,7 +93,8 @@ class ConversationWorker {
   AnswerResult answer_result_;
   std::vector<float> logits_;
   bool scores_asked_ = false;
-  bool speculative_ = false;  // the operation under way, and what is left to prefill of it when it is complete
+  bool speculative_ =
+      false;  // the operation under way, and what is left to prefill of it when it is complete
 };
 
 }  // namespace parley::engine

@@ -134,8 +134,7 @@ void ModelLoop::Step(const schedule::StepPlan& plan) {
     stepping_.push_back(worker);
     entries_.push_back(worker->BeginStep(count));
     total_rows += count;
-    const bool decode =
-        kind == schedule::WorkKind::kDecode || kind == schedule::WorkKind::kSpeculativeDecode;
+    const bool decode = kind == schedule::WorkKind::kDecode || kind == schedule::WorkKind::kSpeculativeDecode;
     if (!decode) prefilled += count;
     if (kind >= schedule::WorkKind::kSpeculativeDecode) speculative += count;
   }

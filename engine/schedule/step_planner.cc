@@ -55,8 +55,8 @@ void StepPlanner::PlanTower(const Queue (&queues)[kKinds], StepPlan& plan) {
   const Queue& frames = queues[Index(WorkKind::kFrameSlice)];
   const bool someone_waits = !speech.empty() || !awaited.empty();
   const bool frames_turn = !someone_waits || speech_slices_ >= limits_.speech_slices_per_frame_slice;
-  const bool speech_first = awaited.empty() ||
-                            (!speech.empty() && speech.front().last_served <= awaited.front().last_served);
+  const bool speech_first =
+      awaited.empty() || (!speech.empty() && speech.front().last_served <= awaited.front().last_served);
   if (someone_waits && !(frames_turn && !frames.empty()) && speech_first) {
     plan.tower.push_back(speech.front().want.id);
     speech_slices_ = frames.empty() ? 0 : speech_slices_ + 1;
@@ -117,10 +117,9 @@ void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
 }
 
 void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], absl::Time now, StepPlan& plan) {
-  const bool somebody_waits =
-      std::any_of(std::begin(queues), std::end(queues), [](const Queue& queue) {
-        return !queue.empty() && Awaited(queue.front().want.kind);
-      });
+  const bool somebody_waits = std::any_of(std::begin(queues), std::end(queues), [](const Queue& queue) {
+    return !queue.empty() && Awaited(queue.front().want.kind);
+  });
   int room = limits_.max_rows;
   for (const StepPlan::Rows& rows : plan.step) room -= rows.rows;
   int left = std::min(room, somebody_waits ? limits_.max_speculative_rides : limits_.max_speculative_rows);

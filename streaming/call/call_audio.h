@@ -92,6 +92,8 @@ class CallAudio {
 
   // Commits speech that goes on though no audio comes.
   void Tick();
+  // The pause that goes on is told once more, with the next window.
+  void TellPauseAgain() { endpointer_.TellPauseAgain(); }
   void SetAnswerActive(bool active) { endpointer_.SetAnswerActive(active); }
   bool user_speaking() const { return endpointer_.turn_open(); }
   // Ends the detector's stream: no window is judged any more. Any thread.

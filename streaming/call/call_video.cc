@@ -95,6 +95,7 @@ void CallVideo::Decode(const EncodedFrame& frame) {
 
   if (const auto superseded = waiting_.Put({*image, frame.id})) Drop(superseded->id, DropReason::kSuperseded);
   Pump();
+  if (!waiting_.empty() && !host_->MayAppendFrames()) host_->OnFrameWaits();
 }
 
 void CallVideo::SetPolicy(const VideoPolicy& policy) {

@@ -197,6 +197,9 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   }
   void OnFrameFailed(const absl::Status& status) override { OnConversationFailed(status); }
   bool MayAppendFrames() const override { return responses_.turn_open(); }
+  void OnFrameWaits() override {
+    if (responses_.DropForFrame() && audio_ != nullptr) audio_->TellPauseAgain();
+  }
   void OnFramesIdle() override { EndIfDone(); }
 
   // ---- Responses::Host

@@ -128,10 +128,9 @@ void Responses::Open(UserTurn turn, std::shared_ptr<TurnFrames> frames) {
 }
 
 void Responses::AppendSpeech(std::vector<float> samples, uint64_t attempt) {
-  conversation_->AppendSpeech(std::move(samples),
-                              [this, attempt](const absl::StatusOr<engine::SpeechResult>& result) {
-                                OnSpeechRead(attempt, result);
-                              });
+  conversation_->AppendSpeech(
+      std::move(samples),
+      [this, attempt](const absl::StatusOr<engine::SpeechResult>& result) { OnSpeechRead(attempt, result); });
 }
 
 void Responses::OnSpeechRead(uint64_t attempt, const absl::StatusOr<engine::SpeechResult>& result) {
@@ -174,7 +173,7 @@ void Responses::Speculate(Utterance so_far) {
   speculation_->samples = so_far.samples.size();
   speculation_->frames = host_->TakeTurnFrames();
   speculation_->mark = conversation_->Speculate();
-  speculation_->queued = clock_->Now();
+  speculation_->begun = clock_->Now();
   AppendSpeech(std::move(so_far.samples), speculation_->attempt);
 }
 
@@ -201,6 +200,12 @@ void Responses::DropSpeculation() {
   host_->OnResponseState();
 }
 
+bool Responses::DropForFrame() {
+  if (speculation_ == nullptr || clock_->Now() - speculation_->begun < kFrameGrace) return false;
+  DropSpeculation();
+  return true;
+}
+
 void Responses::ForgetSpeech() {
   DropSpeculation();
   speculations_ = 0;
@@ -214,7 +219,7 @@ void Responses::Accept(UserTurn turn) {
   Open(std::move(turn), std::move(held->frames));
   current_.attempt = held->attempt;
   current_.mark = held->mark;
-  current_.times.speech_queued = held->queued;
+  current_.times.speech_queued = held->begun;
   current_.times.speculation = SpeculationOutcome::kHit;
   if (!held->speech.has_value()) return;  // it is being read
   if (held->answer == 0) return TakeSpeech(*held->speech);

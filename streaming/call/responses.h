@@ -9,11 +9,14 @@
 // out any more, whenever the engine stops making them.
 //
 // Speculation: work begun at a pause of the user's, in case it is the end of the turn. Policy:
-//   begun     when nothing is read or answered and no turn waits, at most 1 + max_retries times a turn: on the
+//   begun     when nothing is read or answered and no turn waits, at most 1 + max_retries times a turn: on
+//   the
 //             audio that a commit by silence would hand over, and on what has been shown so far.
 //   held      the transcript and the tokens stay here: nothing is told and no epoch is raised.
 //   frames    that come meanwhile wait: for the next turn when it is accepted, for this one when it is
-//             dropped. So an accepted answer is the one that the plain path gives for the same frames.
+//             dropped. So an accepted answer is the one that the plain path gives for the same frames. One
+//             that comes kFrameGrace after the pause or later drops it: a long silence may be there to show
+//             something. It is begun again with the frame in it.
 //   accepted  by a commit of that very audio: what is held goes out at once, the rest as it is made.
 //   dropped   when speech goes on, and by all that changes what the plain path would read or answer: a commit
 //             of other audio, typed text, ResponseCreate, a cut of an earlier answer, InputClear, another
@@ -68,6 +71,7 @@ class Responses {
   };
 
   static constexpr size_t kMaxWaiting = 4;
+  static constexpr absl::Duration kFrameGrace = absl::Milliseconds(500);
 
   // All outlive it.
   Responses(ConversationLink* conversation, CallOutlet* outlet, std::shared_ptr<CallLoop> loop,
@@ -82,6 +86,8 @@ class Responses {
   void Speculate(Utterance so_far);
   // It is not. A no-op when there is nothing to drop.
   void DropSpeculation();
+  // A frame waits for it. True: too long for that, it is dropped.
+  bool DropForFrame();
   // What was being spoken is thrown away.
   void ForgetSpeech();
   // The user's words take precedence: what is being read is not answered, what is being made or heard ends.
@@ -131,7 +137,7 @@ class Responses {
     size_t samples = 0;
     std::shared_ptr<TurnFrames> frames;
     engine::MarkId mark = 0;  // before its speech
-    absl::Time queued;
+    absl::Time begun;
     std::optional<absl::StatusOr<engine::SpeechResult>> speech;
     engine::AnswerId answer = 0;  // 0: not asked for
     std::vector<TokenDelta> tokens;

@@ -78,6 +78,9 @@ class Endpointer {
   // Speech from before it became active does not count towards an interruption.
   void SetAnswerActive(bool active);
 
+  // A pause that goes on is told once more, with the next window.
+  void TellPauseAgain() { paused_ = false; }
+
   // MANUAL mode. `now`: index of the next sample to come. No-op when a turn is open.
   void ActivityStart(int64_t now);
   // Ends the open turn; without one, nothing.

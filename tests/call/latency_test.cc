@@ -1,5 +1,5 @@
-// What speculation saves, in simulated time: whole calls on the fake engine, whose work costs time while audio
-// goes on arriving.
+// What speculation saves, in simulated time: whole calls on the fake engine, whose work costs time while
+// audio goes on arriving.
 #include <memory>
 #include <string>
 #include <utility>
@@ -95,9 +95,7 @@ class Caller : public CallSink {
     call_->PushAudio(std::move(bytes), next_sample_, ++seq_);
     next_sample_ += kChunk;
   }
-  void Show(uint8_t luma) {
-    call_->PushFrame(TestPng(luma), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
-  }
+  void Show(uint8_t luma) { call_->PushFrame(TestPng(luma), ++last_frame_, 0, absl::ZeroDuration(), ++seq_); }
   const std::vector<Turn>& turns() const { return turns_; }
 
  private:
@@ -225,7 +223,8 @@ TEST(LatencyTest, ACallThatWaitsIsHeldUpByTheSpeculationOfOthersForASliceAndASte
       for (size_t i = 0; i < others.size(); ++i) others[i]->Chunk((window + 7 * i) % 30 < 18);
     }
     device.RunUntil(device.clock.Now() + absl::Seconds(5));
-    for (const Caller::Turn& turn : waiting.turns()) each.push_back(turn.times.first_token - turn.times.end_decided);
+    for (const Caller::Turn& turn : waiting.turns())
+      each.push_back(turn.times.first_token - turn.times.end_decided);
     return each;
   };
   const auto alone = latencies(false);

@@ -1,5 +1,5 @@
-// Answers begun at a pause: what is held, let out and dropped, and what the client sees of it (nothing but the
-// time it saves). Six windows of silence are a pause, sixteen end the turn.
+// Answers begun at a pause: what is held, let out and dropped, and what the client sees of it (nothing but
+// the time it saves). Six windows of silence are a pause, sixteen end the turn.
 #include "tests/call/call_fixture.h"
 
 namespace parley::streaming {
@@ -46,10 +46,9 @@ TEST_F(SpeculationTest, ATurnThatEndsAtThePauseGetsAllThatIsHeldAtOnce) {
   News();
   pace_ = 0;  // the engine does no more
   BeSilent(1);
-  EXPECT_THAT(lines_,
-              ElementsAre("started 1/0", "stopped 1/0", "committed 1/0 silence", "transcript 1/0 hello",
-                          "response 1/1", "token 1/1 t1.1 ", "token 1/1 t1.2 ", "done 1/1 end_of_turn",
-                          "times 1/1"));
+  EXPECT_THAT(lines_, ElementsAre("started 1/0", "stopped 1/0", "committed 1/0 silence",
+                                  "transcript 1/0 hello", "response 1/1", "token 1/1 t1.1 ",
+                                  "token 1/1 t1.2 ", "done 1/1 end_of_turn", "times 1/1"));
   EXPECT_EQ(engine_.utterances().size(), 1u);
   EXPECT_EQ(engine_.promotions(), 1);
   const auto* times = Last<TurnTimes>();
@@ -75,9 +74,9 @@ TEST_F(SpeculationTest, WhatIsNotMadeYetWhenTheTurnEndsFollowsAsItIsMade) {
     BeSilent(kRest);
     EXPECT_EQ(Last<TurnTimes>(), nullptr);
     Settle();
-    EXPECT_THAT(News(), ElementsAre("stopped 1/0", "committed 1/0 silence", "transcript 1/0 hello",
-                                    "response 1/1", "token 1/1 t1.1 ", "token 1/1 t1.2 ",
-                                    "done 1/1 end_of_turn"));
+    EXPECT_THAT(News(),
+                ElementsAre("stopped 1/0", "committed 1/0 silence", "transcript 1/0 hello", "response 1/1",
+                            "token 1/1 t1.1 ", "token 1/1 t1.2 ", "done 1/1 end_of_turn"));
     EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
     events_.clear();
     last_epoch_ = 0;
@@ -246,7 +245,52 @@ TEST_F(SpeculationTest, WhenSpeechGoesOnTheFrameIsInThisTurn) {
   EXPECT_EQ(engine_.History(), "U: [16] [16] one and a half | A: t2.1 t2.2");
 }
 
-// ---------------------------------------------------------------- what comes between the pause and the commit
+TEST_F(SpeculationTest, AFrameLongAfterThePauseIsInTheTurnThatIsBegunAgainWithIt) {
+  config_.turn.silence = absl::Milliseconds(1500);
+  for (const char* words : {"look at", "look at"}) engine_.Hear(words);
+  Start();
+  Pause();
+  BeSilent(15);  // 480 ms
+  Show(50);
+  EXPECT_EQ(Count("frame 1 encoded"), 1);
+  EXPECT_EQ(engine_.History(), "U: [16]");
+  BeSilent(1);
+  EXPECT_EQ(engine_.History(), "U: [16] look at | A: t2.1 t2.2");
+  BeSilent(30);
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
+  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
+  EXPECT_EQ(Last<TurnTimes>()->speculations, 2);
+}
+
+TEST_F(SpeculationTest, FramesThatCannotWaitAndTriesThatAreUsedUpLeaveThePlainPath) {
+  config_.turn.silence = absl::Milliseconds(3000);
+  config_.turn.speculation.max_retries = 0;
+  Start();
+  Pause();
+  BeSilent(20);
+  Show(50);
+  BeSilent(20);
+  Show(150);
+  BeSilent(60);
+  EXPECT_EQ(started(), 1);
+  EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+}
+
+TEST_F(SpeculationTest, AFrameWhoseTurnComesTooLateIsReportedAndTheCallGoesOn) {
+  pace_ = 0;
+  Start();
+  Show(50);
+  clock_.Advance(absl::Seconds(4));
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("frame 1 overloaded"));
+  pace_ = -1;
+  Show(50);  // the scene is looked at anew
+  EXPECT_THAT(News(), ElementsAre("frame 2 encoded"));
+}
+
+// ---------------------------------------------------------------- what comes between the pause and the
+// commit
 
 TEST_F(SpeculationTest, TypedTextGoesFirstAndTheSpeechIsReadAfterIt) {
   for (const char* words : {"dropped", "hello"}) engine_.Hear(words);
@@ -458,8 +502,8 @@ TEST_F(SpeculationTest, AFullContextIsSaidWhenTheTurnEndsAndNotBefore) {
   BeSilent(kPause);
   EXPECT_THAT(News(), ElementsAre("started 1/0"));
   BeSilent(kRest);
-  EXPECT_THAT(News(), ElementsAre("stopped 1/0", "committed 1/0 silence", "response 1/1",
-                                  "done 1/1 context_full"));
+  EXPECT_THAT(News(),
+              ElementsAre("stopped 1/0", "committed 1/0 silence", "response 1/1", "done 1/1 context_full"));
   Turn();
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
 }

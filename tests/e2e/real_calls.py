@@ -55,6 +55,7 @@ class RealCalls(unittest.TestCase):
         self.assertEqual(len(events.of("metrics")), 2)
         for metrics in events.of("metrics"):
             self.assertGreater(int(metrics["response_latency_us"]), 0)
+            self.assertEqual(metrics["speculation"], "HIT")
 
     def test_eight_calls_at_once_all_end_properly(self):
         clients = [self.call("--json", "--file", SAMPLE) for _ in range(8)]

@@ -37,7 +37,8 @@ TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
   const StepPlan plan = planner.Plan({{1, WorkKind::kAwaitedPrefill, 100},
                                       {2, WorkKind::kDecode},
                                       {3, WorkKind::kFramePrefill, 100},
-                                      {4, WorkKind::kDecode}}, kNow);
+                                      {4, WorkKind::kDecode}},
+                                     kNow);
   EXPECT_EQ(RowsOf(plan, 2), 1);
   EXPECT_EQ(RowsOf(plan, 4), 1);
   EXPECT_EQ(plan.step[0].kind, WorkKind::kDecode);
@@ -72,7 +73,8 @@ TEST(StepPlannerTest, AFrameGetsItsSliceAfterSoManySlicesOfSpeech) {
   StepPlanner planner({.speech_slices_per_frame_slice = 3});
   std::vector<WorkId> order;
   for (int i = 0; i < 8; ++i) {
-    order.push_back(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower.front());
+    order.push_back(
+        planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower.front());
   }
   EXPECT_THAT(order, ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
 }
@@ -80,7 +82,8 @@ TEST(StepPlannerTest, AFrameGetsItsSliceAfterSoManySlicesOfSpeech) {
 TEST(StepPlannerTest, SpeechWithoutWaitingFramesOwesThemNothing) {
   StepPlanner planner({.speech_slices_per_frame_slice = 2});
   for (int i = 0; i < 10; ++i) planner.Plan({{2, WorkKind::kSpeechSlice}}, kNow);
-  EXPECT_THAT(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower, ElementsAre(2));
+  EXPECT_THAT(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower,
+              ElementsAre(2));
 }
 
 TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
@@ -98,8 +101,9 @@ TEST(StepPlannerTest, ANewConversationStandsBehindThoseThatWait) {
   StepPlanner planner({.max_rows = 1});
   const std::vector<Want> two = {{5, WorkKind::kDecode}, {6, WorkKind::kDecode}};
   EXPECT_EQ(planner.Plan(two, kNow).step[0].id, 5u);
-  EXPECT_EQ(planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}, kNow).step[0].id,
-            6u);
+  EXPECT_EQ(
+      planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}, kNow).step[0].id,
+      6u);
 }
 
 TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) {
@@ -289,8 +293,8 @@ TEST(StepPlannerTest, SpeculationsShareWhatIsLeftFairly) {
 }
 
 TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepUnderWay) {
-  // A call comes now and then and wants two slices, 20 rows of prefill and 10 tokens; others speculate without
-  // end, or not at all. A row costs 1 ms, a step 2 ms more, a slice 30 ms.
+  // A call comes now and then and wants two slices, 20 rows of prefill and 10 tokens; others speculate
+  // without end, or not at all. A row costs 1 ms, a step 2 ms more, a slice 30 ms.
   const StepLimits limits{.max_speculative_rows = 16, .max_speculative_rides = 2};
   const auto longest = [&](bool speculation) {
     StepPlanner planner(limits);

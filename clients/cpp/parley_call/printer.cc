@@ -220,7 +220,8 @@ std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
   } else if (metrics.speculation() == v1::TurnMetrics::MISS) {
     absl::StrAppendFormat(&line, "; begun %d times in vain", metrics.speculations());
   }
-  if (metrics.wasted_tokens() > 0) absl::StrAppendFormat(&line, ", %d tokens wasted", metrics.wasted_tokens());
+  if (metrics.wasted_tokens() > 0)
+    absl::StrAppendFormat(&line, ", %d tokens wasted", metrics.wasted_tokens());
   return line;
 }
 
