@@ -13,9 +13,8 @@
 //                    only in a pass in which nobody waits for anything, slices if no frame wants the tower
 //                    either; at most `max_speculative_rows` tokens a step. Whoever comes to wait meanwhile is
 //                    held up by no more than the slice and the step under way.
-//   riding along     up to `max_speculative_rides` decoding rows join a step that runs for somebody who
-//   waits,
-//                    while such steps take no longer than `step_budget`.
+//   riding along     up to `max_speculative_rides` decoding rows join a step that runs for somebody, while
+//                    such steps take no longer than `step_budget`.
 //   beginning        not within `speculation_rest` of a moment when the device was loaded: somebody who waits
 //                    was left out of a pass, or a step with a decoding token took longer than `step_budget`.
 // Speculation may starve: it is then done the plain way, when the turn is over.

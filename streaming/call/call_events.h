@@ -124,8 +124,7 @@ struct TurnTimes {
   int tokens_prefilled = 0;
   absl::Duration speech;
   int answer_tokens = 0;
-  SpeculationOutcome speculation =
-      SpeculationOutcome::kNone;  // kHit: what the stages say came before end_decided
+  SpeculationOutcome speculation = SpeculationOutcome::kNone;  // kHit: stages may lie before end_decided
   int speculations = 0;
   int wasted_tokens = 0;
 };

@@ -2,9 +2,9 @@
 // InputStatus that says what became of it.
 //
 // Policy, in the order a frame meets it:
-//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the oldest
-//   one
-//                (OVERLOADED); of a stream the new one is dropped, and the stream waits for a key frame.
+//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the
+//                oldest (OVERLOADED); of a stream the new one is dropped, and the stream waits for a key
+//                frame.
 //   sampling     frames above the rate looked at are dropped (SAMPLED_OUT); stills are then not even decoded.
 //   scene        frames that show what the last one looked at showed are dropped (SCENE_UNCHANGED).
 //   waiting      one frame is being encoded at a time and one waits; the newest wins (SUPERSEDED). While a

@@ -10,13 +10,12 @@
 //
 // Speculation: work begun at a pause of the user's, in case it is the end of the turn. Policy:
 //   begun     when nothing is read or answered and no turn waits, at most 1 + max_retries times a turn: on
-//   the
-//             audio that a commit by silence would hand over, and on what has been shown so far.
+//             the audio that a commit by silence would hand over, and on what has been shown so far.
 //   held      the transcript and the tokens stay here: nothing is told and no epoch is raised.
 //   frames    that come meanwhile wait: for the next turn when it is accepted, for this one when it is
 //             dropped. So an accepted answer is the one that the plain path gives for the same frames. One
-//             that comes kFrameGrace after the pause or later drops it: a long silence may be there to show
-//             something. It is begun again with the frame in it.
+//             that comes kFrameGrace after the pause or later drops it, since a long silence may be there to
+//             show something; it is begun again with the frame in it.
 //   accepted  by a commit of that very audio: what is held goes out at once, the rest as it is made.
 //   dropped   when speech goes on, and by all that changes what the plain path would read or answer: a commit
 //             of other audio, typed text, ResponseCreate, a cut of an earlier answer, InputClear, another
