@@ -197,9 +197,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   }
   void OnFrameFailed(const absl::Status& status) override { OnConversationFailed(status); }
   bool MayAppendFrames() const override { return responses_.turn_open(); }
-  void OnFrameWaits() override {
-    if (responses_.DropForFrame() && audio_ != nullptr) audio_->TellPauseAgain();
-  }
+  void OnFrameWaits() override { responses_.DropForFrame(); }
   void OnFramesIdle() override { EndIfDone(); }
 
   // ---- Responses::Host
@@ -211,7 +209,10 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     if (video_ != nullptr) video_->GiveBack(std::move(frames));
   }
   void OnResponseState() override {
-    if (audio_ != nullptr) audio_->SetAnswerActive(responses_.answer_active());
+    if (audio_ != nullptr) {
+      audio_->SetAnswerActive(responses_.answer_active());
+      if (responses_.turn_open()) audio_->TellPauseAgain();  // it may be speculated on now
+    }
     if (video_ != nullptr) video_->Pump();
     EndIfDone();
   }

@@ -200,10 +200,8 @@ void Responses::DropSpeculation() {
   host_->OnResponseState();
 }
 
-bool Responses::DropForFrame() {
-  if (speculation_ == nullptr || clock_->Now() - speculation_->begun < kFrameGrace) return false;
-  DropSpeculation();
-  return true;
+void Responses::DropForFrame() {
+  if (speculation_ != nullptr && clock_->Now() - speculation_->begun >= kFrameGrace) DropSpeculation();
 }
 
 void Responses::ForgetSpeech() {

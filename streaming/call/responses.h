@@ -9,8 +9,9 @@
 // out any more, whenever the engine stops making them.
 //
 // Speculation: work begun at a pause of the user's, in case it is the end of the turn. Policy:
-//   begun     when nothing is read or answered and no turn waits, at most 1 + max_retries times a turn: on
-//             the audio that a commit by silence would hand over, and on what has been shown so far.
+//   begun     when nothing is read or answered and no turn waits (a pause that goes on is taken up then), at
+//             most 1 + max_retries times a turn: on the audio that a commit by silence would hand over, and
+//             on what has been shown so far.
 //   held      the transcript and the tokens stay here: nothing is told and no epoch is raised.
 //   frames    that come meanwhile wait: for the next turn when it is accepted, for this one when it is
 //             dropped. So an accepted answer is the one that the plain path gives for the same frames. One
@@ -85,8 +86,8 @@ class Responses {
   void Speculate(Utterance so_far);
   // It is not. A no-op when there is nothing to drop.
   void DropSpeculation();
-  // A frame waits for it. True: too long for that, it is dropped.
-  bool DropForFrame();
+  // A frame waits for it: dropped, if that is too long.
+  void DropForFrame();
   // What was being spoken is thrown away.
   void ForgetSpeech();
   // The user's words take precedence: what is being read is not answered, what is being made or heard ends.

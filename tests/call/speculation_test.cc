@@ -292,7 +292,8 @@ TEST_F(SpeculationTest, AFrameWhoseTurnComesTooLateIsReportedAndTheCallGoesOn) {
 // ---------------------------------------------------------------- what comes between the pause and the
 // commit
 
-TEST_F(SpeculationTest, TypedTextGoesFirstAndTheSpeechIsReadAfterIt) {
+TEST_F(SpeculationTest,
+       TypedTextGoesFirstAndTheSpeechIsReadAfterIt) {  // and is begun again, in the same pause
   for (const char* words : {"dropped", "hello"}) engine_.Hear(words);
   Start();
   Pause();
@@ -302,7 +303,8 @@ TEST_F(SpeculationTest, TypedTextGoesFirstAndTheSpeechIsReadAfterIt) {
   EXPECT_EQ(Count("committed 2/0 text"), 1);
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
   EXPECT_EQ(engine_.History(), "U: look | A: t2.1 t2.2 | U: hello | A: t3.1 t3.2");
-  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kMiss);
+  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
+  EXPECT_EQ(Last<TurnTimes>()->speculations, 2);
   EXPECT_EQ(Count("interrupted"), 0);
 }
 
@@ -478,7 +480,8 @@ TEST_F(SpeculationTest, ACutOfAnEarlierAnswerDropsItAndTheTurnIsReadAfterTheCut)
   Settle();
   BeSilent(kRest);
   EXPECT_EQ(engine_.History(), "U: one | A: t1.1 | U: two | A: t3.1 t3.2 t3.3");
-  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kMiss);
+  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
+  EXPECT_EQ(Last<TurnTimes>()->speculations, 2);
 }
 
 TEST_F(SpeculationTest, WhileAnAnswerIsMadeNoneIsBegun) {
@@ -491,6 +494,34 @@ TEST_F(SpeculationTest, WhileAnAnswerIsMadeNoneIsBegun) {
   Settle();
   EXPECT_EQ(Count("done"), 2);
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kNone);
+}
+
+TEST_F(SpeculationTest, APauseThatGoesOnIsTakenUpWhenTheAnswerBeforeIsDone) {
+  config_.turn.interruption_enabled = false;
+  pace_ = 0;
+  Start();
+  Turn();
+  Pause();
+  EXPECT_EQ(started(), 1);
+  Settle();
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+  pace_ = -1;
+  BeSilent(1);
+  EXPECT_EQ(started(), 2);
+  BeSilent(kRest - 1);
+  EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
+  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
+}
+
+TEST_F(SpeculationTest, SpeechThatGoesOnAfterAPauseIsTakenUpLateIsDropped) {
+  Start();
+  Pause();
+  call_->PushText("look", 2);  // dropped, and taken up again
+  Settle();
+  BeSilent(1);
+  EXPECT_EQ(started(), 2);
+  Say(1);
+  EXPECT_EQ(engine_.History(), "U: look | A: t2.1 t2.2");
 }
 
 // ---------------------------------------------------------------- faults
