@@ -141,6 +141,16 @@ void ParseTurn(const v1::TurnConfig& from, const CallConfig& call, const Accepts
     ParseMilliseconds("turn.interruption.min_duration_ms", interruption.min_duration_ms(), 0, 5'000, check,
                       to.interruption_min_duration);
   }
+  const v1::Speculation& speculation = from.speculation();
+  if (speculation.has_enabled()) to.speculation.enabled = speculation.enabled();
+  if (speculation.has_max_retries()) {
+    check.Range("turn.speculation.max_retries", speculation.max_retries(), 0, 10);
+    to.speculation.max_retries = static_cast<int>(std::min(speculation.max_retries(), 10u));
+  }
+  if (speculation.has_pause_ms()) {
+    ParseMilliseconds("turn.speculation.pause_ms", speculation.pause_ms(), 192, 2'000, check,
+                      to.speculation.pause);
+  }
 }
 
 void ParseGeneration(const v1::GenerationConfig& from, const v1::Limits& limits, Checker& check,

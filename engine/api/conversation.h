@@ -6,7 +6,7 @@
 // with the same status, and the engine and all other conversations go on. An operation that is refused before
 // anything is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not UTF-8),
 // FAILED_PRECONDITION (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations queued;
-// the context is full).
+// the context is full), DEADLINE_EXCEEDED (its deadline was over when its turn came).
 //
 // The user's turn under construction is implicit: the first frame, speech or text after an answer opens it,
 // and Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -97,8 +98,12 @@ class Conversation {
 
   virtual ~Conversation() = default;
 
-  // Encodes an upright picture and prefills it into the user's turn.
-  virtual void AppendFrame(ImagePtr image, Done<FrameResult> done) = 0;
+  // Encodes an upright picture and prefills it into the user's turn. `deadline`, on the engine's clock: a
+  // picture whose encoding has not begun by then is refused.
+  virtual void AppendFrame(ImagePtr image, absl::Time deadline, Done<FrameResult> done) = 0;
+  void AppendFrame(ImagePtr image, Done<FrameResult> done) {
+    AppendFrame(std::move(image), absl::InfiniteFuture(), std::move(done));
+  }
   // Encodes one utterance (mono, kSampleRateHz) and prefills it into the user's turn.
   virtual void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) = 0;
   // Prefills typed text, valid UTF-8, into the user's turn.
@@ -120,6 +125,15 @@ class Conversation {
   // complete with CANCELLED, an answer under way at its next token; cuts of earlier answers stand. Marks
   // taken after it are gone; the mark itself stays. An unknown mark is a no-op.
   virtual void Rewind(MarkId mark) = 0;
+
+  // A mark, and what is given from here on is speculative: done in order and with the same results as ever,
+  // but only with what the device has to spare (engine/schedule/step_planner.h), so that it may wait without
+  // bound. Speculation ends with Promote, or by a Rewind to this mark or an earlier one. Within speculation:
+  // a mark like any other.
+  virtual MarkId Speculate() = 0;
+  // Somebody waits for it now: what was given since Speculate takes its place among everything else from the
+  // next step on, wherever it has got to. Not queued: acts at once. Without speculation a no-op.
+  virtual void Promote() = 0;
 };
 
 }  // namespace parley::engine

@@ -27,9 +27,10 @@ struct EngineStats {
   int conversations = 0;
   int queued_operations = 0;
   int64_t kv_bytes = 0;
-  int64_t steps = 0;         // language-model steps since start
-  int64_t step_rows = 0;     // rows (tokens) those steps held
-  absl::Duration step_time;  // and the time they took
+  int64_t steps = 0;             // language-model steps since start
+  int64_t step_rows = 0;         // rows (tokens) those steps held
+  int64_t speculative_rows = 0;  // of these, for what nobody waited for yet
+  absl::Duration step_time;      // and the time they took
   int64_t prefilled_tokens = 0;
   int64_t generated_tokens = 0;
 };

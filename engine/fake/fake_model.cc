@@ -198,7 +198,10 @@ absl::StatusOr<std::unique_ptr<Sequence>> FakeModel::NewSequence() {
 }
 
 absl::Status FakeModel::Step(absl::Span<StepEntry> entries) {
-  if (const absl::Status status = Work(options_.step_time, &FakeFaults::step_); !status.ok()) return status;
+  size_t rows = 0;
+  for (const StepEntry& entry : entries) rows += entry.tokens.size();
+  const absl::Duration cost = options_.step_time + options_.row_time * static_cast<int64_t>(rows);
+  if (const absl::Status status = Work(cost, &FakeFaults::step_); !status.ok()) return status;
   if (const absl::Status status = CheckHeld(entries); !status.ok()) return status;
   for (const StepEntry& entry : entries) {
     auto* sequence = static_cast<FakeSequence*>(entry.sequence);
@@ -221,12 +224,11 @@ absl::Status FakeModel::Step(absl::Span<StepEntry> entries) {
 }
 
 absl::StatusOr<std::vector<std::string>> FakeModel::DescribeImages(absl::Span<const ImagePtr> images) {
+  const absl::Duration cost =
+      options_.encode_pass_time + options_.encode_time * static_cast<int64_t>(images.size());
+  if (const absl::Status status = Work(cost, &FakeFaults::encode_); !status.ok()) return status;
   std::vector<std::string> words;
-  for (const ImagePtr& image : images) {
-    if (const absl::Status status = Work(options_.encode_time, &FakeFaults::encode_); !status.ok())
-      return status;
-    words.push_back(DescribeColour(*image));
-  }
+  for (const ImagePtr& image : images) words.push_back(DescribeColour(*image));
   return words;
 }
 

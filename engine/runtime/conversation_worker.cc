@@ -13,6 +13,7 @@ using schedule::Want;
 using schedule::WorkKind;
 
 absl::Status Cancelled() { return absl::CancelledError("the operation was cancelled"); }
+absl::Status TooLate() { return absl::DeadlineExceededError("its deadline was over when its turn came"); }
 
 template <typename T>
 bool Is(const Operation& operation) {
@@ -58,7 +59,9 @@ void ConversationWorker::Take() {
   Inbox::Contents contents = inbox_->Take();
   closed_ = closed_ || contents.closed;
   for (Operation& operation : contents.operations) operations_.push_back(std::move(operation));
+  if (contents.promoted != 0) speculative_ = false;
   for (Operation& operation : operations_) {
+    if (operation.order <= contents.promoted) operation.speculative = false;
     const auto* answer = std::get_if<AnswerOperation>(&operation.what);
     const auto& ids = contents.cancelled_answers;
     if (answer != nullptr && std::find(ids.begin(), ids.end(), answer->answer) != ids.end()) {
@@ -90,6 +93,8 @@ bool ConversationWorker::Settle() {
       Begin(operation);
     } else if (operation.cancelled) {
       Cancel();
+    } else if (stage_ == Stage::kEncode && transcription_ == nullptr && clock_->Now() > operation.deadline) {
+      Complete(TooLate());
     } else if (stage_ == Stage::kPrefill && Unfilled() == 0 && !Is<AnswerOperation>(operation)) {
       times_.prefill_end = clock_->Now();
       Complete(absl::OkStatus());
@@ -107,10 +112,12 @@ void ConversationWorker::Begin(Operation& operation) {
   tokens_ = 0;
   words_.clear();
   language_.clear();
+  speculative_ = operation.speculative;
   if (!poison_.ok()) return Complete(poison_);
   if (!operation.refused.ok()) return Complete(operation.refused);
   if (operation.cancelled) return Complete(Cancelled());
   if (const absl::Status status = Check(operation, *model_); !status.ok()) return Complete(status);
+  if (now > operation.deadline) return Complete(TooLate());
 
   if (const auto* text = std::get_if<TextOperation>(&operation.what)) {
     BeginPrefill(ConversationHistory::PartKind::kText, text->text);
@@ -161,39 +168,51 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   if (!poison_.ok() || sequence_ == nullptr) return std::nullopt;
-  const bool under_way = stage_ != Stage::kBetween;
-  const bool frame = under_way && Is<FrameOperation>(operations_.front());
-  if (stage_ == Stage::kEncode) {
-    return Want{id_, frame && !AnswerWaits() ? WorkKind::kFrameSlice : WorkKind::kSpeechSlice, 1};
-  }
+  if (stage_ == Stage::kEncode) return Want{id_, SliceKind(), 1};
   const int rows = Unfilled();
   if (rows == 0) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
-    return Want{id_, WorkKind::kDecode, 1};
+    return Want{id_, speculative_ ? WorkKind::kSpeculativeDecode : WorkKind::kDecode, 1};
   }
-  const bool awaited = under_way && (!frame || AnswerWaits());
+  if (speculative_) return Want{id_, WorkKind::kSpeculativePrefill, rows};
+  const bool under_way = stage_ != Stage::kBetween;
+  const bool awaited = under_way && (!Is<FrameOperation>(operations_.front()) || SomebodyWaits());
   return Want{id_, awaited ? WorkKind::kAwaitedPrefill : WorkKind::kFramePrefill, rows};
 }
 
-bool ConversationWorker::AnswerWaits() const {
-  return std::any_of(operations_.begin(), operations_.end(),
-                     [](const Operation& operation) { return Is<AnswerOperation>(operation); });
+WorkKind ConversationWorker::SliceKind() const {
+  if (speculative_) {
+    return transcription_ == nullptr ? WorkKind::kSpeculativeStart : WorkKind::kSpeculativeSlice;
+  }
+  if (!Is<FrameOperation>(operations_.front())) return WorkKind::kSpeechSlice;
+  return SomebodyWaits() ? WorkKind::kAwaitedFrameSlice : WorkKind::kFrameSlice;
 }
 
-void ConversationWorker::RunTowerSlice() {
-  Operation& operation = operations_.front();
-  if (auto* frame = std::get_if<FrameOperation>(&operation.what)) {
-    times_.encode_start = clock_->Now();
-    absl::StatusOr<std::vector<std::string>> words = model_->DescribeImages({&frame->image, 1});
-    times_.encode_end = clock_->Now();
-    if (!words.ok()) return Poison(words.status());
-    if (words->size() != 1) return Poison(absl::InternalError("the vision tower lost a picture"));
-    frame->image.reset();
-    words_ = std::move(words->front());
-    BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
-    return;
-  }
-  auto& speech = std::get<SpeechOperation>(operation.what);
+// Whether the turn is over and an answer is owed: behind the frame under way there is what closes it.
+bool ConversationWorker::SomebodyWaits() const {
+  return std::any_of(operations_.begin(), operations_.end(), [](const Operation& operation) {
+    return !operation.speculative &&
+           (Is<SpeechOperation>(operation) || Is<TextOperation>(operation) || Is<AnswerOperation>(operation));
+  });
+}
+
+ImagePtr ConversationWorker::FrameToEncode() const {
+  const auto* frame = std::get_if<FrameOperation>(&operations_.front().what);
+  return frame == nullptr ? nullptr : frame->image;
+}
+
+void ConversationWorker::BeginFrame() { times_.encode_start = clock_->Now(); }
+
+void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
+  times_.encode_end = clock_->Now();
+  if (!words.ok()) return Poison(words.status());
+  std::get<FrameOperation>(operations_.front().what).image.reset();
+  words_ = *std::move(words);
+  BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
+}
+
+void ConversationWorker::RunSpeechSlice() {
+  auto& speech = std::get<SpeechOperation>(operations_.front().what);
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
     auto started = model_->StartTranscription(std::move(speech.samples));

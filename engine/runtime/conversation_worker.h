@@ -5,9 +5,11 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "engine/runtime/answer_stream.h"
 #include "engine/runtime/conversation_history.h"
@@ -36,8 +38,12 @@ class ConversationWorker {
   // What the model should do for it; nothing when it is idle.
   std::optional<schedule::Want> Wants() const;
 
-  // Does one slice of the tower work it wants.
-  void RunTowerSlice();
+  // The tower work it wants: one slice of speech, or a frame, which the loop encodes together with others'.
+  // Null: speech.
+  ImagePtr FrameToEncode() const;
+  void RunSpeechSlice();
+  void BeginFrame();
+  void FinishFrame(absl::StatusOr<std::string> words);
   // Its share of the next step: `rows` of the tokens it wants to prefill or decode. The entry lives until one
   // of:
   StepEntry BeginStep(int rows);
@@ -53,6 +59,7 @@ class ConversationWorker {
   void BeginAnswer(const AnswerOperation& answer);
   // Words of a frame or of speech, or a text, into history; its prefill comes next.
   void BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words);
+  schedule::WorkKind SliceKind() const;
   // The operation under way is complete: gives its results, or `status`.
   void Complete(absl::Status status);
   void CompleteAnswer(FinishReason reason, const absl::Status& status);
@@ -62,7 +69,7 @@ class ConversationWorker {
   void TakeToken();
   void TruncateCache();
   int Unfilled() const { return history_.size() - (sequence_ == nullptr ? 0 : sequence_->length()); }
-  bool AnswerWaits() const;
+  bool SomebodyWaits() const;
 
   const schedule::WorkId id_;
   const std::shared_ptr<Inbox> inbox_;
@@ -86,6 +93,8 @@ class ConversationWorker {
   AnswerResult answer_result_;
   std::vector<float> logits_;
   bool scores_asked_ = false;
+  bool speculative_ =
+      false;  // the operation under way, and what is left to prefill of it when it is complete
 };
 
 }  // namespace parley::engine

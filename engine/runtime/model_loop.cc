@@ -83,30 +83,66 @@ bool ModelLoop::RunOnce() {
   for (const auto& [id, worker] : workers_) {
     if (const auto want = worker->Wants()) wants.push_back(*want);
   }
-  const schedule::StepPlan plan = planner_.Plan(wants);
-  if (plan.tower != 0) workers_.at(plan.tower)->RunTowerSlice();
-  if (!plan.step.empty()) Step(plan.step);
+  const schedule::StepPlan plan = planner_.Plan(wants, clock_->Now());
+  resume_ = plan.resume;
+  if (!plan.tower.empty()) RunTower(plan.tower);
+  if (!plan.step.empty()) Step(plan);
   if (plan.empty()) return false;
   // Completes at once what this pass has done.
   Settle();
   return true;
 }
 
-void ModelLoop::Step(const std::vector<schedule::StepPlan::Rows>& rows) {
+void ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
+  std::vector<ConversationWorker*> workers;
+  for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
+  if (workers.front()->FrameToEncode() == nullptr) return workers.front()->RunSpeechSlice();
+  const absl::Time start = clock_->Now();
+  EncodeFrames(workers);
+  planner_.FramesTook(static_cast<int>(workers.size()), clock_->Now() - start);
+}
+
+void ModelLoop::EncodeFrames(const std::vector<ConversationWorker*>& workers) {
+  std::vector<ImagePtr> images;
+  for (ConversationWorker* worker : workers) {
+    worker->BeginFrame();
+    images.push_back(worker->FrameToEncode());
+  }
+  absl::StatusOr<std::vector<std::string>> words = model_->DescribeImages(images);
+  if (words.ok() && words->size() != workers.size()) {
+    words = absl::InternalError("the vision tower lost a picture");
+  }
+  for (size_t i = 0; i < workers.size(); ++i) {
+    if (words.ok()) {
+      workers[i]->FinishFrame(std::move((*words)[i]));
+    } else if (workers.size() > 1) {
+      EncodeFrames({workers[i]});  // so that only the guilty one fails
+    } else {
+      workers[i]->FinishFrame(words.status());
+    }
+  }
+}
+
+void ModelLoop::Step(const schedule::StepPlan& plan) {
   entries_.clear();
   stepping_.clear();
   int64_t total_rows = 0;
   int64_t prefilled = 0;
-  for (const auto& [id, count, kind] : rows) {
+  int64_t speculative = 0;
+  for (const auto& [id, count, kind] : plan.step) {
     ConversationWorker* worker = workers_.at(id).get();
     stepping_.push_back(worker);
     entries_.push_back(worker->BeginStep(count));
     total_rows += count;
-    if (kind != schedule::WorkKind::kDecode) prefilled += count;
+    const bool decode = kind == schedule::WorkKind::kDecode || kind == schedule::WorkKind::kSpeculativeDecode;
+    if (!decode) prefilled += count;
+    if (kind >= schedule::WorkKind::kSpeculativeDecode) speculative += count;
   }
   const absl::Time start = clock_->Now();
   absl::Status status = model_->Step(absl::MakeSpan(entries_));
-  const absl::Duration took = clock_->Now() - start;
+  const absl::Time end = clock_->Now();
+  const absl::Duration took = end - start;
+  planner_.StepTook(plan, took, end);
 
   // A step that failed changed nothing: each conversation tries alone, so that only the guilty one fails.
   std::vector<absl::Status> each(stepping_.size(), status);
@@ -124,6 +160,7 @@ void ModelLoop::Step(const std::vector<schedule::StepPlan::Rows>& rows) {
   absl::MutexLock lock(&mutex_);
   ++stats_.steps;
   stats_.step_rows += total_rows;
+  stats_.speculative_rows += speculative;
   stats_.step_time += took;
   stats_.prefilled_tokens += prefilled;
   stats_.generated_tokens += generated;
@@ -134,7 +171,7 @@ void ModelLoop::Run() {
     const bool worked = RunOnce();
     absl::MutexLock lock(&mutex_);
     const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return woken_ || stopping_; };
-    if (!worked) mutex_.Await(absl::Condition(&ready));
+    if (!worked) mutex_.AwaitWithTimeout(absl::Condition(&ready), resume_ - clock_->Now());
     if (stopping_) break;
   }
   Settle();  // conversations closed since the last pass complete what they have on this thread

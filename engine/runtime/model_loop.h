@@ -33,16 +33,19 @@ class ModelLoop {
   EngineStats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The driving thread only. One pass: at most one slice of tower work and one step. False when there was
-  // neither to do.
+  // neither to do now.
   bool RunOnce() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The driving thread only. RunOnce until Stop; sleeps while there is nothing to do.
+  // The driving thread only. RunOnce until Stop; sleeps while there is nothing to do, or to be done yet.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
   // Any thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Step(const std::vector<schedule::StepPlan::Rows>& rows) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunTower(const std::vector<schedule::WorkId>& ids);
+  // What the pictures of these conversations show; a pass that fails is done again for each alone.
+  void EncodeFrames(const std::vector<ConversationWorker*>& workers);
+  void Step(const schedule::StepPlan& plan) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Model* const model_;
   const RuntimeOptions options_;
@@ -53,6 +56,7 @@ class ModelLoop {
   std::map<schedule::WorkId, std::unique_ptr<ConversationWorker>> workers_;
   std::vector<StepEntry> entries_;
   std::vector<ConversationWorker*> stepping_;
+  absl::Time resume_ = absl::InfiniteFuture();  // see StepPlan
 
   mutable absl::Mutex mutex_;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

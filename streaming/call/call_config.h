@@ -14,6 +14,13 @@ namespace parley::streaming {
 
 enum class TurnMode { kVad, kManual };
 
+// Answers begun at a pause in the user's speech, in case it is the end of the turn; see responses.h.
+struct SpeculationConfig {
+  bool enabled = true;
+  int max_retries = 2;  // in one turn, after the first that came to nothing
+  absl::Duration pause = absl::Milliseconds(192);
+};
+
 struct TurnConfig {
   TurnMode mode = TurnMode::kVad;
   float start_threshold = 0.5f;
@@ -23,6 +30,7 @@ struct TurnConfig {
   absl::Duration max_turn = absl::Seconds(60);
   bool interruption_enabled = true;
   absl::Duration interruption_min_duration = absl::Milliseconds(500);
+  SpeculationConfig speculation;
 };
 
 struct CallConfig {

@@ -108,6 +108,7 @@ struct ResponseDone {
   engine::Usage usage;
   int context_tokens = 0;
 };
+enum class SpeculationOutcome { kNone, kHit, kMiss };
 // Moments, not durations: the server knows when the first token was written and makes the durations of
 // parley.v1.TurnMetrics from them. InfinitePast: did not happen.
 struct TurnTimes {
@@ -126,6 +127,9 @@ struct TurnTimes {
   int tokens_prefilled = 0;
   absl::Duration speech;
   int answer_tokens = 0;
+  SpeculationOutcome speculation = SpeculationOutcome::kNone;  // kHit: stages may lie before end_decided
+  int speculations = 0;
+  int wasted_tokens = 0;
 };
 struct CallWarning {
   CallCode code = CallCode::kInternal;

@@ -28,7 +28,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
         outlet_(sink),
         conversation_(loop_, std::move(conversation)),
         responses_(&conversation_, &outlet_, loop_, clock_, this) {
-    responses_.SetGeneration(config_.generation);
+    responses_.Configure(config_.generation, config_.turn.speculation);
   }
 
   absl::Status OpenMedia(const CallLimits& limits, const LiveCall::Dependencies& dependencies) {
@@ -109,6 +109,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   }
 
   void ClearInput() {
+    responses_.ForgetSpeech();
     if (audio_ != nullptr) audio_->Clear();
     if (video_ != nullptr) video_->Clear();
     speech_turn_id_.reset();
@@ -142,7 +143,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     config_.turn = config.turn;
     config_.generation = config.generation;
     config_.video_policy = config.video_policy;
-    responses_.SetGeneration(config_.generation);
+    responses_.Configure(config_.generation, config_.turn.speculation);
     if (audio_ != nullptr) audio_->Configure(config_.turn);
     if (video_ != nullptr) video_->SetPolicy(config_.video_policy);
     outlet_.Emit(ConfigChanged{config_});
@@ -178,6 +179,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     OnSpeakingMayHaveChanged();
     Commit({.id = id, .utterance = std::move(utterance)});
   }
+  void OnPause(Utterance so_far) override { responses_.Speculate(std::move(so_far)); }
+  void OnSpeechResumed() override { responses_.DropSpeculation(); }
   void OnUserInterrupts(absl::Duration speech) override { responses_.Interrupt(speech); }
   void OnAudioWarning(CallCode code, std::string message) override {
     outlet_.Emit(CallWarning{code, std::move(message)});
@@ -194,7 +197,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     Refuse(code, std::move(message), client_seq);
   }
   void OnFrameFailed(const absl::Status& status) override { OnConversationFailed(status); }
-  bool MayAppendFrames() const override { return !responses_.busy(); }
+  bool MayAppendFrames() const override { return responses_.turn_open(); }
+  void OnFrameWaits() override { responses_.DropForFrame(); }
   void OnFramesIdle() override { EndIfDone(); }
 
   // ---- Responses::Host
@@ -206,7 +210,10 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     if (video_ != nullptr) video_->GiveBack(std::move(frames));
   }
   void OnResponseState() override {
-    if (audio_ != nullptr) audio_->SetAnswerActive(responses_.answer_active());
+    if (audio_ != nullptr) {
+      audio_->SetAnswerActive(responses_.answer_active());
+      if (responses_.turn_open()) audio_->TellPauseAgain();  // it may be speculated on now
+    }
     if (video_ != nullptr) video_->Pump();
     EndIfDone();
   }

@@ -91,5 +91,21 @@ TEST_F(PrinterTest, TimingSaysWhereTheTimeOfATurnWent) {
   EXPECT_THAT(line, HasSubstr("8 tokens, 50/s"));
 }
 
+TEST_F(PrinterTest, TimingSaysWhatWasBegunAtAPause) {
+  v1::TurnMetrics metrics;
+  metrics.set_response_latency_us(150);
+  metrics.set_speculation(v1::TurnMetrics::HIT);
+  metrics.set_speculations(1);
+  metrics.set_held_us(48'000);
+  EXPECT_THAT(TimingLine(1, metrics),
+              HasSubstr("first token 0 ms after the end of turn was decided, ready 48 ms before it"));
+  EXPECT_THAT(TimingLine(1, metrics), testing::Not(HasSubstr("begun")));
+  metrics.set_speculations(2);
+  metrics.set_wasted_tokens(9);
+  EXPECT_THAT(TimingLine(1, metrics), HasSubstr("; begun 2 times, 9 tokens wasted"));
+  metrics.set_speculation(v1::TurnMetrics::MISS);
+  EXPECT_THAT(TimingLine(1, metrics), HasSubstr("; begun 2 times in vain, 9 tokens wasted"));
+}
+
 }  // namespace
 }  // namespace parley::client

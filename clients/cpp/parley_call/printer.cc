@@ -198,6 +198,9 @@ std::string Printer::Prefix(const char* label, const char* color) const {
 std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
   std::string line = absl::StrFormat("turn %d: first token %.0f ms after the end of turn was decided",
                                      turn_id, Ms(metrics.response_latency_us()));
+  if (metrics.held_us() > 0) {
+    absl::StrAppendFormat(&line, ", ready %.0f ms before it", Ms(metrics.held_us()));
+  }
   absl::StrAppendFormat(&line, " (transcribe %.0f+%.0f, prefill %.0f+%.0f, first token %.0f, write %.1f)",
                         Ms(metrics.speech_queue_us()), Ms(metrics.speech_encode_us()),
                         Ms(metrics.prefill_queue_us()), Ms(metrics.prefill_us()),
@@ -212,6 +215,13 @@ std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
   }
   absl::StrAppendFormat(&line, "; %d of %d prompt tokens prefilled early", metrics.tokens_prefilled_early(),
                         metrics.tokens_prefilled());
+  if (metrics.speculation() == v1::TurnMetrics::HIT && metrics.speculations() > 1) {
+    absl::StrAppendFormat(&line, "; begun %d times", metrics.speculations());
+  } else if (metrics.speculation() == v1::TurnMetrics::MISS) {
+    absl::StrAppendFormat(&line, "; begun %d times in vain", metrics.speculations());
+  }
+  if (metrics.wasted_tokens() > 0)
+    absl::StrAppendFormat(&line, ", %d tokens wasted", metrics.wasted_tokens());
   return line;
 }
 
