@@ -46,6 +46,7 @@ struct FakeOptions {
   bool hears = true;
   bool sees = true;
   int context_tokens = 8192;
+  int64_t kv_pages = 1 << 16;
   int answer_tokens = 24;  // an answer ends by itself after this many
   // What a step, a frame's encoding and each second of transcribed audio cost. Slept for on the model thread,
   // so for load tests only; with `simulated`, that clock is advanced instead.

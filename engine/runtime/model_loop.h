@@ -14,7 +14,9 @@
 #include "engine/runtime/conversation_worker.h"
 #include "engine/runtime/model.h"
 #include "engine/runtime/operation.h"
+#include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/runtime_engine.h"
+#include "engine/schedule/page_budget.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {
@@ -42,6 +44,9 @@ class ModelLoop {
 
  private:
   void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
+  void CountContexts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the conversation has the pages for its rows of the next step; if not it has given something up.
+  bool Reserve(ConversationWorker* worker, int rows) ABSL_LOCKS_EXCLUDED(mutex_);
   void Step(const std::vector<schedule::StepPlan::Rows>& rows) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Model* const model_;
@@ -50,6 +55,7 @@ class ModelLoop {
 
   // The driving thread's.
   schedule::StepPlanner planner_;
+  PromptCache prompts_;
   std::map<schedule::WorkId, std::unique_ptr<ConversationWorker>> workers_;
   std::vector<StepEntry> entries_;
   std::vector<ConversationWorker*> stepping_;
@@ -59,6 +65,8 @@ class ModelLoop {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   schedule::WorkId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::unique_ptr<ConversationWorker>> opened_ ABSL_GUARDED_BY(mutex_);  // not yet in workers_
+  schedule::PageBudget budget_ ABSL_GUARDED_BY(mutex_);
+  ContextKeeper::Counts ended_ ABSL_GUARDED_BY(mutex_);  // of conversations that are gone
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
 };
 
