@@ -111,7 +111,7 @@ class FakeModel::FakeSequence final : public Sequence {
     return table_.Reserve(tokens, page_starts, most, [](int, int) {});
   }
   int64_t pages() const override { return static_cast<int64_t>(table_.entries().size()); }
-  int64_t bytes() const override { return pages() * kPageBytes; }
+  int64_t bytes() const override { return pages() * kFakePageBytes; }
 
   // REQUIRES: they were reserved.
   void Append(absl::Span<const TokenId> tokens) {
@@ -173,7 +173,7 @@ class FakeModel::FakeTranscription final : public Transcription {
 
 FakeModel::FakeModel(const FakeOptions& options)
     : options_(options),
-      pool_(options.kv_pages),
+      pool_(options.kv_bytes / kFakePageBytes),
       tokenizer_(text::Tokenizer::Create(FakeVocabulary()).value()),
       layout_(text::PromptLayout::Create({.family = "chatml", .system = "You are a fake."}, tokenizer_.get())
                   .value()),

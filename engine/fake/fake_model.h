@@ -1,5 +1,5 @@
-// The fake engine's arithmetic (see fake_engine.h): a KV cache is a list of tokens on pages without memory, scores are
-// a hash of it.
+// The fake engine's arithmetic (see fake_engine.h): a KV cache is a list of tokens on pages without memory,
+// scores are a hash of it.
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ class FakeModel final : public Model {
   absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override;
   absl::Status Step(absl::Span<StepEntry> entries) override;
   schedule::PageStats pages() const override { return pool_.stats(); }
-  int64_t page_bytes() const override { return kPageBytes; }
+  int64_t page_bytes() const override { return kFakePageBytes; }
   absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
   absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
 
@@ -39,8 +39,6 @@ class FakeModel final : public Model {
   absl::Status Work(absl::Duration cost, absl::Status FakeFaults::*fault);
   absl::Status CheckHeld(absl::Span<const StepEntry> entries);
   void Score(absl::Span<const TokenId> history, std::vector<float>* logits) const;
-
-  static constexpr int64_t kPageBytes = 4096;  // as if
 
   const FakeOptions options_;
   schedule::PagePool pool_;

@@ -21,8 +21,8 @@ namespace parley::engine {
 
 // Shares of the model's context.
 struct ContextLimits {
-  double compact_above = 0.875;  // positions taken
-  double keep = 0.25;            // of tokens, after a compaction
+  double compact_above = 0.75;  // positions taken
+  double keep = 0.25;           // of tokens, after a compaction
 };
 
 // One thread. Every method leaves the sequence, which may be null, no longer than what history has of it.
@@ -38,8 +38,8 @@ class ContextKeeper {
                 std::function<void(const Compaction&)> on_compaction)
       : history_(history), limits_(limits), policy_(policy), on_compaction_(std::move(on_compaction)) {}
 
-  // ConversationHistory::AppendPart and OpenAnswer, making room first; `pool_short`: the conversation could not
-  // take the pages of a turn now. `tokens`: of the answer, at most.
+  // ConversationHistory::AppendPart and OpenAnswer, making room first; `pool_short`: the conversation could
+  // not take the pages of a turn now. `tokens`: of the answer, at most.
   int AppendPart(ConversationHistory::PartKind kind, absl::string_view words, absl::Time now, bool pool_short,
                  Sequence* sequence);
   bool OpenAnswer(AnswerId answer, int tokens, Sequence* sequence);

@@ -57,6 +57,7 @@ ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbo
       keeper_(&history_, limits, options.context, options.on_compaction) {}
 
 ConversationWorker::~ConversationWorker() {
+  prompts_->Release(id_);
   Take();
   if (stage_ != Stage::kBetween) Cancel();
   while (!operations_.empty()) Complete(Cancelled());
@@ -121,6 +122,7 @@ void ConversationWorker::ShareSystemPrompt() {
     sequence_ = std::move(shared);
     prompt_shared_ = true;
   }
+  waits_for_prompt_ = !prompt_shared_ && !prompts_->Claim(prompt, id_);
 }
 
 void ConversationWorker::Begin(Operation& operation) {
@@ -191,11 +193,13 @@ std::optional<Want> ConversationWorker::Wants() const {
     return Want{id_, frame && !AnswerWaits() ? WorkKind::kFrameSlice : WorkKind::kSpeechSlice, 1};
   }
   const int rows = Unfilled();
-  if (rows == 0) return std::nullopt;
+  if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
     return Want{id_, WorkKind::kDecode, 1};
   }
-  const bool awaited = under_way && (!frame || AnswerWaits());
+  // Whoever opens a call waits for its system prompt, and so may others with the same one.
+  const bool system = sequence_->length() < history_.system_size();
+  const bool awaited = system || (under_way && (!frame || AnswerWaits()));
   return Want{id_, awaited ? WorkKind::kAwaitedPrefill : WorkKind::kFramePrefill, rows};
 }
 
@@ -374,6 +378,7 @@ void ConversationWorker::Refuse(const absl::Status& full) {
 
 void ConversationWorker::Poison(absl::Status status) {
   poison_ = status;
+  prompts_->Release(id_);
   sequence_.reset();
   transcription_.reset();
   if (stage_ == Stage::kBetween) return;

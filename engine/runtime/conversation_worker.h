@@ -86,6 +86,7 @@ class ConversationWorker {
   ContextKeeper keeper_;
   std::unique_ptr<Sequence> sequence_;
   bool prompt_shared_ = false;
+  bool waits_for_prompt_ = false;  // another conversation is prefilling the same one
   bool pool_short_ = false;
   bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse
   absl::Status poison_;

@@ -4,6 +4,21 @@
 
 namespace parley::engine {
 
+bool PromptCache::Claim(absl::Span<const TokenId> tokens, uint64_t holder) {
+  if (limit_ <= 0) return true;
+  const auto found = std::find_if(claims_.begin(), claims_.end(),
+                                  [tokens](const Claimed& claim) { return claim.tokens == tokens; });
+  if (found != claims_.end()) return found->holder == holder;
+  claims_.push_back({{tokens.begin(), tokens.end()}, holder});
+  return true;
+}
+
+void PromptCache::Release(uint64_t holder) {
+  claims_.erase(std::remove_if(claims_.begin(), claims_.end(),
+                               [holder](const Claimed& claim) { return claim.holder == holder; }),
+                claims_.end());
+}
+
 std::unique_ptr<Sequence> PromptCache::Find(absl::Span<const TokenId> tokens) {
   const auto found = std::find_if(prompts_.begin(), prompts_.end(),
                                   [tokens](const Prompt& prompt) { return prompt.tokens == tokens; });
@@ -14,6 +29,9 @@ std::unique_ptr<Sequence> PromptCache::Find(absl::Span<const TokenId> tokens) {
 
 void PromptCache::Put(absl::Span<const TokenId> tokens, const Sequence& sequence) {
   if (limit_ <= 0 || tokens.empty()) return;
+  claims_.erase(std::remove_if(claims_.begin(), claims_.end(),
+                               [tokens](const Claimed& claim) { return claim.tokens == tokens; }),
+                claims_.end());
   const auto found = std::find_if(prompts_.begin(), prompts_.end(),
                                   [tokens](const Prompt& prompt) { return prompt.tokens == tokens; });
   if (found != prompts_.end()) return;

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/api/conversation.h"
 #include "engine/api/generation.h"
 #include "streaming/call/call_config.h"
 
@@ -106,6 +107,11 @@ struct ResponseDone {
   engine::Usage usage;
   int context_tokens = 0;
 };
+// The engine dropped the oldest turns; the call goes on. Comes between other events whenever it happens, and
+// belongs to no turn.
+struct ContextCompacted {
+  engine::Compaction compaction;
+};
 // Moments, not durations: the server knows when the first token was written and makes the durations of
 // parley.v1.TurnMetrics from them. InfinitePast: did not happen.
 struct TurnTimes {
@@ -142,8 +148,8 @@ struct CallEvent {
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
   std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, TurnCommitted, InputTranscript,
-               ResponseStarted, TokenDelta, Interrupted, ResponseDone, TurnTimes, CallWarning, CallError,
-               CallEnded>
+               ResponseStarted, TokenDelta, Interrupted, ResponseDone, ContextCompacted, TurnTimes,
+               CallWarning, CallError, CallEnded>
       payload;
 };
 

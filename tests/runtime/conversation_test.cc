@@ -485,7 +485,7 @@ TEST(ConversationTest, AFullContextIsAFinishReasonAndARefusalNeverACrash) {
   bench.engine->RunUntilIdle();
   EXPECT_EQ(text.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_GT(bench.Ask(conversation.get(), "And now?")->result().answer_tokens, 0);
-  // One that leaves no room for what closes it and opens an answer is not answered.
+  // One that leaves little room gets a short answer.
   Recorded<TextResult> large;
   conversation->AppendText(std::string(170, 'x'), large.Done());
   auto none = std::make_shared<RecordedAnswer>();
