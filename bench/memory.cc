@@ -140,7 +140,7 @@ struct Hour {
   int64_t compactions = 0;
 };
 
-absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model, int seconds, int frames) {
+absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model, int seconds, int frames, bool print_answers) {
   SimulatedClock clock;
   const auto engine = MakeManualEngine(std::move(model), RuntimeOptions(), &clock);
   absl::StatusOr<std::unique_ptr<Conversation>> conversation =
@@ -166,6 +166,7 @@ absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model, int seconds, int frames
       engine->RunUntilIdle();
       ++hour.questions;
       if (absl::StrContains(answer->text(), kThings[thing].word)) ++hour.right;
+      if (print_answers) std::fprintf(stderr, "%s: %s\n", kThings[thing].label, answer->text().c_str());
       if (answer->result().reason == FinishReason::kContextFull) ++hour.cut_short;
       hour.resident.push_back(ResidentBytes());
       hour.pages.push_back(engine->stats().kv_pages_in_use);
@@ -190,6 +191,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seconds", seconds, "Of camera")->check(CLI::Range(240, 1'000'000));
   app.add_option("--frames", frames, "That stay in the context")->check(CLI::Range(1, 1000));
   app.add_option("--kv-bytes", kv_bytes, "Of the KV cache");
+  bool print_answers = false;
+  app.add_flag("--answers", print_answers, "Prints what was shown and answered to the error stream");
   CLI11_PARSE(app, argc, argv);
 
   absl::StatusOr<std::unique_ptr<CameraModel>> model = CameraModel::Load(model_dir, threads, kv_bytes);
@@ -198,7 +201,7 @@ int Main(int argc, char** argv) {
     return 1;
   }
   const int64_t page_bytes = (*model)->page_bytes();
-  const absl::StatusOr<Hour> hour = Watch(*std::move(model), seconds, frames);
+  const absl::StatusOr<Hour> hour = Watch(*std::move(model), seconds, frames, print_answers);
   if (!hour.ok()) {
     std::fprintf(stderr, "%s\n", hour.status().ToString().c_str());
     return 1;

@@ -76,7 +76,7 @@ class Llama final : public LanguageModel {
     int first;
     int tokens;
     int position;
-    int held;          // tokens before them
+    int held;           // tokens before them
     size_t first_page;  // of the sequence's pages, in pages_ and counts_
   };
   // Where a row's keys and values go.
@@ -123,19 +123,19 @@ class Llama final : public LanguageModel {
   std::vector<Slot> slots_;             // by row
   std::vector<const uint16_t*> pages_;  // of all shares, in order of position
   std::vector<uint8_t> counts_;         // tokens in each
-  Buffer x_;         // [rows, hidden]
-  Buffer normed_;    // [rows, hidden]
-  Buffer cosines_;   // [rows, head_dim / 2]
-  Buffer sines_;     // [rows, head_dim / 2]
-  Buffer q_;         // [rows, heads * head_dim]
-  Buffer k_;         // [rows, kv_heads * head_dim]
-  Buffer v_;         // [rows, kv_heads * head_dim]
-  Buffer attended_;  // [rows, heads * head_dim]
-  Buffer gate_;      // [rows, ffn]
-  Buffer up_;        // [rows, ffn]
-  Buffer out_;       // [rows, hidden]
-  Buffer halves_;    // of the products of split rows: [2 * rows, outputs]
-  Buffer scores_;    // [rows that ask, vocabulary]
+  Buffer x_;                            // [rows, hidden]
+  Buffer normed_;                       // [rows, hidden]
+  Buffer cosines_;                      // [rows, head_dim / 2]
+  Buffer sines_;                        // [rows, head_dim / 2]
+  Buffer q_;                            // [rows, heads * head_dim]
+  Buffer k_;                            // [rows, kv_heads * head_dim]
+  Buffer v_;                            // [rows, kv_heads * head_dim]
+  Buffer attended_;                     // [rows, heads * head_dim]
+  Buffer gate_;                         // [rows, ffn]
+  Buffer up_;                           // [rows, ffn]
+  Buffer out_;                          // [rows, hidden]
+  Buffer halves_;                       // of the products of split rows: [2 * rows, outputs]
+  Buffer scores_;                       // [rows that ask, vocabulary]
   kernels::QuantizedRows quantised_;
   bool split_ = false;  // quantised_ holds each row as two
 };

@@ -81,7 +81,8 @@ void ContextKeeper::CompactNearLimit(Sequence* sequence) {
   if (history_->size() <= Share(limits_.compact_above)) return;
   const ConversationHistory::Drop drop = history_->PlanCompaction(Share(limits_.keep), history_->capacity());
   // Not for little: what stays must be prefilled again.
-  if (history_->size() - drop.held >= history_->capacity() / 8) Compact(Reason::kContextLimit, drop, sequence);
+  if (history_->size() - drop.held >= history_->capacity() / 8)
+    Compact(Reason::kContextLimit, drop, sequence);
 }
 
 void ContextKeeper::Compact(Reason reason, const ConversationHistory::Drop& drop, Sequence* sequence) {
@@ -90,7 +91,7 @@ void ContextKeeper::Compact(Reason reason, const ConversationHistory::Drop& drop
   compaction.tokens_after = history_->held();  // the first turn may open with fewer
   Truncate(sequence);
   ++counts_.compactions;
-  if (on_compaction_) on_compaction_(compaction);
+  if (on_compaction_ && drop.turns > 0) on_compaction_(compaction);
 }
 
 }  // namespace parley::engine

@@ -264,8 +264,9 @@ void ConversationHistory::Compact(int turns) {
   const bool all = turns == static_cast<int>(turn_begins_.size());
   const int end = all ? size() : turn_begins_[turns];
   const auto dropped = [end](int begin) { return begin < end; };
-  frames_.erase(std::remove_if(frames_.begin(), frames_.end(), [&](const Frame& f) { return dropped(f.begin); }),
-                frames_.end());
+  frames_.erase(
+      std::remove_if(frames_.begin(), frames_.end(), [&](const Frame& f) { return dropped(f.begin); }),
+      frames_.end());
   answers_.erase(std::remove_if(answers_.begin(), answers_.end(),
                                 [&](const AnswerRange& a) { return dropped(a.begin); }),
                  answers_.end());

@@ -20,8 +20,9 @@ namespace parley::engine {
 // One conversation's KV cache.
 //
 // A token has the position that it was appended at, whatever is forgotten before it. In a paged cache tokens
-// fill one page after the other; a new one begins where the caller says so (page starts) and after a forgotten
-// range. Scores depend on the tokens held, their positions and the page starts, bit for bit on nothing else.
+// fill one page after the other; a new one begins where the caller says so (page starts) and after a
+// forgotten range. Scores depend on the tokens held, their positions and the page starts, bit for bit on
+// nothing else.
 class Sequence {
  public:
   virtual ~Sequence() = default;
@@ -36,8 +37,9 @@ class Sequence {
   // Another sequence that holds the same. Pages are shared until one of the two writes into them.
   virtual std::unique_ptr<Sequence> Fork() const = 0;
 
-  // Takes the pages for a step of `tokens` (see StepEntry) now, so that the step cannot fail for want of them.
-  // RESOURCE_EXHAUSTED, and nothing changed, when there are not enough or more than `most` would be needed.
+  // Takes the pages for a step of `tokens` (see StepEntry) now, so that the step cannot fail for want of
+  // them. RESOURCE_EXHAUSTED, and nothing changed, when there are not enough or more than `most` would be
+  // needed.
   virtual absl::Status Reserve(int tokens, absl::Span<const int> page_starts,
                                int64_t most = std::numeric_limits<int64_t>::max()) = 0;
   // Pages held, shared ones included; 0 where there are none.

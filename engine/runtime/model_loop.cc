@@ -37,10 +37,10 @@ absl::StatusOr<std::shared_ptr<Inbox>> ModelLoop::Open(const ConversationOptions
       schedule::PagesOf(history.system_size()) + schedule::PagesOf(options_.promised_tokens);
   const schedule::PageStats pages = model_->pages();
   if (!budget_.Open(last_id_ + 1, promised, pages)) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the KV cache cannot keep ", promised, " pages of ", schedule::kPageTokens,
-        " tokens for another conversation: of ", pages.total, " pages ", pages.in_use, " are in use and ",
-        budget_.kept(), " promised"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the KV cache cannot keep ", promised, " pages of ", schedule::kPageTokens,
+                     " tokens for another conversation: of ", pages.total, " pages ", pages.in_use,
+                     " are in use and ", budget_.kept(), " promised"));
   }
   ++stats_.conversations;
   opened_.push_back(std::make_unique<ConversationWorker>(++last_id_, inbox, std::move(history), options,
@@ -76,18 +76,21 @@ void ModelLoop::Settle() {
     const schedule::WorkId id = worker->id();
     workers_.emplace(id, std::move(worker));
   }
+  pool_short_.clear();
+  {
+    absl::MutexLock lock(&mutex_);
+    const schedule::PageStats pages = model_->pages();
+    const int64_t turn = schedule::PagesOf(options_.promised_tokens);
+    for (const auto& [id, worker] : workers_) pool_short_.push_back(budget_.Room(id, pages) < turn);
+  }
   std::vector<schedule::WorkId> closed;
   ContextKeeper::Counts ended;
   int queued = 0;
   int64_t kv_bytes = 0;
-  for (auto it = workers_.begin(); it != workers_.end();) {
+  auto pool_short = pool_short_.begin();
+  for (auto it = workers_.begin(); it != workers_.end(); ++pool_short) {
     ConversationWorker& worker = *it->second;
-    bool pool_short = false;
-    {
-      absl::MutexLock lock(&mutex_);
-      pool_short = budget_.Room(it->first, model_->pages()) < schedule::PagesOf(options_.promised_tokens);
-    }
-    if (worker.Settle(pool_short)) {
+    if (worker.Settle(*pool_short)) {
       queued += worker.pending_operations();
       kv_bytes += worker.kv_bytes();
       ++it;

@@ -59,6 +59,7 @@ class ModelLoop {
   std::map<schedule::WorkId, std::unique_ptr<ConversationWorker>> workers_;
   std::vector<StepEntry> entries_;
   std::vector<ConversationWorker*> stepping_;
+  std::vector<bool> pool_short_;  // by worker, in order
 
   mutable absl::Mutex mutex_;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

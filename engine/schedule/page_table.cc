@@ -75,7 +75,8 @@ void PageTable::DropReservation() {
     pool_->Release(entries_.back().page);
     entries_.pop_back();
   }
-  if (!entries_.empty()) entries_.back().count = std::min(entries_.back().count, length_ - entries_.back().first);
+  if (!entries_.empty())
+    entries_.back().count = std::min(entries_.back().count, length_ - entries_.back().first);
 }
 
 absl::Status PageTable::Reserve(int tokens, absl::Span<const int> starts, int64_t most,

@@ -221,7 +221,6 @@ TEST(CompactionTest, TheOldestTurnsAreDroppedAndTheCallGoesOnForHours) {
   Bench bench(options);
   Compactions compactions;
   auto conversation = Start(bench, {.max_frames = 8}, &compactions);
-  bench.faults->FailConversationsHolding("first question", absl::OkStatus());
   int64_t most_pages = 0;
   for (int second = 0; second < 3600; ++second) {
     bench.clock.Advance(absl::Seconds(1));
@@ -237,7 +236,7 @@ TEST(CompactionTest, TheOldestTurnsAreDroppedAndTheCallGoesOnForHours) {
     if (second > 1800) most_pages = std::max(most_pages, bench.engine->stats().kv_pages_in_use);
   }
   EXPECT_GT(compactions.all.size(), 20u);
-  EXPECT_EQ(bench.engine->stats().compactions, static_cast<int64_t>(compactions.all.size()));
+  EXPECT_GE(bench.engine->stats().compactions, static_cast<int64_t>(compactions.all.size()));
   EXPECT_LE(most_pages, 2048 / 16);
   for (const Compaction& compaction : compactions.all) {
     EXPECT_EQ(compaction.reason, Compaction::Reason::kContextLimit);
@@ -249,6 +248,25 @@ TEST(CompactionTest, TheOldestTurnsAreDroppedAndTheCallGoesOnForHours) {
   EXPECT_TRUE(bench.Ask(conversation.get(), "Well?")->result().status.ok());
   bench.faults->FailConversationsHolding("You are a fake.", absl::DataLossError("held"));
   EXPECT_EQ(bench.Ask(conversation.get(), "Well?")->result().status, absl::DataLossError("held"));
+}
+
+TEST(CompactionTest, ASilentCameraRunsForHours) {
+  FakeOptions options;
+  options.context_tokens = 1024;
+  Bench bench(options);
+  Compactions compactions;
+  auto conversation = Start(bench, {.max_frames = 8}, &compactions);
+  int64_t pages = 0;
+  for (int second = 0; second < 3600; ++second) {
+    conversation->AppendFrame(Red(), [](const auto& frame) { ASSERT_TRUE(frame.ok()) << frame.status(); });
+    bench.engine->RunUntilIdle();
+    if (second == 8) pages = bench.engine->stats().kv_pages_in_use;
+    if (second > 8) ASSERT_EQ(bench.engine->stats().kv_pages_in_use, pages);
+  }
+  EXPECT_EQ(bench.engine->stats().frames_forgotten, 3600 - 8);
+  EXPECT_GT(bench.engine->stats().compactions, 10);  // closing the gaps
+  EXPECT_TRUE(compactions.all.empty());
+  EXPECT_EQ(bench.Ask(conversation.get(), "What do you see?")->result().reason, FinishReason::kEndOfTurn);
 }
 
 TEST(CompactionTest, HappensBetweenTurnsWhereItCan) {
