@@ -180,6 +180,15 @@ struct PayloadWriter {
     usage.set_answer_tokens(Count(from.usage.answer_tokens));
     usage.set_context_tokens(Count(from.context_tokens));
   }
+  void operator()(const streaming::ContextCompacted& from) const {
+    v1::ContextCompacted& compacted = *to.mutable_context_compacted();
+    compacted.set_reason(from.compaction.reason == engine::Compaction::Reason::kMemory
+                             ? v1::ContextCompacted::MEMORY
+                             : v1::ContextCompacted::CONTEXT_LIMIT);
+    compacted.set_turns_dropped(Count(from.compaction.turns_dropped));
+    compacted.set_tokens_before(Count(from.compaction.tokens_before));
+    compacted.set_tokens_after(Count(from.compaction.tokens_after));
+  }
   void operator()(const streaming::CallWarning& from) const {
     to.mutable_warning()->set_code(server::ToProto(from.code));
     to.mutable_warning()->set_message(from.message);
@@ -231,6 +240,11 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
   policy.set_speaking_fps(config.video_policy.speaking_fps);
   policy.set_silent_fps(config.video_policy.silent_fps);
   policy.set_scene_threshold(config.video_policy.scene_threshold);
+  v1::ContextPolicy& context = *to.mutable_context_policy();
+  context.set_max_frames(Count(config.context_policy.max_frames));
+  const absl::Duration age = config.context_policy.max_frame_age;
+  context.set_max_frame_age_ms(age == absl::InfiniteDuration() ? 0 : ToMilliseconds(age));
+  context.set_max_frame_tokens(Count(config.context_policy.max_frame_tokens));
   return to;
 }
 

@@ -111,21 +111,38 @@ absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
 
 absl::Status Llama::Step(absl::Span<StepEntry> entries) {
   if (absl::Status status = Check(entries); !status.ok()) return status;
-  rows_ = 0;
-  shares_.clear();
-  for (const StepEntry& entry : entries) {
-    auto* const sequence = static_cast<PagedSequence*>(entry.sequence);
-    const int tokens = static_cast<int>(entry.tokens.size());
-    // Pages that were reserved before a later entry failed stay with their sequence, for its next step.
-    if (absl::Status status = sequence->Reserve(tokens); !status.ok()) return status;
-    shares_.push_back({sequence, rows_, tokens, sequence->length()});
-    rows_ += tokens;
-  }
+  if (absl::Status status = LayOut(entries); !status.ok()) return status;
   if (rows_ == 0) return absl::OkStatus();
   Embed(entries);
   for (int i = 0; i < shape().layers; ++i) RunLayer(layers_[i], i, i == 0 ? nullptr : out_.data());
   Score(entries);
   for (const Share& share : shares_) share.sequence->Advance(share.tokens);
+  return absl::OkStatus();
+}
+
+absl::Status Llama::LayOut(absl::Span<const StepEntry> entries) {
+  rows_ = 0;
+  shares_.clear();
+  slots_.clear();
+  pages_.clear();
+  counts_.clear();
+  for (const StepEntry& entry : entries) {
+    auto* const sequence = static_cast<PagedSequence*>(entry.sequence);
+    const int tokens = static_cast<int>(entry.tokens.size());
+    // Pages that were reserved before a later entry failed stay with their sequence, for its next step.
+    if (absl::Status status = sequence->Reserve(tokens, entry.page_starts); !status.ok()) return status;
+    const schedule::PageTable& table = sequence->table();
+    shares_.push_back({sequence, rows_, tokens, table.length(), table.held(), pages_.size()});
+    for (int t = 0; t < tokens; ++t) {
+      const schedule::PageTable::Place place = table.Locate(table.length() + t);
+      slots_.push_back({pool_.Memory(place.page), place.slot});
+    }
+    for (const schedule::PageTable::Entry& page : table.entries()) {
+      pages_.push_back(pool_.Memory(page.page));
+      counts_.push_back(static_cast<uint8_t>(page.count));
+    }
+    rows_ += tokens;
+  }
   return absl::OkStatus();
 }
 
@@ -153,7 +170,7 @@ void Llama::Embed(absl::Span<const StepEntry> entries) {
       one.bytes = embedding_.bytes.subspan(entries[e].tokens[t] * row_bytes, row_bytes);
       // The type was read at load time; what remains is arithmetic.
       Dequantize(one, absl::MakeSpan(x_.data() + static_cast<size_t>(row) * hidden, hidden)).IgnoreError();
-      const float position = static_cast<float>(shares_[e].held + t);
+      const float position = static_cast<float>(shares_[e].position + t);
       for (int i = 0; i < half; ++i) {
         const float angle = position * shape().rope_frequencies[i];
         cosines_.data()[row * half + i] = std::cos(angle);
@@ -212,12 +229,10 @@ void Llama::RotateAndStore(const Layer& layer, int index) {
         const float* const cosines = cosines_.data() + row * (dim / 2);
         const float* const sines = sines_.data() + row * (dim / 2);
         for (int h = 0; h < heads; ++h) kernels::Rotate(cosines, sines, dim, q + h * dim, isa_);
-        const int position = share.held + t;
-        uint16_t* const page = share.sequence->pages()[position / kernels::kPageTokens];
+        const Slot& to = slots_[row];
         for (int h = 0; h < kv_heads; ++h) {
           kernels::Rotate(cosines, sines, dim, k + h * dim, isa_);
-          kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, position % kernels::kPageTokens,
-                                 page + pool_.Offset(index, h));
+          kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, to.slot, to.page + pool_.Offset(index, h));
         }
       }
     });
@@ -242,17 +257,13 @@ void Llama::Attend(int index) {
     }
   }
   team_.For(static_cast<int>(blocks.size()) * kv_heads, 1, [&](int begin, int end) {
-    std::vector<const uint16_t*> pages;
     for (int i = begin; i < end; ++i) {
       const Task& task = blocks[i / kv_heads];
       const int head = i % kv_heads;
-      const int seen = task.share->held + task.row + task.rows;
-      pages.clear();
-      for (int p = 0; p * kernels::kPageTokens < seen; ++p) {
-        pages.push_back(task.share->sequence->pages()[p] + pool_.Offset(index, head));
-      }
       const int64_t at = (static_cast<int64_t>(task.share->first + task.row) * heads + head * group) * dim;
-      kernels::Attend({.pages = pages.data(),
+      kernels::Attend({.pages = pages_.data() + task.share->first_page,
+                       .counts = counts_.data() + task.share->first_page,
+                       .offset = pool_.Offset(index, head),
                        .head_dim = dim,
                        .scale = 1 / std::sqrt(static_cast<float>(dim)),
                        .q = q_.data() + at,

@@ -108,6 +108,11 @@ struct ResponseDone {
   engine::Usage usage;
   int context_tokens = 0;
 };
+// The engine dropped the oldest turns; the call goes on. Comes between other events whenever it happens, and
+// belongs to no turn.
+struct ContextCompacted {
+  engine::Compaction compaction;
+};
 enum class SpeculationOutcome { kNone, kHit, kMiss };
 // Moments, not durations: the server knows when the first token was written and makes the durations of
 // parley.v1.TurnMetrics from them. InfinitePast: did not happen.
@@ -149,8 +154,8 @@ struct CallEvent {
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
   std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, TurnCommitted, InputTranscript,
-               ResponseStarted, TokenDelta, Interrupted, ResponseDone, TurnTimes, CallWarning, CallError,
-               CallEnded>
+               ResponseStarted, TokenDelta, Interrupted, ResponseDone, ContextCompacted, TurnTimes,
+               CallWarning, CallError, CallEnded>
       payload;
 };
 

@@ -20,15 +20,19 @@ namespace {
 class CallCore : public CallAudio::Host, public CallVideo::Host, public Responses::Host {
  public:
   CallCore(std::shared_ptr<CallLoop> loop, CallConfig config, const LiveCall::Dependencies& dependencies,
-           std::unique_ptr<engine::Conversation> conversation, CallSink* sink)
+           CallSink* sink)
       : loop_(std::move(loop)),
         config_(std::move(config)),
         clock_(dependencies.clock),
         detects_(dependencies.detector != nullptr),
         outlet_(sink),
-        conversation_(loop_, std::move(conversation)),
+        conversation_(loop_),
         responses_(&conversation_, &outlet_, loop_, clock_, this) {
     responses_.Configure(config_.generation, config_.turn.speculation);
+  }
+
+  void OpenConversation(std::unique_ptr<engine::Conversation> conversation) {
+    conversation_.Open(std::move(conversation));
   }
 
   absl::Status OpenMedia(const CallLimits& limits, const LiveCall::Dependencies& dependencies) {
@@ -162,6 +166,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     audio_->Tick();
     OnSpeakingMayHaveChanged();
   }
+
+  void OnCompaction(const engine::Compaction& compaction) { outlet_.Emit(ContextCompacted{compaction}); }
 
   // ---- CallAudio::Host
 
@@ -379,12 +385,18 @@ absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, C
   if (config.audio.has_value() && config.turn.mode == TurnMode::kVad && dependencies.detector == nullptr) {
     return absl::InvalidArgumentError("turn.mode VAD: this bundle has no speech detector");
   }
-  auto conversation = dependencies.engine->StartConversation(
-      {.call_id = std::move(call_id), .instructions = config.instructions});
-  if (!conversation.ok()) return conversation.status();
   auto loop = std::make_shared<CallLoop>(dependencies.media_pool);
-  auto core =
-      std::make_shared<CallCore>(loop, std::move(config), dependencies, *std::move(conversation), sink);
+  auto core = std::make_shared<CallCore>(loop, config, dependencies, sink);
+  // The core lives while the loop runs a task.
+  auto conversation = dependencies.engine->StartConversation(
+      {.call_id = std::move(call_id),
+       .instructions = std::move(config.instructions),
+       .context = config.context_policy,
+       .on_compaction = [loop, core = core.get()](const engine::Compaction& compaction) {
+         loop->Post([core, compaction] { core->OnCompaction(compaction); });
+       }});
+  if (!conversation.ok()) return conversation.status();
+  core->OpenConversation(*std::move(conversation));
   if (absl::Status status = core->OpenMedia(limits, dependencies); !status.ok()) return status;
   loop->SetOwner(core);
   return std::make_unique<LiveCallImpl>(std::move(loop), std::move(core), limits);

@@ -35,11 +35,23 @@ TEST(ToProto, EveryEventButTheServersOwnHasItsPayload) {
   EXPECT_EQ(payload(streaming::ResponseStarted{}), M::kResponseStarted);
   EXPECT_EQ(payload(streaming::TokenDelta{}), M::kToken);
   EXPECT_EQ(payload(streaming::ResponseDone{}), M::kResponseDone);
+  EXPECT_EQ(payload(streaming::ContextCompacted{}), M::kContextCompacted);
   EXPECT_EQ(payload(streaming::CallWarning{}), M::kWarning);
   EXPECT_EQ(payload(streaming::CallError{}), M::kError);
   EXPECT_EQ(payload(streaming::ConfigChanged{}), M::PAYLOAD_NOT_SET);
   EXPECT_EQ(payload(streaming::TurnTimes{}), M::PAYLOAD_NOT_SET);
   EXPECT_EQ(payload(streaming::CallEnded{}), M::PAYLOAD_NOT_SET);
+}
+
+TEST(ToProto, ACompactionSaysWhatWentAndWhy) {
+  const v1::ContextCompacted compacted =
+      ToProto(streaming::CallEvent{
+                  .payload = streaming::ContextCompacted{{engine::Compaction::Reason::kMemory, 3, 900, 200}}})
+          .context_compacted();
+  EXPECT_EQ(compacted.reason(), v1::ContextCompacted::MEMORY);
+  EXPECT_EQ(compacted.turns_dropped(), 3u);
+  EXPECT_EQ(compacted.tokens_before(), 900u);
+  EXPECT_EQ(compacted.tokens_after(), 200u);
 }
 
 TEST(ToProto, CountsNeverWrapBelowZero) {

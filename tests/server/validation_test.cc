@@ -63,6 +63,9 @@ TEST(ParseConfig, UnsetFieldsTakeTheDefaultsOfTheContract) {
   EXPECT_FLOAT_EQ(config->video_policy.speaking_fps, 1);
   EXPECT_FLOAT_EQ(config->video_policy.silent_fps, 0.3f);
   EXPECT_FLOAT_EQ(config->video_policy.scene_threshold, 0.02f);
+  EXPECT_EQ(config->context_policy.max_frames, 32);
+  EXPECT_EQ(config->context_policy.max_frame_age, absl::InfiniteDuration());
+  EXPECT_EQ(config->context_policy.max_frame_tokens, 0);
 }
 
 TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
@@ -134,6 +137,18 @@ TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
        [](C& c, double v) { c.mutable_video_policy()->set_scene_threshold(v); },
        {0, 1},
        {-0.01, 1.01, nan}},
+      {"max_frames",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frames(v); },
+       {1, 1'000},
+       {0, 1'001, 4'294'967'295.0}},
+      {"max_frame_age_ms",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frame_age_ms(v); },
+       {0, 1'000, 86'400'000},
+       {1, 999, 86'400'001}},
+      {"max_frame_tokens",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frame_tokens(v); },
+       {0, 1'000'000},
+       {1'000'001, 4'294'967'295.0}},
       {"pcm rate",
        [](C& c, double v) {
          c = Pcm();
