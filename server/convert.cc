@@ -87,6 +87,18 @@ v1::TurnCommitted::Reason ToProto(CommitReason reason) {
   return v1::TurnCommitted::REASON_UNSPECIFIED;
 }
 
+v1::TurnMetrics::Speculation ToProto(streaming::SpeculationOutcome outcome) {
+  switch (outcome) {
+    case streaming::SpeculationOutcome::kNone:
+      return v1::TurnMetrics::NONE;
+    case streaming::SpeculationOutcome::kHit:
+      return v1::TurnMetrics::HIT;
+    case streaming::SpeculationOutcome::kMiss:
+      return v1::TurnMetrics::MISS;
+  }
+  return v1::TurnMetrics::NONE;
+}
+
 v1::ResponseDone::FinishReason ToProto(ResponseEnd reason) {
   switch (reason) {
     case ResponseEnd::kEndOfTurn:
@@ -168,6 +180,15 @@ struct PayloadWriter {
     usage.set_answer_tokens(Count(from.usage.answer_tokens));
     usage.set_context_tokens(Count(from.context_tokens));
   }
+  void operator()(const streaming::ContextCompacted& from) const {
+    v1::ContextCompacted& compacted = *to.mutable_context_compacted();
+    compacted.set_reason(from.compaction.reason == engine::Compaction::Reason::kMemory
+                             ? v1::ContextCompacted::MEMORY
+                             : v1::ContextCompacted::CONTEXT_LIMIT);
+    compacted.set_turns_dropped(Count(from.compaction.turns_dropped));
+    compacted.set_tokens_before(Count(from.compaction.tokens_before));
+    compacted.set_tokens_after(Count(from.compaction.tokens_after));
+  }
   void operator()(const streaming::CallWarning& from) const {
     to.mutable_warning()->set_code(server::ToProto(from.code));
     to.mutable_warning()->set_message(from.message);
@@ -204,6 +225,9 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
   turn.set_max_turn_ms(ToMilliseconds(config.turn.max_turn));
   turn.mutable_interruption()->set_enabled(config.turn.interruption_enabled);
   turn.mutable_interruption()->set_min_duration_ms(ToMilliseconds(config.turn.interruption_min_duration));
+  turn.mutable_speculation()->set_enabled(config.turn.speculation.enabled);
+  turn.mutable_speculation()->set_max_retries(Count(config.turn.speculation.max_retries));
+  turn.mutable_speculation()->set_pause_ms(ToMilliseconds(config.turn.speculation.pause));
   v1::GenerationConfig& generation = *to.mutable_generation();
   generation.set_max_tokens(Count(config.generation.max_tokens));
   generation.set_temperature(config.generation.temperature);
@@ -216,6 +240,11 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
   policy.set_speaking_fps(config.video_policy.speaking_fps);
   policy.set_silent_fps(config.video_policy.silent_fps);
   policy.set_scene_threshold(config.video_policy.scene_threshold);
+  v1::ContextPolicy& context = *to.mutable_context_policy();
+  context.set_max_frames(Count(config.context_policy.max_frames));
+  const absl::Duration age = config.context_policy.max_frame_age;
+  context.set_max_frame_age_ms(age == absl::InfiniteDuration() ? 0 : ToMilliseconds(age));
+  context.set_max_frame_tokens(Count(config.context_policy.max_frame_tokens));
   return to;
 }
 
@@ -268,13 +297,19 @@ v1::TurnMetrics ToProto(const streaming::TurnTimes& times, absl::Time first_writ
   to.set_prefill_queue_us(Microseconds(times.prefill_queued, times.prefill_start));
   to.set_prefill_us(Microseconds(times.prefill_start, times.prefill_end));
   to.set_first_token_us(Microseconds(times.prefill_end, times.first_token));
-  to.set_first_write_us(Microseconds(times.first_token, first_write));
+  const bool held = times.speculation == streaming::SpeculationOutcome::kHit &&
+                    times.first_token != absl::InfinitePast() && times.first_token < times.end_decided;
+  to.set_first_write_us(Microseconds(held ? times.end_decided : times.first_token, first_write));
   to.set_response_latency_us(Microseconds(times.end_decided, first_write));
   to.set_tokens_prefilled_early(Count(times.tokens_prefilled_early));
   to.set_tokens_prefilled(Count(times.tokens_prefilled));
   to.set_speech_ms(ToMilliseconds(times.speech));
   to.set_answer_tokens(Count(times.answer_tokens));
   to.set_generation_us(Microseconds(times.first_token, times.last_token));
+  to.set_speculation(ToProto(times.speculation));
+  to.set_speculations(Count(times.speculations));
+  to.set_wasted_tokens(Count(times.wasted_tokens));
+  if (held) to.set_held_us(Microseconds(times.first_token, times.end_decided));
   return to;
 }
 

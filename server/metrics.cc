@@ -46,9 +46,21 @@ class EngineCollector : public prometheus::Collectable {
         One("parley_engine_queued_operations", "Conversation operations that wait for the model thread.",
             MetricType::Gauge, stats.queued_operations),
         One("parley_engine_kv_bytes", "Bytes of KV cache in use.", MetricType::Gauge, stats.kv_bytes),
+        One("parley_engine_kv_pages", "Pages the KV cache may have; 0: it is not paged.", MetricType::Gauge,
+            stats.kv_pages),
+        One("parley_engine_kv_pages_in_use", "Pages of the KV cache in use.", MetricType::Gauge,
+            stats.kv_pages_in_use),
+        One("parley_engine_kv_pages_shared", "Pages in use that several hold: shared system prompts.",
+            MetricType::Gauge, stats.kv_pages_shared),
+        One("parley_engine_frames_forgotten_total", "Frames that left their conversation's context.",
+            MetricType::Counter, stats.frames_forgotten),
+        One("parley_engine_compactions_total", "Conversations that dropped their oldest turns.",
+            MetricType::Counter, stats.compactions),
         One("parley_engine_steps_total", "Steps of the language model.", MetricType::Counter, stats.steps),
         One("parley_engine_step_rows_total", "Rows (tokens) those steps held.", MetricType::Counter,
             stats.step_rows),
+        One("parley_engine_speculative_rows_total", "Of these, for answers that nobody waited for yet.",
+            MetricType::Counter, stats.speculative_rows),
         One("parley_engine_step_seconds_total", "Time those steps took.", MetricType::Counter,
             absl::ToDoubleSeconds(stats.step_time)),
         One("parley_engine_prefilled_tokens_total", "Tokens prefilled.", MetricType::Counter,
@@ -166,6 +178,18 @@ struct Metrics::Impl {
                                   .Name("parley_warnings_total")
                                   .Help("Warnings sent to clients, by code.")
                                   .Register(*registry);
+  Family<Counter>& speculations =
+      BuildCounter()
+          .Name("parley_turn_speculation_total")
+          .Help(
+              "Turns by what became of the answer begun at a pause: hit, miss, or none (none was begun). The "
+              "hit rate is hit / (hit + miss).")
+          .Register(*registry);
+  Counter& wasted_tokens = BuildCounter()
+                               .Name("parley_speculation_wasted_tokens_total")
+                               .Help("Tokens held for answers that came to nothing.")
+                               .Register(*registry)
+                               .Add({});
   Family<Histogram>& turn_stage =
       BuildHistogram()
           .Name("parley_turn_stage_seconds")
@@ -174,8 +198,8 @@ struct Metrics::Impl {
               "to "
               "its arrival), endpoint (end of speech to end of turn decided), "
               "speech_queue, speech_encode, prefill_queue, prefill, first_token (prefilled to first token "
-              "made), "
-              "first_write (made to handed to the transport), generation (first to last token).")
+              "made), held (of a hit: made to end of turn decided), "
+              "first_write (made or released to handed to the transport), generation (first to last token).")
           .Register(*registry);
   Histogram& uplink = Stage("uplink");
   Histogram& endpoint = Stage("endpoint");
@@ -184,6 +208,7 @@ struct Metrics::Impl {
   Histogram& prefill_queue = Stage("prefill_queue");
   Histogram& prefill = Stage("prefill");
   Histogram& first_token = Stage("first_token");
+  Histogram& held = Stage("held");
   Histogram& first_write = Stage("first_write");
   Histogram& generation = Stage("generation");
   Histogram& response_latency = BuildHistogram()
@@ -263,6 +288,11 @@ void Metrics::Sent(const v1::ServerMessage& message) {
       to.prefill_queue.Observe(turn.prefill_queue_us() * kMicroseconds);
       to.prefill.Observe(turn.prefill_us() * kMicroseconds);
       to.first_token.Observe(turn.first_token_us() * kMicroseconds);
+      if (turn.speculation() == v1::TurnMetrics::HIT) to.held.Observe(turn.held_us() * kMicroseconds);
+      to.speculations
+          .Add({{"outcome", absl::AsciiStrToLower(v1::TurnMetrics::Speculation_Name(turn.speculation()))}})
+          .Increment();
+      to.wasted_tokens.Increment(turn.wasted_tokens());
       to.first_write.Observe(turn.first_write_us() * kMicroseconds);
       to.generation.Observe(turn.generation_us() * kMicroseconds);
       // A turn without an answer has no latency.

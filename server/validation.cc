@@ -141,6 +141,16 @@ void ParseTurn(const v1::TurnConfig& from, const CallConfig& call, const Accepts
     ParseMilliseconds("turn.interruption.min_duration_ms", interruption.min_duration_ms(), 0, 5'000, check,
                       to.interruption_min_duration);
   }
+  const v1::Speculation& speculation = from.speculation();
+  if (speculation.has_enabled()) to.speculation.enabled = speculation.enabled();
+  if (speculation.has_max_retries()) {
+    check.Range("turn.speculation.max_retries", speculation.max_retries(), 0, 10);
+    to.speculation.max_retries = static_cast<int>(std::min(speculation.max_retries(), 10u));
+  }
+  if (speculation.has_pause_ms()) {
+    ParseMilliseconds("turn.speculation.pause_ms", speculation.pause_ms(), 192, 2'000, check,
+                      to.speculation.pause);
+  }
 }
 
 void ParseGeneration(const v1::GenerationConfig& from, const v1::Limits& limits, Checker& check,
@@ -193,6 +203,21 @@ void ParseVideoPolicy(const v1::VideoPolicy& from, Checker& check, streaming::Vi
   if (from.has_scene_threshold()) {
     check.Range("video_policy.scene_threshold", from.scene_threshold(), 0, 1);
     to.scene_threshold = from.scene_threshold();
+  }
+}
+
+void ParseContextPolicy(const v1::ContextPolicy& from, Checker& check, engine::ContextPolicy& to) {
+  if (from.has_max_frames()) {
+    check.Range("context_policy.max_frames", from.max_frames(), 1, 1'000);
+    to.max_frames = static_cast<int>(std::min(from.max_frames(), 1'000u));
+  }
+  if (from.max_frame_age_ms() != 0) {
+    ParseMilliseconds("context_policy.max_frame_age_ms", from.max_frame_age_ms(), 1'000, 86'400'000, check,
+                      to.max_frame_age);
+  }
+  if (from.has_max_frame_tokens()) {
+    check.Range("context_policy.max_frame_tokens", from.max_frame_tokens(), 0, 1'000'000, " tokens");
+    to.max_frame_tokens = static_cast<int>(std::min(from.max_frame_tokens(), 1'000'000u));
   }
 }
 
@@ -267,6 +292,7 @@ ConfigOrFault ParseConfig(const v1::SessionConfig& config, const v1::Limits& lim
   ParseTurn(config.turn(), call, accepts, check, call.turn);
   ParseGeneration(config.generation(), limits, check, call.generation);
   ParseVideoPolicy(config.video_policy(), check, call.video_policy);
+  ParseContextPolicy(config.context_policy(), check, call.context_policy);
   if (auto fault = check.fault()) return *std::move(fault);
   return call;
 }

@@ -27,9 +27,17 @@ struct EngineStats {
   int conversations = 0;
   int queued_operations = 0;
   int64_t kv_bytes = 0;
-  int64_t steps = 0;         // language-model steps since start
-  int64_t step_rows = 0;     // rows (tokens) those steps held
-  absl::Duration step_time;  // and the time they took
+  // Pages of the KV cache: all there may be (0: the cache is not paged), those in use, and of these the ones
+  // that several hold (conversations with the same system prompt, and the engine's own copy of it).
+  int64_t kv_pages = 0;
+  int64_t kv_pages_in_use = 0;
+  int64_t kv_pages_shared = 0;
+  int64_t frames_forgotten = 0;  // see ContextPolicy
+  int64_t compactions = 0;
+  int64_t steps = 0;             // language-model steps since start
+  int64_t step_rows = 0;         // rows (tokens) those steps held
+  int64_t speculative_rows = 0;  // of these, for what nobody waited for yet
+  absl::Duration step_time;      // and the time they took
   int64_t prefilled_tokens = 0;
   int64_t generated_tokens = 0;
 };
@@ -45,7 +53,8 @@ class Engine {
   virtual bool sees() const = 0;
   // Does one turn of every kind, so that the first call finds everything paged in and every kernel chosen.
   virtual absl::Status WarmUp() = 0;
-  // RESOURCE_EXHAUSTED when it cannot hold another one; INVALID_ARGUMENT when the instructions do not fit.
+  // RESOURCE_EXHAUSTED when it cannot hold another one, or cannot keep the pages it would be promised (its
+  // system prompt, a turn and an answer); INVALID_ARGUMENT when the instructions do not fit.
   virtual absl::StatusOr<std::unique_ptr<Conversation>> StartConversation(ConversationOptions options) = 0;
   virtual EngineStats stats() const = 0;
 };

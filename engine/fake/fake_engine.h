@@ -42,16 +42,21 @@ class FakeFaults {
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+inline constexpr int64_t kFakePageBytes = 4096;
+
 struct FakeOptions {
   bool hears = true;
   bool sees = true;
   int context_tokens = 8192;
+  int64_t kv_bytes = int64_t{1} << 28;  // of its KV cache, as if it had one: kFakePageBytes a page
   int answer_tokens = 24;  // an answer ends by itself after this many
-  // What a step, a frame's encoding and each second of transcribed audio cost. Slept for on the model thread,
-  // so for load tests only; with `simulated`, that clock is advanced instead.
-  absl::Duration step_time;
-  absl::Duration encode_time;
-  absl::Duration transcription_time;
+  // What work costs. Slept for on the model thread, so for load tests only; with `simulated`, that clock is
+  // advanced instead.
+  absl::Duration step_time;           // a step
+  absl::Duration row_time;            // and each of its rows
+  absl::Duration encode_pass_time;    // a pass of the vision tower
+  absl::Duration encode_time;         // and each of its frames
+  absl::Duration transcription_time;  // a slice: each second of audio begun
   SimulatedClock* simulated = nullptr;
   std::shared_ptr<FakeFaults> faults;  // may be null
   RuntimeOptions runtime;

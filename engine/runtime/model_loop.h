@@ -14,7 +14,9 @@
 #include "engine/runtime/conversation_worker.h"
 #include "engine/runtime/model.h"
 #include "engine/runtime/operation.h"
+#include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/runtime_engine.h"
+#include "engine/schedule/page_budget.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {
@@ -33,16 +35,22 @@ class ModelLoop {
   EngineStats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The driving thread only. One pass: at most one slice of tower work and one step. False when there was
-  // neither to do.
+  // neither to do now.
   bool RunOnce() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The driving thread only. RunOnce until Stop; sleeps while there is nothing to do.
+  // The driving thread only. RunOnce until Stop; sleeps while there is nothing to do, or to be done yet.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
   // Any thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Step(const std::vector<schedule::StepPlan::Rows>& rows) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunTower(const std::vector<schedule::WorkId>& ids);
+  // What the pictures of these conversations show; a pass that fails is done again for each alone.
+  void EncodeFrames(const std::vector<ConversationWorker*>& workers);
+  void CountContexts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the conversation has the pages for its rows of the next step; if not it has given something up.
+  bool Reserve(ConversationWorker* worker, int rows) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Step(const schedule::StepPlan& plan) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Model* const model_;
   const RuntimeOptions options_;
@@ -50,15 +58,20 @@ class ModelLoop {
 
   // The driving thread's.
   schedule::StepPlanner planner_;
+  PromptCache prompts_;
   std::map<schedule::WorkId, std::unique_ptr<ConversationWorker>> workers_;
   std::vector<StepEntry> entries_;
   std::vector<ConversationWorker*> stepping_;
+  absl::Time resume_ = absl::InfiniteFuture();  // see StepPlan
+  std::vector<bool> pool_short_;  // by worker, in order
 
   mutable absl::Mutex mutex_;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   schedule::WorkId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::unique_ptr<ConversationWorker>> opened_ ABSL_GUARDED_BY(mutex_);  // not yet in workers_
+  schedule::PageBudget budget_ ABSL_GUARDED_BY(mutex_);
+  ContextKeeper::Counts ended_ ABSL_GUARDED_BY(mutex_);  // of conversations that are gone
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -11,6 +11,7 @@ Operation& Inbox::Push(decltype(Operation::what) what, absl::Time now) {
   operation.what = std::move(what);
   operation.order = ++last_order_;
   operation.queued = now;
+  operation.speculative = speculative_after_ != 0;
   pending_.fetch_add(1, std::memory_order_relaxed);
   contents_.operations.push_back(std::move(operation));
   return contents_.operations.back();
@@ -23,9 +24,10 @@ bool Inbox::Refuse(Operation& operation) {
   return true;
 }
 
-void Inbox::Frame(FrameOperation frame, absl::Time now) {
+void Inbox::Frame(FrameOperation frame, absl::Time deadline, absl::Time now) {
   absl::MutexLock lock(&mutex_);
   Operation& operation = Push(std::move(frame), now);
+  operation.deadline = deadline;
   if (Refuse(operation)) std::get<FrameOperation>(operation.what).image.reset();
 }
 
@@ -58,11 +60,15 @@ void Inbox::Trim(AnswerId answer, int tokens, absl::Time now) {
   Push(TrimOperation{answer, tokens}, now);
 }
 
-MarkId Inbox::Mark(absl::Time now) {
-  absl::MutexLock lock(&mutex_);
+MarkId Inbox::PushMark(absl::Time now) {
   const MarkId id = ++last_mark_;
   marks_.emplace_back(id, Push(MarkOperation{id}, now).order);
   return id;
+}
+
+MarkId Inbox::Mark(absl::Time now) {
+  absl::MutexLock lock(&mutex_);
+  return PushMark(now);
 }
 
 void Inbox::Rewind(MarkId mark, absl::Time now) {
@@ -72,7 +78,22 @@ void Inbox::Rewind(MarkId mark, absl::Time now) {
   if (found == marks_.end()) return;
   marks_.erase(found + 1, marks_.end());
   const uint64_t from = marks_.back().second;
+  if (from <= speculative_after_) speculative_after_ = 0;
   contents_.cancelled_ranges.emplace_back(from, Push(RewindOperation{mark}, now).order);
+}
+
+MarkId Inbox::Speculate(absl::Time now) {
+  absl::MutexLock lock(&mutex_);
+  const MarkId id = PushMark(now);
+  if (speculative_after_ == 0) speculative_after_ = last_order_;
+  return id;
+}
+
+void Inbox::Promote() {
+  absl::MutexLock lock(&mutex_);
+  if (speculative_after_ == 0) return;
+  speculative_after_ = 0;
+  contents_.promoted = last_order_;
 }
 
 void Inbox::Close() {

@@ -49,6 +49,8 @@ struct Operation {
       what;
   uint64_t order = 0;  // counts the conversation's operations from 1
   absl::Time queued;
+  absl::Time deadline = absl::InfiniteFuture();
+  bool speculative = false;
   bool cancelled = false;  // it completes with CANCELLED
   absl::Status refused;    // not OK: it completes with this when its turn comes
 };
@@ -62,6 +64,7 @@ class Inbox {
     std::vector<AnswerId> cancelled_answers;
     // Orders of operations to cancel: after the first, before the second.
     std::vector<std::pair<uint64_t, uint64_t>> cancelled_ranges;
+    uint64_t promoted = 0;  // operations up to this order are not speculative any more
     bool closed = false;
   };
 
@@ -69,7 +72,7 @@ class Inbox {
   // refused with RESOURCE_EXHAUSTED in its turn, its payload dropped at once.
   explicit Inbox(int limit) : limit_(limit) {}
 
-  void Frame(FrameOperation frame, absl::Time now);
+  void Frame(FrameOperation frame, absl::Time deadline, absl::Time now);
   void Speech(SpeechOperation speech, absl::Time now);
   void Text(TextOperation text, absl::Time now);
   AnswerId Answer(GenerationConfig config, std::shared_ptr<AnswerListener> listener, absl::Time now);
@@ -77,6 +80,8 @@ class Inbox {
   void Trim(AnswerId answer, int tokens, absl::Time now);
   MarkId Mark(absl::Time now);
   void Rewind(MarkId mark, absl::Time now);
+  MarkId Speculate(absl::Time now);
+  void Promote();
   void Close();
 
   Contents Take();
@@ -86,6 +91,7 @@ class Inbox {
 
  private:
   Operation& Push(decltype(Operation::what) what, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  MarkId PushMark(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether one more is over the limit; if so marks it refused.
   bool Refuse(Operation& operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -97,6 +103,7 @@ class Inbox {
   AnswerId last_answer_ ABSL_GUARDED_BY(mutex_) = 0;
   MarkId last_mark_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::pair<MarkId, uint64_t>> marks_ ABSL_GUARDED_BY(mutex_);  // with their orders
+  uint64_t speculative_after_ ABSL_GUARDED_BY(mutex_) = 0;  // order of the mark; 0: nothing is speculative
 };
 
 }  // namespace parley::engine

@@ -20,8 +20,8 @@ class RuntimeConversation final : public Conversation {
     loop_->Wake();
   }
 
-  void AppendFrame(ImagePtr image, Done<FrameResult> done) override {
-    inbox_->Frame({std::move(image), std::move(done)}, clock_->Now());
+  void AppendFrame(ImagePtr image, absl::Time deadline, Done<FrameResult> done) override {
+    inbox_->Frame({std::move(image), std::move(done)}, deadline, clock_->Now());
     loop_->Wake();
   }
   void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) override {
@@ -52,6 +52,15 @@ class RuntimeConversation final : public Conversation {
   }
   void Rewind(MarkId mark) override {
     inbox_->Rewind(mark, clock_->Now());
+    loop_->Wake();
+  }
+  MarkId Speculate() override {
+    const MarkId id = inbox_->Speculate(clock_->Now());
+    loop_->Wake();
+    return id;
+  }
+  void Promote() override {
+    inbox_->Promote();
     loop_->Wake();
   }
 

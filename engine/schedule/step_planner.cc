@@ -3,45 +3,95 @@
 #include <algorithm>
 
 namespace parley::engine::schedule {
+namespace {
+
+constexpr size_t Index(WorkKind kind) { return static_cast<size_t>(kind); }
+
+bool Awaited(WorkKind kind) { return kind <= WorkKind::kAwaitedPrefill; }
+
+}  // namespace
 
 struct StepPlanner::Waiting {
   uint64_t last_served;
   Want want;
 };
 
-StepPlan StepPlanner::Plan(absl::Span<const Want> wants) {
-  constexpr int kKinds = 5;
-  std::vector<Waiting> waiting[kKinds];
+StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
+  Queue queues[kKinds];
+  size_t awaited = 0;
   for (const Want& want : wants) {
     // A new conversation stands behind all that wait: as if it had been served just now.
     const uint64_t last = last_served_.try_emplace(want.id, turn_).first->second;
-    waiting[static_cast<int>(want.kind)].push_back({last, want});
+    queues[Index(want.kind)].push_back({last, want});
+    if (Awaited(want.kind)) ++awaited;
   }
-  for (auto& kind : waiting) {
-    std::sort(kind.begin(), kind.end(), [](const Waiting& a, const Waiting& b) {
+  for (Queue& queue : queues) {
+    std::sort(queue.begin(), queue.end(), [](const Waiting& a, const Waiting& b) {
       return a.last_served != b.last_served ? a.last_served < b.last_served : a.want.id < b.want.id;
     });
   }
-  const auto of = [&](WorkKind kind) -> const std::vector<Waiting>& {
-    return waiting[static_cast<int>(kind)];
-  };
-
   StepPlan plan;
-  const auto& speech = of(WorkKind::kSpeechSlice);
-  const auto& frames = of(WorkKind::kFrameSlice);
-  const bool frames_turn = speech.empty() || speech_slices_ >= limits_.speech_slices_per_frame_slice;
-  if (!frames.empty() && frames_turn) {
-    plan.tower = frames.front().want.id;
-    speech_slices_ = 0;
-  } else if (!speech.empty()) {
-    plan.tower = speech.front().want.id;
-    speech_slices_ = frames.empty() ? 0 : speech_slices_ + 1;
+  PlanTower(queues, plan);
+  PlanStep(queues, plan);
+  size_t served = 0;
+  for (const Want& want : wants) {
+    if (!Awaited(want.kind)) continue;
+    const bool in_tower = std::find(plan.tower.begin(), plan.tower.end(), want.id) != plan.tower.end();
+    const bool in_step = std::any_of(plan.step.begin(), plan.step.end(),
+                                     [&](const StepPlan::Rows& rows) { return rows.id == want.id; });
+    if (in_tower || in_step) ++served;
   }
-  if (plan.tower != 0) Serve(plan.tower);
+  if (served < awaited) loaded_until_ = now + limits_.speculation_rest;
+  PlanSpeculation(queues, now, plan);
+  for (const WorkId id : plan.tower) Serve(id);
+  for (const StepPlan::Rows& rows : plan.step) Serve(rows.id);
+  return plan;
+}
 
+// One slice of speech, or one pass over frames, those that are waited for first.
+void StepPlanner::PlanTower(const Queue (&queues)[kKinds], StepPlan& plan) {
+  const Queue& speech = queues[Index(WorkKind::kSpeechSlice)];
+  const Queue& awaited = queues[Index(WorkKind::kAwaitedFrameSlice)];
+  const Queue& frames = queues[Index(WorkKind::kFrameSlice)];
+  const bool someone_waits = !speech.empty() || !awaited.empty();
+  const bool frames_turn = !someone_waits || speech_slices_ >= limits_.speech_slices_per_frame_slice;
+  const bool speech_first =
+      awaited.empty() || (!speech.empty() && speech.front().last_served <= awaited.front().last_served);
+  if (someone_waits && !(frames_turn && !frames.empty()) && speech_first) {
+    plan.tower.push_back(speech.front().want.id);
+    speech_slices_ = frames.empty() ? 0 : speech_slices_ + 1;
+    return;
+  }
+  const size_t room = static_cast<size_t>(FramesAPass());
+  const auto take = [&](const Queue& queue) {
+    for (const Waiting& frame : queue) {
+      if (plan.tower.size() < room) plan.tower.push_back(frame.want.id);
+    }
+  };
+  if (frames_turn && !frames.empty()) {
+    take(frames);
+    take(awaited);
+    speech_slices_ = 0;
+  } else {
+    take(awaited);
+    if (frames.empty() || plan.tower.size() < room) {
+      speech_slices_ = 0;
+    } else {
+      ++speech_slices_;
+    }
+    take(frames);
+  }
+}
+
+int StepPlanner::FramesAPass() const {
+  if (frame_time_ <= absl::ZeroDuration()) return 1;  // not measured yet
+  return std::clamp(static_cast<int>(limits_.tower_budget / frame_time_), 1, std::max(1, limits_.max_frames));
+}
+
+void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
   int left = std::max(1, limits_.max_rows);
   int decodes = 0;
-  for (const Waiting& decode : of(WorkKind::kDecode)) {
+  for (const Waiting& decode : queues[Index(WorkKind::kDecode)]) {
     if (left == 0 || decodes == std::max(1, limits_.max_decodes)) break;
     plan.step.push_back({decode.want.id, 1, WorkKind::kDecode});
     --left;
@@ -49,23 +99,71 @@ StepPlan StepPlanner::Plan(absl::Span<const Want> wants) {
   }
   if (decodes > 0) left = std::min(left, limits_.max_prefill_rows);
 
-  const auto take = [&](WorkKind kind, int budget) {
+  const Queue& awaited = queues[Index(WorkKind::kAwaitedPrefill)];
+  const Queue& frames = queues[Index(WorkKind::kFramePrefill)];
+  const auto take = [&](const Queue& queue, int budget) {
     int used = 0;
-    for (const Waiting& prefill : of(kind)) {
-      const int rows = std::min(prefill.want.rows, budget - used);
+    for (const auto& [last, want] : queue) {
+      const int rows = std::min(want.rows, budget - used);
       if (rows <= 0) break;
-      plan.step.push_back({prefill.want.id, rows, kind});
+      plan.step.push_back({want.id, rows, want.kind});
       used += rows;
     }
     return used;
   };
-  const bool both = !of(WorkKind::kAwaitedPrefill).empty() && !of(WorkKind::kFramePrefill).empty();
-  const int kept_for_frames = both ? left / 8 : 0;
-  left -= take(WorkKind::kAwaitedPrefill, left - kept_for_frames);
-  take(WorkKind::kFramePrefill, left);
+  const int kept_for_frames = !awaited.empty() && !frames.empty() ? left / 8 : 0;
+  left -= take(awaited, left - kept_for_frames);
+  take(frames, left);
+}
 
-  for (const StepPlan::Rows& rows : plan.step) Serve(rows.id);
-  return plan;
+void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], absl::Time now, StepPlan& plan) {
+  const bool somebody_waits = std::any_of(std::begin(queues), std::end(queues), [](const Queue& queue) {
+    return !queue.empty() && Awaited(queue.front().want.kind);
+  });
+  int room = limits_.max_rows;
+  for (const StepPlan::Rows& rows : plan.step) room -= rows.rows;
+  int left = std::min(room, somebody_waits ? limits_.max_speculative_rides : limits_.max_speculative_rows);
+  // No step is made for them after a slice that somebody waits for.
+  if (somebody_waits && (plan.step.empty() || awaited_step_ > limits_.step_budget)) left = 0;
+  for (const auto& [last, want] : queues[Index(WorkKind::kSpeculativeDecode)]) {
+    if (left <= 0) break;
+    plan.step.push_back({want.id, 1, want.kind});
+    --left;
+  }
+  if (somebody_waits) return;
+
+  for (const auto& [last, want] : queues[Index(WorkKind::kSpeculativePrefill)]) {
+    const int rows = std::min(want.rows, left);
+    if (rows <= 0) break;
+    plan.step.push_back({want.id, rows, want.kind});
+    left -= rows;
+  }
+  if (!plan.tower.empty()) return;  // frames
+  const Queue& begun = queues[Index(WorkKind::kSpeculativeSlice)];
+  const Queue& starts = queues[Index(WorkKind::kSpeculativeStart)];
+  if (!begun.empty()) {
+    plan.tower.push_back(begun.front().want.id);
+  } else if (!starts.empty() && now >= loaded_until_) {
+    plan.tower.push_back(starts.front().want.id);
+  } else if (!starts.empty()) {
+    plan.resume = loaded_until_;
+  }
+}
+
+void StepPlanner::FramesTook(int frames, absl::Duration took) {
+  const absl::Duration each = std::max(took / std::max(1, frames), absl::Nanoseconds(1));
+  frame_time_ = frame_time_ == absl::ZeroDuration() ? each : (frame_time_ * 3 + each) / 4;
+}
+
+void StepPlanner::StepTook(const StepPlan& plan, absl::Duration took, absl::Time now) {
+  bool decoded = false;
+  bool awaited = false;
+  for (const StepPlan::Rows& rows : plan.step) {
+    decoded = decoded || rows.kind == WorkKind::kDecode;
+    awaited = awaited || Awaited(rows.kind);
+  }
+  if (awaited) awaited_step_ = took;
+  if (decoded && took > limits_.step_budget) loaded_until_ = now + limits_.speculation_rest;
 }
 
 }  // namespace parley::engine::schedule

@@ -1,17 +1,30 @@
-// What the model thread does next: pure policy on plain structs. No tensors, no threads, no clock.
+// What the model thread does next: pure policy on plain structs. No tensors, no threads; time is told.
 //
 // Work comes in steps. A step holds one token of every decoding conversation and, in what is left of its
 // budget, chunks of prefill: what an answer waits for before frames, though frames keep an eighth of the
-// budget. Before each step at most one slice of tower work is done (a transcription slice or one frame's
-// encoding), so that no frame delays a decoding token by more than one slice. Speech that someone waits for
-// goes before frames, but after `speech_slices_per_frame_slice` slices of speech one frame gets its slice:
-// nothing starves.
+// budget. Before each step at most one slice of tower work is done: a transcription slice, or one pass over
+// the frames of several calls, as many as the measured time of a frame lets into `tower_budget`. So no frame
+// delays a decoding token by more than one slice. Speech that someone waits for goes before frames, but after
+// `speech_slices_per_frame_slice` slices of speech the frames get theirs: nothing starves.
+//
+// Speculation (an answer begun at a pause that may not be the end of the turn) comes last and gets what is
+// left:
+//   slices, prefill, decoding
+//                    only in a pass in which nobody waits for anything, slices if no frame wants the tower
+//                    either; at most `max_speculative_rows` tokens a step. Whoever comes to wait meanwhile is
+//                    held up by no more than the slice and the step under way.
+//   riding along     up to `max_speculative_rides` decoding rows join a step that runs for somebody, while
+//                    such steps take no longer than `step_budget`.
+//   beginning        not within `speculation_rest` of a moment when the device was loaded: somebody who waits
+//                    was left out of a pass, or a step with a decoding token took longer than `step_budget`.
+// Speculation may starve: it is then done the plain way, when the turn is over.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace parley::engine::schedule {
@@ -21,16 +34,28 @@ struct StepLimits {
   int max_prefill_rows = 64;  // of which prefill, while somebody decodes
   int max_decodes = 64;       // conversations that decode in one step; the others take turns
   int speech_slices_per_frame_slice = 8;
+  int max_frames = 8;  // in one pass of the vision tower
+  absl::Duration tower_budget = absl::Milliseconds(50);
+  int max_speculative_rows = 32;
+  int max_speculative_rides = 4;
+  absl::Duration step_budget = absl::Milliseconds(50);
+  absl::Duration speculation_rest = absl::Milliseconds(250);
 };
 
 using WorkId = uint64_t;  // of a conversation; not 0
 
+// By what goes first.
 enum class WorkKind {
-  kDecode,          // the next token of an answer
-  kAwaitedPrefill,  // tokens an answer waits for: speech, text, the answer's opening, a turn's closing
-  kFramePrefill,
-  kSpeechSlice,  // tower work
+  kDecode,             // the next token of an answer
+  kSpeechSlice,        // tower work that an answer waits for
+  kAwaitedFrameSlice,  // the same, of a frame
+  kAwaitedPrefill,     // tokens an answer waits for: speech, text, the answer's opening, a turn's closing
   kFrameSlice,
+  kFramePrefill,
+  kSpeculativeDecode,
+  kSpeculativePrefill,
+  kSpeculativeSlice,
+  kSpeculativeStart,  // the first slice of a speculation
 };
 
 // What one conversation wants next; a conversation wants one thing at a time.
@@ -46,9 +71,12 @@ struct StepPlan {
     int rows = 0;
     WorkKind kind = WorkKind::kDecode;
   };
-  WorkId tower = 0;        // whose slice comes before the step; 0: nobody's
+  // Whose slice comes before the step: several when they are frames; empty: nobody's.
+  std::vector<WorkId> tower;
   std::vector<Rows> step;  // empty: no step
-  bool empty() const { return tower == 0 && step.empty(); }
+  // When there is something to do though nobody comes: a speculation may begin.
+  absl::Time resume = absl::InfiniteFuture();
+  bool empty() const { return tower.empty() && step.empty(); }
 };
 
 // One thread.
@@ -58,18 +86,31 @@ class StepPlanner {
 
   // `wants`: every conversation that has something to do, in any order. Within a kind those served longest
   // ago come first; new ones come after those that wait already.
-  StepPlan Plan(absl::Span<const Want> wants);
+  StepPlan Plan(absl::Span<const Want> wants, absl::Time now);
+  // What was planned took so long: a tower pass over `frames` pictures, a step that ended at `now`.
+  void FramesTook(int frames, absl::Duration took);
+  void StepTook(const StepPlan& plan, absl::Duration took, absl::Time now);
   // A conversation is gone.
   void Forget(WorkId id) { last_served_.erase(id); }
 
  private:
+  static constexpr int kKinds = 10;
   struct Waiting;
+  using Queue = std::vector<Waiting>;  // of one kind, in the order of service
+
+  void PlanTower(const Queue (&queues)[kKinds], StepPlan& plan);
+  void PlanStep(const Queue (&queues)[kKinds], StepPlan& plan);
+  void PlanSpeculation(const Queue (&queues)[kKinds], absl::Time now, StepPlan& plan);
+  int FramesAPass() const;
   void Serve(WorkId id) { last_served_[id] = ++turn_; }
 
   const StepLimits limits_;
   uint64_t turn_ = 0;      // counts services; orders the conversations
   int speech_slices_ = 0;  // since a frame had one while frames waited
   absl::flat_hash_map<WorkId, uint64_t> last_served_;
+  absl::Duration frame_time_ = absl::ZeroDuration();    // of a picture, smoothed; zero: not measured yet
+  absl::Duration awaited_step_ = absl::ZeroDuration();  // the last step that somebody waited for took so long
+  absl::Time loaded_until_ = absl::InfinitePast();
 };
 
 }  // namespace parley::engine::schedule

@@ -181,22 +181,33 @@ void CallAudio::Handle(const TurnEvents& events) {
       case TurnEvent::Kind::kInterruption:
         host_->OnUserInterrupts(event.speech);
         break;
-      case TurnEvent::Kind::kCommitted: {
-        Utterance utterance{.reason = event.reason,
-                            .start_sample_index = input_->ToWireIndex(std::max(event.start, buffer_.begin())),
-                            .end_sample_index = input_->ToWireIndex(std::max(event.end, buffer_.begin())),
-                            .samples = buffer_.Copy(event.start, event.end),
-                            .end_decided = clock_->Now()};
-        if (!utterance.samples.empty()) {
-          const Arrival arrival = ArrivalOf(event.sample);
-          utterance.speech_captured = arrival.captured;
-          utterance.speech_end = arrival.time;
-        }
-        host_->OnUtterance(std::move(utterance));
+      case TurnEvent::Kind::kCommitted:
+        host_->OnUtterance(UtteranceOf(event));
         break;
-      }
+      case TurnEvent::Kind::kPaused:
+        host_->OnPause(UtteranceOf(event));
+        break;
+      case TurnEvent::Kind::kResumed:
+        host_->OnSpeechResumed();
+        break;
     }
   }
+}
+
+Utterance CallAudio::UtteranceOf(const TurnEvent& event) const {
+  const int64_t begin = std::max(event.start, buffer_.begin());
+  Utterance utterance{.reason = event.reason,
+                      .begin = begin,
+                      .start_sample_index = input_->ToWireIndex(begin),
+                      .end_sample_index = input_->ToWireIndex(std::max(event.end, buffer_.begin())),
+                      .samples = buffer_.Copy(event.start, event.end),
+                      .end_decided = clock_->Now()};
+  if (!utterance.samples.empty()) {
+    const Arrival arrival = ArrivalOf(event.sample);
+    utterance.speech_captured = arrival.captured;
+    utterance.speech_end = arrival.time;
+  }
+  return utterance;
 }
 
 void CallAudio::Configure(const TurnConfig& turn) {

@@ -30,9 +30,10 @@
 
 namespace parley::streaming {
 
-// One turn of speech whose end was decided. Indices at the declared input rate.
+// One turn of speech whose end was decided, or may have come. Indices at the declared input rate.
 struct Utterance {
   CommitReason reason = CommitReason::kSilence;
+  int64_t begin = 0;  // of the samples, at engine::kSampleRateHz
   uint64_t start_sample_index = 0;
   uint64_t end_sample_index = 0;
   std::vector<float> samples;
@@ -51,6 +52,9 @@ class CallAudio {
     virtual void OnSpeechStarted(const SpeechStarted& event) = 0;
     virtual void OnSpeechStopped(const SpeechStopped& event) = 0;
     virtual void OnUtterance(Utterance utterance) = 0;
+    // The user pauses: `so_far` is what OnUtterance hands over if the turn ends by this silence.
+    virtual void OnPause(Utterance so_far) = 0;
+    virtual void OnSpeechResumed() = 0;
     // speech: zero when the client said so (ActivityStart).
     virtual void OnUserInterrupts(absl::Duration speech) = 0;
     virtual void OnAudioWarning(CallCode code, std::string message) = 0;
@@ -90,6 +94,8 @@ class CallAudio {
 
   // Commits speech that goes on though no audio comes.
   void Tick();
+  // The pause that goes on is told once more, with the next window.
+  void TellPauseAgain() { endpointer_.TellPauseAgain(); }
   void SetAnswerActive(bool active) { endpointer_.SetAnswerActive(active); }
   bool user_speaking() const { return endpointer_.turn_open(); }
   // Ends the detector's stream: no window is judged any more. Any thread.
@@ -121,6 +127,7 @@ class CallAudio {
   void RunDeferred();
   void AddBacklog(int64_t samples);
   void Handle(const TurnEvents& events);
+  Utterance UtteranceOf(const TurnEvent& event) const;
   void Warn(CallCode code, std::string message);
   Arrival ArrivalOf(int64_t sample) const;
   int64_t ToMs(int64_t wire_samples) const { return wire_samples * 1000 / format_.sample_rate_hz; }

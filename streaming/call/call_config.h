@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "engine/api/conversation.h"
 #include "engine/api/generation.h"
 #include "streaming/audio/audio_input.h"
 #include "streaming/video/frame_sampler.h"
@@ -13,6 +14,13 @@
 namespace parley::streaming {
 
 enum class TurnMode { kVad, kManual };
+
+// Answers begun at a pause in the user's speech, in case it is the end of the turn; see responses.h.
+struct SpeculationConfig {
+  bool enabled = true;
+  int max_retries = 2;  // in one turn, after the first that came to nothing
+  absl::Duration pause = absl::Milliseconds(192);
+};
 
 struct TurnConfig {
   TurnMode mode = TurnMode::kVad;
@@ -23,6 +31,7 @@ struct TurnConfig {
   absl::Duration max_turn = absl::Seconds(60);
   bool interruption_enabled = true;
   absl::Duration interruption_min_duration = absl::Milliseconds(500);
+  SpeculationConfig speculation;
 };
 
 struct CallConfig {
@@ -32,6 +41,7 @@ struct CallConfig {
   TurnConfig turn;
   engine::GenerationConfig generation;
   VideoPolicy video_policy;
+  engine::ContextPolicy context_policy;  // not changed in a live call
 };
 
 struct CallLimits {

@@ -108,6 +108,12 @@ struct ResponseDone {
   engine::Usage usage;
   int context_tokens = 0;
 };
+// The engine dropped the oldest turns; the call goes on. Comes between other events whenever it happens, and
+// belongs to no turn.
+struct ContextCompacted {
+  engine::Compaction compaction;
+};
+enum class SpeculationOutcome { kNone, kHit, kMiss };
 // Moments, not durations: the server knows when the first token was written and makes the durations of
 // parley.v1.TurnMetrics from them. InfinitePast: did not happen.
 struct TurnTimes {
@@ -126,6 +132,9 @@ struct TurnTimes {
   int tokens_prefilled = 0;
   absl::Duration speech;
   int answer_tokens = 0;
+  SpeculationOutcome speculation = SpeculationOutcome::kNone;  // kHit: stages may lie before end_decided
+  int speculations = 0;
+  int wasted_tokens = 0;
 };
 struct CallWarning {
   CallCode code = CallCode::kInternal;
@@ -145,8 +154,8 @@ struct CallEvent {
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
   std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, TurnCommitted, InputTranscript,
-               ResponseStarted, TokenDelta, Interrupted, ResponseDone, TurnTimes, CallWarning, CallError,
-               CallEnded>
+               ResponseStarted, TokenDelta, Interrupted, ResponseDone, ContextCompacted, TurnTimes,
+               CallWarning, CallError, CallEnded>
       payload;
 };
 

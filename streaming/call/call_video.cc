@@ -101,6 +101,7 @@ void CallVideo::Decode(const EncodedFrame& frame) {
   if (const auto superseded = waiting_.Put({*image, frame.id, frame.captured}))
     Drop(superseded->id, superseded->captured, DropReason::kSuperseded);
   Pump();
+  if (!waiting_.empty() && !host_->MayAppendFrames()) host_->OnFrameWaits();
 }
 
 void CallVideo::SetPolicy(const VideoPolicy& policy) {
@@ -118,7 +119,7 @@ void CallVideo::Append(Picture picture) {
   turn_->frames.push_back({.id = picture.id});
   ++in_flight_;
   conversation_->AppendFrame(
-      std::move(picture.image),
+      std::move(picture.image), clock_->Now() + kFrameLifetime,
       [this, id = picture.id, captured = picture.captured, turn = turn_](
           absl::StatusOr<engine::FrameResult> result) { OnAppended(id, captured, *turn, result); });
 }
@@ -132,7 +133,8 @@ void CallVideo::OnAppended(uint64_t id, absl::Time captured, TurnFrames& turn,
   const absl::Status& status = result.status();
   if (cleared && (status.ok() || absl::IsCancelled(status))) {
     Drop(id, captured, DropReason::kCleared);
-  } else if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
+  } else if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status) ||
+             absl::IsDeadlineExceeded(status)) {
     // Refused: nothing of it entered the conversation, which goes on.
     if (!cleared) turn.frames.erase(frame);
     scene_.Reset();

@@ -2,14 +2,15 @@
 // InputStatus that says what became of it.
 //
 // Policy, in the order a frame meets it:
-//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the oldest
-//   one
-//                (OVERLOADED); of a stream the new one is dropped, and the stream waits for a key frame.
+//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the
+//                oldest (OVERLOADED); of a stream the new one is dropped, and the stream waits for a key
+//                frame.
 //   sampling     frames above the rate looked at are dropped (SAMPLED_OUT); stills are then not even decoded.
 //   scene        frames that show what the last one looked at showed are dropped (SCENE_UNCHANGED).
 //   waiting      one frame is being encoded at a time and one waits; the newest wins (SUPERSEDED). While a
-//   turn
-//                is read or answered nothing is appended: the frame waits for the turn after it.
+//                turn is read or answered, speculatively too (see responses.h), nothing is appended: the
+//                frame waits for the turn after it, or for the speculation to be dropped.
+//   too old      a frame whose encoding has not begun within kFrameLifetime is dropped (OVERLOADED).
 //   refused      the conversation has no room for it (OVERLOADED); the call goes on without it.
 #pragma once
 
@@ -59,11 +60,14 @@ class CallVideo {
     virtual void OnFrameFailed(const absl::Status& status) = 0;
     // Whether the user's turn is open to frames now; see Pump.
     virtual bool MayAppendFrames() const = 0;
+    // A frame has come that it does not let in now.
+    virtual void OnFrameWaits() = 0;
     // The frame under way is done.
     virtual void OnFramesIdle() = 0;
   };
 
   static constexpr size_t kMaxUndecoded = 16;
+  static constexpr absl::Duration kFrameLifetime = absl::Seconds(3);
 
   // INVALID_ARGUMENT: a codec that cannot be decoded here.
   static absl::StatusOr<std::unique_ptr<CallVideo>> Create(VideoCodec codec, const VideoPolicy& policy,

@@ -14,15 +14,20 @@
 
 namespace parley::streaming {
 
-// Thread-safe. After Close every operation is a no-op and no completion comes.
+// Thread-safe. Before Open and after Close every operation is a no-op and no completion comes.
 class ConversationLink {
  public:
-  ConversationLink(std::shared_ptr<CallLoop> loop, std::unique_ptr<engine::Conversation> conversation)
-      : loop_(std::move(loop)), conversation_(std::move(conversation)) {}
+  explicit ConversationLink(std::shared_ptr<CallLoop> loop) : loop_(std::move(loop)) {}
 
-  void AppendFrame(engine::ImagePtr image, engine::Conversation::Done<engine::FrameResult> done) {
+  void Open(std::unique_ptr<engine::Conversation> conversation) {
     absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->AppendFrame(std::move(image), OnLoop(std::move(done)));
+    conversation_ = std::move(conversation);
+  }
+
+  void AppendFrame(engine::ImagePtr image, absl::Time deadline,
+                   engine::Conversation::Done<engine::FrameResult> done) {
+    absl::MutexLock lock(&mutex_);
+    if (conversation_) conversation_->AppendFrame(std::move(image), deadline, OnLoop(std::move(done)));
   }
   void AppendSpeech(std::vector<float> samples, engine::Conversation::Done<engine::SpeechResult> done) {
     absl::MutexLock lock(&mutex_);
@@ -52,6 +57,14 @@ class ConversationLink {
   void Rewind(engine::MarkId mark) {
     absl::MutexLock lock(&mutex_);
     if (conversation_) conversation_->Rewind(mark);
+  }
+  engine::MarkId Speculate() {
+    absl::MutexLock lock(&mutex_);
+    return conversation_ ? conversation_->Speculate() : 0;
+  }
+  void Promote() {
+    absl::MutexLock lock(&mutex_);
+    if (conversation_) conversation_->Promote();
   }
   void Close() {
     std::unique_ptr<engine::Conversation> conversation;  // destroyed without the lock

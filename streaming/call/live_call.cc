@@ -20,15 +20,19 @@ namespace {
 class CallCore : public CallAudio::Host, public CallVideo::Host, public Responses::Host {
  public:
   CallCore(std::shared_ptr<CallLoop> loop, CallConfig config, const LiveCall::Dependencies& dependencies,
-           std::unique_ptr<engine::Conversation> conversation, CallSink* sink)
+           CallSink* sink)
       : loop_(std::move(loop)),
         config_(std::move(config)),
         clock_(dependencies.clock),
         detects_(dependencies.detector != nullptr),
         outlet_(sink),
-        conversation_(loop_, std::move(conversation)),
+        conversation_(loop_),
         responses_(&conversation_, &outlet_, loop_, clock_, this) {
-    responses_.SetGeneration(config_.generation);
+    responses_.Configure(config_.generation, config_.turn.speculation);
+  }
+
+  void OpenConversation(std::unique_ptr<engine::Conversation> conversation) {
+    conversation_.Open(std::move(conversation));
   }
 
   absl::Status OpenMedia(const CallLimits& limits, const LiveCall::Dependencies& dependencies) {
@@ -109,6 +113,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   }
 
   void ClearInput() {
+    responses_.ForgetSpeech();
     if (audio_ != nullptr) audio_->Clear();
     if (video_ != nullptr) video_->Clear();
     speech_turn_id_.reset();
@@ -142,7 +147,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     config_.turn = config.turn;
     config_.generation = config.generation;
     config_.video_policy = config.video_policy;
-    responses_.SetGeneration(config_.generation);
+    responses_.Configure(config_.generation, config_.turn.speculation);
     if (audio_ != nullptr) audio_->Configure(config_.turn);
     if (video_ != nullptr) video_->SetPolicy(config_.video_policy);
     outlet_.Emit(ConfigChanged{config_});
@@ -162,6 +167,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     OnSpeakingMayHaveChanged();
   }
 
+  void OnCompaction(const engine::Compaction& compaction) { outlet_.Emit(ContextCompacted{compaction}); }
+
   // ---- CallAudio::Host
 
   void OnSpeechStarted(const SpeechStarted& event) override {
@@ -178,6 +185,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     OnSpeakingMayHaveChanged();
     Commit({.id = id, .utterance = std::move(utterance)});
   }
+  void OnPause(Utterance so_far) override { responses_.Speculate(std::move(so_far)); }
+  void OnSpeechResumed() override { responses_.DropSpeculation(); }
   void OnUserInterrupts(absl::Duration speech) override { responses_.Interrupt(speech); }
   void OnAudioWarning(CallCode code, std::string message) override {
     outlet_.Emit(CallWarning{code, std::move(message)});
@@ -194,7 +203,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     Refuse(code, std::move(message), client_seq);
   }
   void OnFrameFailed(const absl::Status& status) override { OnConversationFailed(status); }
-  bool MayAppendFrames() const override { return !responses_.busy(); }
+  bool MayAppendFrames() const override { return responses_.turn_open(); }
+  void OnFrameWaits() override { responses_.DropForFrame(); }
   void OnFramesIdle() override { EndIfDone(); }
 
   // ---- Responses::Host
@@ -206,7 +216,10 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     if (video_ != nullptr) video_->GiveBack(std::move(frames));
   }
   void OnResponseState() override {
-    if (audio_ != nullptr) audio_->SetAnswerActive(responses_.answer_active());
+    if (audio_ != nullptr) {
+      audio_->SetAnswerActive(responses_.answer_active());
+      if (responses_.turn_open()) audio_->TellPauseAgain();  // it may be speculated on now
+    }
     if (video_ != nullptr) video_->Pump();
     EndIfDone();
   }
@@ -372,12 +385,18 @@ absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, C
   if (config.audio.has_value() && config.turn.mode == TurnMode::kVad && dependencies.detector == nullptr) {
     return absl::InvalidArgumentError("turn.mode VAD: this bundle has no speech detector");
   }
-  auto conversation = dependencies.engine->StartConversation(
-      {.call_id = std::move(call_id), .instructions = config.instructions});
-  if (!conversation.ok()) return conversation.status();
   auto loop = std::make_shared<CallLoop>(dependencies.media_pool);
-  auto core =
-      std::make_shared<CallCore>(loop, std::move(config), dependencies, *std::move(conversation), sink);
+  auto core = std::make_shared<CallCore>(loop, config, dependencies, sink);
+  // The core lives while the loop runs a task.
+  auto conversation = dependencies.engine->StartConversation(
+      {.call_id = std::move(call_id),
+       .instructions = std::move(config.instructions),
+       .context = config.context_policy,
+       .on_compaction = [loop, core = core.get()](const engine::Compaction& compaction) {
+         loop->Post([core, compaction] { core->OnCompaction(compaction); });
+       }});
+  if (!conversation.ok()) return conversation.status();
+  core->OpenConversation(*std::move(conversation));
   if (absl::Status status = core->OpenMedia(limits, dependencies); !status.ok()) return status;
   loop->SetOwner(core);
   return std::make_unique<LiveCallImpl>(std::move(loop), std::move(core), limits);

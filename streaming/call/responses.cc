@@ -31,30 +31,53 @@ absl::Time IfHappened(absl::Time time) {
   return time == absl::Time() || time == absl::InfiniteFuture() ? absl::InfinitePast() : time;
 }
 
+bool HasWords(const engine::SpeechResult& result) {
+  return !absl::StripAsciiWhitespace(result.transcript).empty();
+}
+
 }  // namespace
 
 // Carries an answer from the model thread to the call's loop.
 class Responses::Listener : public engine::AnswerListener {
  public:
-  Listener(Responses* responses, std::shared_ptr<CallLoop> loop, const Clock* clock, uint64_t response_id)
-      : responses_(responses), loop_(std::move(loop)), clock_(clock), response_id_(response_id) {}
+  Listener(Responses* responses, std::shared_ptr<CallLoop> loop, const Clock* clock, uint64_t attempt)
+      : responses_(responses), loop_(std::move(loop)), clock_(clock), attempt_(attempt) {}
 
   void OnText(std::string text, int tokens) override {
-    loop_->Post([responses = responses_, id = response_id_, text = std::move(text), tokens,
-                 made = clock_->Now()]() mutable { responses->OnText(id, std::move(text), tokens, made); });
+    loop_->Post([responses = responses_, attempt = attempt_,
+                 delta = TokenDelta{std::move(text), tokens, clock_->Now()}]() mutable {
+      responses->OnText(attempt, std::move(delta));
+    });
   }
   void OnDone(const engine::AnswerResult& result) override {
-    loop_->Post([responses = responses_, id = response_id_, result] { responses->OnDone(id, result); });
+    loop_->Post([responses = responses_, attempt = attempt_, result] { responses->OnDone(attempt, result); });
   }
 
  private:
   Responses* const responses_;  // lives while the loop runs tasks
   const std::shared_ptr<CallLoop> loop_;
   const Clock* const clock_;
-  const uint64_t response_id_;
+  const uint64_t attempt_;
 };
 
+void Responses::Configure(const engine::GenerationConfig& generation, const SpeculationConfig& speculation) {
+  DropSpeculation();
+  generation_ = generation;
+  speculation_config_ = speculation;
+}
+
 bool Responses::Commit(UserTurn turn) {
+  const bool accepted = speculation_ != nullptr && IsSpeculatedOn(turn.utterance);
+  if (!accepted) DropSpeculation();
+  const CommitReason reason = turn.utterance.reason;
+  if (reason != CommitReason::kText && reason != CommitReason::kResponseCreate) {
+    turn.speculations = std::exchange(speculations_, 0);
+    turn.wasted_tokens = std::exchange(wasted_tokens_, 0);
+  }
+  if (accepted) {
+    Accept(std::move(turn));
+    return true;
+  }
   if (phase_ == Phase::kIdle && waiting_.empty()) {
     TakeUp(std::move(turn));
     return true;
@@ -65,23 +88,8 @@ bool Responses::Commit(UserTurn turn) {
 }
 
 void Responses::TakeUp(UserTurn turn) {
-  phase_ = Phase::kReading;
-  current_ = Current{.turn = std::move(turn)};
-  current_.frames = host_->TakeTurnFrames();
+  Open(std::move(turn), host_->TakeTurnFrames());
   Utterance& utterance = current_.turn.utterance;
-  current_.times.speech_captured = utterance.speech_captured;
-  current_.times.speech_end = utterance.speech_end;
-  current_.times.end_decided = utterance.end_decided;
-  current_.times.speech = SamplesToDuration(static_cast<int64_t>(utterance.samples.size()));
-
-  outlet_->RaiseEpoch();
-  TurnCommitted committed{.reason = utterance.reason,
-                          .start_sample_index = utterance.start_sample_index,
-                          .end_sample_index = utterance.end_sample_index};
-  for (const TurnFrames::Frame& frame : current_.frames->frames) committed.frame_ids.push_back(frame.id);
-  outlet_->Emit(std::move(committed), current_.turn.id);
-  host_->OnResponseState();
-
   if (utterance.reason == CommitReason::kText) {
     conversation_->AppendText(current_.turn.text,
                               [this](absl::StatusOr<engine::TextResult> result) { OnTextRead(result); });
@@ -93,31 +101,134 @@ void Responses::TakeUp(UserTurn turn) {
   } else {
     current_.mark = conversation_->Mark();
     current_.times.speech_queued = clock_->Now();
-    conversation_->AppendSpeech(
-        std::move(utterance.samples),
-        [this](absl::StatusOr<engine::SpeechResult> result) { OnSpeechRead(result); });
+    AppendSpeech(std::move(utterance.samples), current_.attempt);
   }
 }
 
-void Responses::OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result) {
-  if (!result.ok()) return OnReadFailed(result.status());
+// The turn is under way.
+void Responses::Open(UserTurn turn, std::shared_ptr<TurnFrames> frames) {
+  phase_ = Phase::kReading;
+  current_ = Current{.turn = std::move(turn), .attempt = ++last_attempt_, .frames = std::move(frames)};
+  const Utterance& utterance = current_.turn.utterance;
   TurnTimes& times = current_.times;
-  times.encode_start = IfHappened(result->times.encode_start);
-  times.encode_end = IfHappened(result->times.encode_end);
-  times.prefill_queued = IfHappened(result->times.encode_end);
-  times.prefill_start = IfHappened(result->times.prefill_start);
-  times.prefill_end = IfHappened(result->times.prefill_end);
-  times.tokens_prefilled = result->tokens;
+  times.speech_captured = utterance.speech_captured;
+  times.speech_end = utterance.speech_end;
+  times.end_decided = utterance.end_decided;
+  times.speech = SamplesToDuration(static_cast<int64_t>(utterance.samples.size()));
+  times.speculations = current_.turn.speculations;
+  times.wasted_tokens = current_.turn.wasted_tokens;
+  if (times.speculations > 0) times.speculation = SpeculationOutcome::kMiss;
 
-  const absl::string_view words = absl::StripAsciiWhitespace(result->transcript);
-  outlet_->Emit(InputTranscript{std::string(words), result->language}, current_.turn.id);
-  if (!words.empty()) return OnRead(/*has_content=*/true);
+  outlet_->RaiseEpoch();
+  TurnCommitted committed{.reason = utterance.reason,
+                          .start_sample_index = utterance.start_sample_index,
+                          .end_sample_index = utterance.end_sample_index};
+  for (const TurnFrames::Frame& frame : current_.frames->frames) committed.frame_ids.push_back(frame.id);
+  outlet_->Emit(std::move(committed), current_.turn.id);
+  host_->OnResponseState();
+}
+
+void Responses::AppendSpeech(std::vector<float> samples, uint64_t attempt) {
+  conversation_->AppendSpeech(
+      std::move(samples),
+      [this, attempt](const absl::StatusOr<engine::SpeechResult>& result) { OnSpeechRead(attempt, result); });
+}
+
+void Responses::OnSpeechRead(uint64_t attempt, const absl::StatusOr<engine::SpeechResult>& result) {
+  if (IsHeld(attempt)) return HoldSpeech(result);
+  if (phase_ == Phase::kReading && current_.attempt == attempt) TakeSpeech(result);
+}
+
+void Responses::TakeSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
+  if (!result.ok()) return OnReadFailed(result.status());
+  TellTranscript(*result);
+  if (HasWords(*result)) return OnRead(/*has_content=*/true);
   conversation_->Rewind(current_.mark);  // noise leaves nothing in history
   // The client asked for this turn itself: then what it shows is enough.
   const CommitReason reason = current_.turn.utterance.reason;
   const bool asked = reason == CommitReason::kInputCommit || reason == CommitReason::kActivityEnd;
   OnRead(asked && !current_.frames->frames.empty());
 }
+
+void Responses::TellTranscript(const engine::SpeechResult& result) {
+  TurnTimes& times = current_.times;
+  times.encode_start = IfHappened(result.times.encode_start);
+  times.encode_end = IfHappened(result.times.encode_end);
+  times.prefill_queued = IfHappened(result.times.encode_end);
+  times.prefill_start = IfHappened(result.times.prefill_start);
+  times.prefill_end = IfHappened(result.times.prefill_end);
+  times.tokens_prefilled = result.tokens;
+  const absl::string_view words = absl::StripAsciiWhitespace(result.transcript);
+  outlet_->Emit(InputTranscript{std::string(words), result.language}, current_.turn.id);
+}
+
+// ---------------------------------------------------------------- speculation
+
+void Responses::Speculate(Utterance so_far) {
+  if (!turn_open() || !waiting_.empty() || so_far.samples.empty()) return;
+  if (!speculation_config_.enabled || speculations_ > speculation_config_.max_retries) return;
+  ++speculations_;
+  speculation_ = std::make_unique<Speculation>();
+  speculation_->attempt = ++last_attempt_;
+  speculation_->begin = so_far.begin;
+  speculation_->samples = so_far.samples.size();
+  speculation_->frames = host_->TakeTurnFrames();
+  speculation_->mark = conversation_->Speculate();
+  speculation_->begun = clock_->Now();
+  AppendSpeech(std::move(so_far.samples), speculation_->attempt);
+}
+
+bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
+  return utterance.begin == speculation_->begin && utterance.samples.size() == speculation_->samples;
+}
+
+void Responses::HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
+  // Refused: the turn will say so, if it ends here.
+  if (!result.ok() && !absl::IsResourceExhausted(result.status())) {
+    return host_->OnConversationFailed(result.status());
+  }
+  speculation_->speech = result;
+  if (result.ok() && HasWords(*result)) speculation_->answer = Ask(speculation_->attempt);
+}
+
+void Responses::DropSpeculation() {
+  if (speculation_ == nullptr) return;
+  const std::unique_ptr<Speculation> dropped = std::move(speculation_);
+  if (dropped->speech.has_value() && dropped->speech->ok()) wasted_tokens_ += (*dropped->speech)->tokens;
+  if (!dropped->tokens.empty()) wasted_tokens_ += dropped->tokens.back().tokens;
+  conversation_->Rewind(dropped->mark);
+  host_->GiveBackFrames(std::move(dropped->frames));
+  host_->OnResponseState();
+}
+
+void Responses::DropForFrame() {
+  if (speculation_ != nullptr && clock_->Now() - speculation_->begun >= kFrameGrace) DropSpeculation();
+}
+
+void Responses::ForgetSpeech() {
+  DropSpeculation();
+  speculations_ = 0;
+  wasted_tokens_ = 0;
+}
+
+// The turn ended where it was thought to.
+void Responses::Accept(UserTurn turn) {
+  const std::unique_ptr<Speculation> held = std::move(speculation_);
+  conversation_->Promote();
+  Open(std::move(turn), std::move(held->frames));
+  current_.attempt = held->attempt;
+  current_.mark = held->mark;
+  current_.times.speech_queued = held->begun;
+  current_.times.speculation = SpeculationOutcome::kHit;
+  if (!held->speech.has_value()) return;  // it is being read
+  if (held->answer == 0) return TakeSpeech(*held->speech);
+  TellTranscript(**held->speech);
+  StartAnswer(held->answer);
+  for (TokenDelta& delta : held->tokens) OnText(held->attempt, std::move(delta));
+  if (held->done.has_value()) EndAnswer(*held->done);
+}
+
+// ---------------------------------------------------------------- reading and answering
 
 void Responses::OnTextRead(const absl::StatusOr<engine::TextResult>& result) {
   if (!result.ok()) return OnReadFailed(result.status());
@@ -148,7 +259,7 @@ void Responses::OnRead(bool has_content) {
     outlet_->Emit(current_.times, current_.turn.id);
     return Finish();
   }
-  if (!current_.ended.has_value()) return StartAnswer();
+  if (!current_.ended.has_value()) return StartAnswer(Ask(current_.attempt));
   // Interrupted or cancelled before it began: what the user said stays, and the next turn is read after it.
   uint64_t response_id = 0;
   if (current_.ended == ResponseEnd::kCancelled) {
@@ -161,24 +272,36 @@ void Responses::OnRead(bool has_content) {
   Finish();
 }
 
-void Responses::StartAnswer() {
+engine::AnswerId Responses::Ask(uint64_t attempt) {
+  return conversation_->Answer(generation_, std::make_shared<Listener>(this, loop_, clock_, attempt));
+}
+
+// `answer` has been asked for.
+void Responses::StartAnswer(engine::AnswerId answer) {
   phase_ = Phase::kAnswering;
   current_.answer.turn_id = current_.turn.id;
   current_.answer.response_id = ++last_response_id_;
+  current_.answer.engine_id = answer;
   outlet_->Emit(ResponseStarted{}, current_.turn.id, last_response_id_);
-  current_.answer.engine_id =
-      conversation_->Answer(generation_, std::make_shared<Listener>(this, loop_, clock_, last_response_id_));
 }
 
-void Responses::OnText(uint64_t response_id, std::string text, int tokens, absl::Time made) {
-  if (phase_ != Phase::kAnswering || current_.answer.response_id != response_id || current_.answer.fenced)
-    return;
-  current_.answer.sent_tokens = tokens;
-  outlet_->Emit(TokenDelta{std::move(text), tokens, made}, current_.turn.id, response_id);
+void Responses::OnText(uint64_t attempt, TokenDelta delta) {
+  if (IsHeld(attempt)) return speculation_->tokens.push_back(std::move(delta));
+  if (phase_ != Phase::kAnswering || current_.attempt != attempt || current_.answer.fenced) return;
+  current_.answer.sent_tokens = delta.tokens;
+  outlet_->Emit(std::move(delta), current_.turn.id, current_.answer.response_id);
 }
 
-void Responses::OnDone(uint64_t response_id, const engine::AnswerResult& result) {
-  if (phase_ != Phase::kAnswering || current_.answer.response_id != response_id) return;
+void Responses::OnDone(uint64_t attempt, const engine::AnswerResult& result) {
+  if (IsHeld(attempt)) {
+    if (result.reason == engine::FinishReason::kFailed) return host_->OnConversationFailed(result.status);
+    speculation_->done = result;
+  } else if (phase_ == Phase::kAnswering && current_.attempt == attempt) {
+    EndAnswer(result);
+  }
+}
+
+void Responses::EndAnswer(const engine::AnswerResult& result) {
   TurnTimes& times = current_.times;
   const engine::Usage& usage = result.turn_usage;
   if (times.prefill_queued == absl::InfinitePast()) times.prefill_queued = IfHappened(result.queued);
@@ -193,8 +316,8 @@ void Responses::OnDone(uint64_t response_id, const engine::AnswerResult& result)
 
   const ResponseEnd end = current_.ended.value_or(EndOf(result.reason));
   outlet_->Emit(ResponseDone{.reason = end, .usage = usage, .context_tokens = result.context_tokens},
-                current_.turn.id, response_id);
-  outlet_->Emit(times, current_.turn.id, response_id);
+                current_.turn.id, current_.answer.response_id);
+  outlet_->Emit(times, current_.turn.id, current_.answer.response_id);
   if (result.reason == engine::FinishReason::kFailed) return host_->OnConversationFailed(result.status);
   last_ = current_.answer;
   Finish();
@@ -211,6 +334,7 @@ void Responses::Finish() {
 
 void Responses::Interrupt(absl::Duration speech) {
   if (!answer_active()) return;
+  DropSpeculation();  // it was made after the answer as it was
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
   int kept = 0;
@@ -254,6 +378,7 @@ bool Responses::Ack(uint64_t response_id, int heard_tokens) {
   answer->heard_tokens = std::clamp(heard_tokens, answer->heard_tokens, answer->sent_tokens);
   if (answer->fenced && heard_tokens < answer->kept_tokens) {
     // Sent before the client knew of the interruption: it heard less than was kept.
+    DropSpeculation();
     answer->kept_tokens = std::max(heard_tokens, 0);
     conversation_->TrimAnswer(answer->engine_id, answer->kept_tokens);
   }

@@ -7,6 +7,21 @@
 // One turn is under way at a time; turns that are committed meanwhile wait, at most kMaxWaiting of them, and
 // are answered in order. An answer that is interrupted or cancelled is fenced at once: no token of it is let
 // out any more, whenever the engine stops making them.
+//
+// Speculation: work begun at a pause of the user's, in case it is the end of the turn. Policy:
+//   begun     when nothing is read or answered and no turn waits (a pause that goes on is taken up then), at
+//             most 1 + max_retries times a turn: on the audio that a commit by silence would hand over, and
+//             on what has been shown so far.
+//   held      the transcript and the tokens stay here: nothing is told and no epoch is raised.
+//   frames    that come meanwhile wait: for the next turn when it is accepted, for this one when it is
+//             dropped. So an accepted answer is the one that the plain path gives for the same frames. One
+//             that comes kFrameGrace after the pause or later drops it, since a long silence may be there to
+//             show something; it is begun again with the frame in it.
+//   accepted  by a commit of that very audio: what is held goes out at once, the rest as it is made.
+//   dropped   when speech goes on, and by all that changes what the plain path would read or answer: a commit
+//             of other audio, typed text, ResponseCreate, a cut of an earlier answer, InputClear, another
+//             configuration. The conversation is rewound to where it was before the speech.
+// An engine that fails while it speculates has lost the conversation, and that is told at once.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +29,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +37,7 @@
 #include "base/clock.h"
 #include "engine/api/conversation.h"
 #include "streaming/call/call_audio.h"
+#include "streaming/call/call_config.h"
 #include "streaming/call/call_events.h"
 #include "streaming/call/call_loop.h"
 #include "streaming/call/call_outlet.h"
@@ -34,6 +51,9 @@ struct UserTurn {
   uint64_t id = 0;
   std::string text;     // TEXT
   Utterance utterance;  // the others; RESPONSE_CREATE and TEXT have no samples
+  // How often it was speculated on, and the tokens held for what came to nothing. Filled in by Responses.
+  int speculations = 0;
+  int wasted_tokens = 0;
 };
 
 // Used by the call's strand.
@@ -51,16 +71,25 @@ class Responses {
   };
 
   static constexpr size_t kMaxWaiting = 4;
+  static constexpr absl::Duration kFrameGrace = absl::Milliseconds(500);
 
   // All outlive it.
   Responses(ConversationLink* conversation, CallOutlet* outlet, std::shared_ptr<CallLoop> loop,
             const Clock* clock, Host* host)
       : conversation_(conversation), outlet_(outlet), loop_(std::move(loop)), clock_(clock), host_(host) {}
 
-  void SetGeneration(engine::GenerationConfig config) { generation_ = std::move(config); }
+  void Configure(const engine::GenerationConfig& generation, const SpeculationConfig& speculation);
 
   // Takes the turn up now, or when those before it are done. False: too many wait, the turn is dropped.
   bool Commit(UserTurn turn);
+  // The turn being spoken may be over: see the policy above.
+  void Speculate(Utterance so_far);
+  // It is not. A no-op when there is nothing to drop.
+  void DropSpeculation();
+  // A frame waits for it: dropped, if that is too long.
+  void DropForFrame();
+  // What was being spoken is thrown away.
+  void ForgetSpeech();
   // The user's words take precedence: what is being read is not answered, what is being made or heard ends.
   // Nothing when no answer is active.
   void Interrupt(absl::Duration speech);
@@ -74,6 +103,8 @@ class Responses {
   // Nothing is being read or answered and nothing waits.
   bool idle() const { return phase_ == Phase::kIdle && waiting_.empty(); }
   bool busy() const { return phase_ != Phase::kIdle; }
+  // Whether the user's turn is open: what is appended now is part of it.
+  bool turn_open() const { return phase_ == Phase::kIdle && speculation_ == nullptr; }
 
  private:
   class Listener;
@@ -91,6 +122,7 @@ class Responses {
   // The turn being read or answered.
   struct Current {
     UserTurn turn;
+    uint64_t attempt = 0;
     std::shared_ptr<TurnFrames> frames;
     engine::MarkId mark = 0;           // before its speech
     std::optional<ResponseEnd> ended;  // by the user, before the engine ended it
@@ -98,14 +130,38 @@ class Responses {
     TurnTimes times;
   };
 
+  // What is held of a turn that may be over.
+  struct Speculation {
+    uint64_t attempt = 0;
+    int64_t begin = 0;  // of the audio
+    size_t samples = 0;
+    std::shared_ptr<TurnFrames> frames;
+    engine::MarkId mark = 0;  // before its speech
+    absl::Time begun;
+    std::optional<absl::StatusOr<engine::SpeechResult>> speech;
+    engine::AnswerId answer = 0;  // 0: not asked for
+    std::vector<TokenDelta> tokens;
+    std::optional<engine::AnswerResult> done;
+  };
+
   void TakeUp(UserTurn turn);
-  void OnSpeechRead(const absl::StatusOr<engine::SpeechResult>& result);
+  bool IsSpeculatedOn(const Utterance& utterance) const;
+  void Accept(UserTurn turn);
+  void Open(UserTurn turn, std::shared_ptr<TurnFrames> frames);
+  void AppendSpeech(std::vector<float> samples, uint64_t attempt);
+  void OnSpeechRead(uint64_t attempt, const absl::StatusOr<engine::SpeechResult>& result);
+  void HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result);
+  void TakeSpeech(const absl::StatusOr<engine::SpeechResult>& result);
+  void TellTranscript(const engine::SpeechResult& result);
+  engine::AnswerId Ask(uint64_t attempt);
   void OnTextRead(const absl::StatusOr<engine::TextResult>& result);
   void OnRead(bool has_content);
   void OnReadFailed(const absl::Status& status);
-  void StartAnswer();
-  void OnText(uint64_t response_id, std::string text, int tokens, absl::Time made);
-  void OnDone(uint64_t response_id, const engine::AnswerResult& result);
+  void StartAnswer(engine::AnswerId answer);
+  bool IsHeld(uint64_t attempt) const { return speculation_ != nullptr && speculation_->attempt == attempt; }
+  void OnText(uint64_t attempt, TokenDelta delta);
+  void OnDone(uint64_t attempt, const engine::AnswerResult& result);
+  void EndAnswer(const engine::AnswerResult& result);
   void Finish();
   void Fence(Answer& answer, int kept_tokens);
   int HeardOf(const Answer& answer) const;
@@ -118,12 +174,18 @@ class Responses {
   Host* const host_;
 
   engine::GenerationConfig generation_;
+  SpeculationConfig speculation_config_;
   std::deque<UserTurn> waiting_;
   Phase phase_ = Phase::kIdle;
   Current current_;
   Answer last_;               // the answer before the current one; it may still be heard
   bool client_acks_ = false;  // has sent a PlaybackAck in this call
   uint64_t last_response_id_ = 0;
+  uint64_t last_attempt_ = 0;  // to read and answer a turn; completions of one that was dropped go nowhere
+  std::unique_ptr<Speculation> speculation_;  // only while idle with no turn waiting
+  // Of the turn being spoken:
+  int speculations_ = 0;
+  int wasted_tokens_ = 0;
 };
 
 }  // namespace parley::streaming

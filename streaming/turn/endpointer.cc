@@ -1,6 +1,7 @@
 #include "streaming/turn/endpointer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace parley::streaming {
 
@@ -11,6 +12,7 @@ void Endpointer::Configure(const TurnConfig& config) {
     if (open_) speech_end_ = std::max(speech_end_, position_);
   }
   config_ = config;
+  paused_ = false;  // a pause is told again, under the new configuration
 }
 
 TurnEvents Endpointer::Push(int64_t window_start, float probability) {
@@ -31,7 +33,12 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
         {.kind = TurnEvent::Kind::kSpeechStarted, .sample = speech_start_, .probability = probability});
   }
   if (!open_) return events;
-  if (voiced) speech_end_ = position_;
+  if (voiced) {
+    speech_end_ = position_;
+    if (std::exchange(paused_, false)) {
+      events.push_back({.kind = TurnEvent::Kind::kResumed, .sample = position_, .probability = probability});
+    }
+  }
 
   const absl::Duration over_answer = SamplesToDuration(voiced ? run_->voiced_over_answer : 0);
   if (voiced && answer_active_ && !interrupted_ && config_.interruption_enabled &&
@@ -51,6 +58,13 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
     events.push_back(CloseTurn(CommitReason::kMaxTurn, position_));
     // Speech goes on: the next turn begins here, if it does so for min_speech.
     run_ = Run{.start = position_, .end = position_};
+  } else if (!paused_ && PauseIsDue()) {
+    paused_ = true;
+    events.push_back({.kind = TurnEvent::Kind::kPaused,
+                      .sample = speech_end_,
+                      .probability = probability,
+                      .start = turn_start_,
+                      .end = speech_end_ + kTailSamples});
   }
   return events;
 }
@@ -92,6 +106,7 @@ TurnEvents Endpointer::Commit(int64_t now) {
 
 void Endpointer::Clear(int64_t now) {
   open_ = false;
+  paused_ = false;
   run_.reset();
   first_voiced_.reset();
   turn_floor_ = now;
@@ -109,6 +124,11 @@ int64_t Endpointer::needed_from() const {
 }
 
 int64_t Endpointer::LongestTurn() const { return ToSamples(config_.max_turn + config_.prefix_padding); }
+
+bool Endpointer::PauseIsDue() const {
+  const int64_t pause = std::max(ToSamples(config_.speculation.pause), kTailSamples);
+  return config_.speculation.enabled && position_ - speech_end_ >= pause;
+}
 
 float Endpointer::end_threshold() const { return std::max(config_.start_threshold - 0.15f, 0.01f); }
 
@@ -134,6 +154,7 @@ bool Endpointer::TrackRun(int64_t window_start, float probability) {
 
 void Endpointer::OpenTurn(int64_t speech_start, int64_t turn_start) {
   open_ = true;
+  paused_ = false;
   speech_start_ = speech_start;
   speech_end_ = speech_start;
   turn_start_ = turn_start;

@@ -8,7 +8,8 @@
 // with min_speech of such windows starts a turn, at the run's first sample less the prefix padding, but never
 // before the end of the turn before it. The turn is committed after `silence` without such a window, or when
 // it is max_turn long; in the second case the next turn begins where it ended, as soon as speech is seen to
-// go on.
+// go on. A pause is told once `speculation.pause` has passed without such a window, and the audio that a
+// commit by silence would hand over is all there; the next such window ends it.
 //
 // MANUAL mode. A turn is open from ActivityStart to ActivityEnd; only max_turn ends it otherwise.
 #pragma once
@@ -31,20 +32,22 @@ struct TurnEvent {
     kSpeechStopped,
     kCommitted,
     kInterruption,  // the user talks over the answer
+    kPaused,        // the turn may be over
+    kResumed,       // it was not
   };
   Kind kind = Kind::kSpeechStarted;
-  // kSpeechStarted: where speech began. kSpeechStopped, kCommitted: the end of the last window held to be
-  // speech.
+  // kSpeechStarted: where speech began. kSpeechStopped, kCommitted, kPaused: the end of the last window held
+  // to be speech.
   int64_t sample = 0;
   float probability = 0;  // kSpeechStarted, kSpeechStopped: of the window that decided it
-  // kCommitted: the turn's audio, [start, end). Empty: there is none.
+  // kCommitted: the turn's audio, [start, end). Empty: there is none. kPaused: what it would be.
   CommitReason reason = CommitReason::kSilence;
   int64_t start = 0;
   int64_t end = 0;
   // kInterruption: how long the user has been speaking over the answer.
   absl::Duration speech;
 };
-using TurnEvents = absl::InlinedVector<TurnEvent, 3>;
+using TurnEvents = absl::InlinedVector<TurnEvent, 4>;
 
 inline int64_t ToSamples(absl::Duration duration) {
   return absl::ToInt64Microseconds(duration) * engine::kSampleRateHz / 1'000'000;
@@ -74,6 +77,9 @@ class Endpointer {
   // Whether there is an answer that can be interrupted: one that is owed, being made or being heard.
   // Speech from before it became active does not count towards an interruption.
   void SetAnswerActive(bool active);
+
+  // A pause that goes on is told once more, with the next window.
+  void TellPauseAgain() { paused_ = false; }
 
   // MANUAL mode. `now`: index of the next sample to come. No-op when a turn is open.
   void ActivityStart(int64_t now);
@@ -107,6 +113,7 @@ class Endpointer {
   float end_threshold() const;
   int64_t LongestTurn() const;
   int64_t PaddedStart(int64_t sample) const;
+  bool PauseIsDue() const;
   bool TrackRun(int64_t window_start, float probability);
   void OpenTurn(int64_t speech_start, int64_t turn_start);
   TurnEvent CloseTurn(CommitReason reason, int64_t end);
@@ -124,6 +131,7 @@ class Endpointer {
   int64_t turn_start_ = 0;  // with padding
   int64_t speech_start_ = 0;
   int64_t speech_end_ = 0;  // so far
+  bool paused_ = false;     // it has been told
 };
 
 }  // namespace parley::streaming

@@ -72,6 +72,10 @@ inline std::string Line(const CallEvent& event) {
     std::string operator()(const ResponseDone& e) const {
       return absl::StrCat("done", at, " ", kEnds[static_cast<int>(e.reason)]);
     }
+    std::string operator()(const ContextCompacted& e) const {
+      return absl::StrCat("compacted", at, " ", e.compaction.turns_dropped,
+                          " turns: ", e.compaction.tokens_before, " to ", e.compaction.tokens_after);
+    }
     std::string operator()(const TurnTimes&) const { return "times" + at; }
     std::string operator()(const CallWarning& e) const {
       return absl::StrCat("warning ", kCodes[static_cast<int>(e.code)]);

@@ -179,6 +179,22 @@ TEST_F(FaultsTest, ATurnThatDoesNotFitTheContextIsDoneWithThatReasonAndTheCallGo
   EXPECT_EQ(engine_.History().substr(0, 8), "U: hi | ");
 }
 
+TEST_F(FaultsTest, ACompactionIsToldInItsPlaceAndBelongsToNoTurn) {
+  config_.context_policy = {.max_frames = 5};
+  Start();
+  EXPECT_EQ(engine_.last_options().context.max_frames, 5);
+  call_->PushText("hi", 3);
+  Settle();
+  News();
+  engine_.last_options().on_compaction({engine::Compaction::Reason::kContextLimit, 3, 900, 200});
+  Run();
+  EXPECT_THAT(News(), ElementsAre("compacted 0/0 3 turns: 900 to 200"));
+  call_->Abort();
+  engine_.last_options().on_compaction({});
+  Run();
+  EXPECT_THAT(News(), ElementsAre());
+}
+
 TEST_F(FaultsTest, AFrameThatDoesNotFitTheContextIsDroppedAndTheCallGoesOn) {
   Start();
   engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));

@@ -28,10 +28,11 @@ class ScriptedConversation : public engine::Conversation {
   explicit ScriptedConversation(ScriptedEngine* engine) : engine_(engine) {}
   ~ScriptedConversation() override;
 
-  void AppendFrame(engine::ImagePtr image, Done<engine::FrameResult> done) override {
+  void AppendFrame(engine::ImagePtr image, absl::Time deadline, Done<engine::FrameResult> done) override {
     ops_.push_back(
         {.run =
-             [this, image = std::move(image), done = Share(std::move(done))](absl::Status status) {
+             [this, image = std::move(image), deadline, done = Share(std::move(done))](absl::Status status) {
+               if (status.ok() && TooLate(deadline)) status = absl::DeadlineExceededError("too late");
                if (!status.ok()) return (*done)(status);
                history_.push_back({.kind = Entry::kFrame, .text = absl::StrCat("[", image->width, "]")});
                (*done)(engine::FrameResult{.description = "a picture", .tokens = 10, .times = Times()});
@@ -72,9 +73,14 @@ class ScriptedConversation : public engine::Conversation {
     std::vector<Op> cancelled(std::make_move_iterator(first), std::make_move_iterator(ops_.end()));
     ops_.erase(first, ops_.end());
     for (Op& op : cancelled) {
-      ops_.push_back(
-          {.run = [run = std::move(op.run)](const absl::Status&) { run(absl::CancelledError("rewound")); },
-           .append = op.append});
+      if (op.listener != nullptr) {
+        cancelled_.push_back(op.answer);
+        ops_.push_back(std::move(op));
+      } else {
+        ops_.push_back(
+            {.run = [run = std::move(op.run)](const absl::Status&) { run(absl::CancelledError("rewound")); },
+             .append = op.append});
+      }
     }
     ops_.push_back({.run = [this, mark](const absl::Status&) {
       for (const auto& [id, size] : marks_) {
@@ -82,6 +88,9 @@ class ScriptedConversation : public engine::Conversation {
       }
     }});
   }
+
+  engine::MarkId Speculate() override;
+  void Promote() override;
 
   bool busy() const { return !ops_.empty(); }
   void Step();
@@ -112,6 +121,7 @@ class ScriptedConversation : public engine::Conversation {
   static std::shared_ptr<Done<Result>> Share(Done<Result> done) {
     return std::make_shared<Done<Result>>(std::move(done));
   }
+  bool TooLate(absl::Time deadline) const;
   engine::OperationTimes Times() const;
   bool Cancelled(engine::AnswerId answer) const {
     return std::find(cancelled_.begin(), cancelled_.end(), answer) != cancelled_.end();
@@ -137,7 +147,8 @@ class ScriptedEngine : public engine::Engine {
   bool sees() const override { return sees_; }
   absl::Status WarmUp() override { return absl::OkStatus(); }
   absl::StatusOr<std::unique_ptr<engine::Conversation>> StartConversation(
-      engine::ConversationOptions) override {
+      engine::ConversationOptions options) override {
+    last_options_ = std::move(options);
     auto conversation = std::make_unique<ScriptedConversation>(this);
     conversations_.push_back(conversation.get());
     return conversation;
@@ -176,7 +187,10 @@ class ScriptedEngine : public engine::Engine {
   // Of the only conversation; while it lives.
   std::string History() const { return conversations_.empty() ? "gone" : conversations_.front()->History(); }
   bool busy() const { return !conversations_.empty() && conversations_.front()->busy(); }
+  const engine::ConversationOptions& last_options() const { return last_options_; }
   const engine::GenerationConfig& last_generation() const { return last_generation_; }
+  int speculations() const { return speculations_; }
+  int promotions() const { return promotions_; }
 
  private:
   friend class ScriptedConversation;
@@ -194,6 +208,9 @@ class ScriptedEngine : public engine::Engine {
   absl::Status fail_next_;
   absl::Status refuse_next_;
   engine::GenerationConfig last_generation_;
+  int speculations_ = 0;
+  int promotions_ = 0;
+  engine::ConversationOptions last_options_;
 };
 
 inline ScriptedConversation::~ScriptedConversation() {
@@ -233,6 +250,17 @@ inline engine::AnswerId ScriptedConversation::Answer(const engine::GenerationCon
                   .limit = std::min(engine_->answer_tokens_, config.max_tokens),
                   .result = {.queued = engine_->clock_->Now(), .first_token = absl::InfiniteFuture()}});
   return last_answer_;
+}
+
+inline engine::MarkId ScriptedConversation::Speculate() {
+  ++engine_->speculations_;
+  return Mark();
+}
+
+inline void ScriptedConversation::Promote() { ++engine_->promotions_; }
+
+inline bool ScriptedConversation::TooLate(absl::Time deadline) const {
+  return engine_->clock_->Now() > deadline;
 }
 
 inline void ScriptedConversation::Step() {

@@ -129,6 +129,7 @@ TEST_F(TurnsTest, ResponseCreateDuringAnAnswerIsRefused) {
 }
 
 TEST_F(TurnsTest, TheTimesOfATurnAreInOrder) {
+  config_.turn.speculation.enabled = false;
   Start();
   BeSilent(5);
   pace_ = 1;

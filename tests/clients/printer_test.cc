@@ -78,6 +78,17 @@ TEST_F(PrinterTest, JsonIsOneObjectAnEventWithTheProtosFieldNames) {
   EXPECT_EQ(objects[2]["response_done"]["finish_reason"], "END_OF_TURN");
 }
 
+TEST_F(PrinterTest, ACompactionIsToldToWhoAsksForDetails) {
+  v1::ServerMessage event;
+  event.mutable_context_compacted()->set_reason(v1::ContextCompacted::CONTEXT_LIMIT);
+  event.mutable_context_compacted()->set_turns_dropped(7);
+  event.mutable_context_compacted()->set_tokens_before(7000);
+  event.mutable_context_compacted()->set_tokens_after(2000);
+  EXPECT_THAT(Print({.verbose = true}, {Ready(), event}),
+              HasSubstr("context 7 oldest turns forgotten: 7000 tokens, now 2000 (context limit)"));
+  EXPECT_THAT(Print({}, {Ready(), event}), ::testing::Not(HasSubstr("forgotten")));
+}
+
 TEST_F(PrinterTest, TimingSaysWhereTheTimeOfATurnWent) {
   v1::TurnMetrics metrics;
   metrics.set_response_latency_us(412'000);
@@ -89,6 +100,22 @@ TEST_F(PrinterTest, TimingSaysWhereTheTimeOfATurnWent) {
   EXPECT_THAT(line, HasSubstr("turn 3: first token 412 ms after the end of turn was decided"));
   EXPECT_THAT(line, HasSubstr("decided 510 ms after 1.9 s of speech"));
   EXPECT_THAT(line, HasSubstr("8 tokens, 50/s"));
+}
+
+TEST_F(PrinterTest, TimingSaysWhatWasBegunAtAPause) {
+  v1::TurnMetrics metrics;
+  metrics.set_response_latency_us(150);
+  metrics.set_speculation(v1::TurnMetrics::HIT);
+  metrics.set_speculations(1);
+  metrics.set_held_us(48'000);
+  EXPECT_THAT(TimingLine(1, metrics),
+              HasSubstr("first token 0 ms after the end of turn was decided, ready 48 ms before it"));
+  EXPECT_THAT(TimingLine(1, metrics), testing::Not(HasSubstr("begun")));
+  metrics.set_speculations(2);
+  metrics.set_wasted_tokens(9);
+  EXPECT_THAT(TimingLine(1, metrics), HasSubstr("; begun 2 times, 9 tokens wasted"));
+  metrics.set_speculation(v1::TurnMetrics::MISS);
+  EXPECT_THAT(TimingLine(1, metrics), HasSubstr("; begun 2 times in vain, 9 tokens wasted"));
 }
 
 }  // namespace

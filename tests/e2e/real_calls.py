@@ -59,6 +59,15 @@ class RealCalls(unittest.TestCase):
         self.assertEqual(len(events.of("metrics")), 2)
         for metrics in events.of("metrics"):
             self.assertGreater(int(metrics["response_latency_us"]), 0)
+            self.assertEqual(metrics["speculation"], "HIT")
+
+    def test_what_is_said_is_the_same_without_speculation(self):
+        events = [self.events_of(self.call("--json", "--file", SAMPLE, *flags)) for flags in ([], ["--no-speculation"])]
+        self.assertEqual(events[0].transcripts(), events[1].transcripts())
+        self.assertEqual(events[0].answers(), events[1].answers())
+        self.assertEqual(len(events[1].of("metrics")), 2)
+        for metrics in events[1].of("metrics"):
+            self.assertNotIn("speculation", metrics)
 
     def test_eight_calls_at_once_all_hear_see_and_answer(self):
         # Without interruption: however slow the machine, the second question waits for the first one's answer.

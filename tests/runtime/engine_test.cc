@@ -85,6 +85,7 @@ TEST(EngineTest, NoDecodingTokenWaitsForMoreThanOneSlice) {
   options.step_time = absl::Milliseconds(10);
   options.encode_time = absl::Milliseconds(20);
   options.transcription_time = absl::Milliseconds(30);
+  options.runtime.step.tower_budget = absl::Milliseconds(30);
   Bench bench(options);
   auto talking = bench.Start();
   auto answer = std::make_shared<RecordedAnswer>();

@@ -10,6 +10,8 @@
 namespace parley::engine::schedule {
 namespace {
 
+using ::testing::ElementsAre;
+
 int RowsOf(const StepPlan& plan, WorkId id) {
   int rows = 0;
   for (const auto& entry : plan.step) rows += entry.id == id ? entry.rows : 0;
@@ -22,14 +24,21 @@ int TotalRows(const StepPlan& plan) {
   return rows;
 }
 
-TEST(StepPlannerTest, NothingWantedIsAnEmptyPlan) { EXPECT_TRUE(StepPlanner({}).Plan({}).empty()); }
+const absl::Time kNow = absl::UnixEpoch();
+
+TEST(StepPlannerTest, NothingWantedIsAnEmptyPlan) {
+  const StepPlan plan = StepPlanner({}).Plan({}, kNow);
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.resume, absl::InfiniteFuture());
+}
 
 TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
   StepPlanner planner({.max_rows = 8, .max_prefill_rows = 6});
   const StepPlan plan = planner.Plan({{1, WorkKind::kAwaitedPrefill, 100},
                                       {2, WorkKind::kDecode},
                                       {3, WorkKind::kFramePrefill, 100},
-                                      {4, WorkKind::kDecode}});
+                                      {4, WorkKind::kDecode}},
+                                     kNow);
   EXPECT_EQ(RowsOf(plan, 2), 1);
   EXPECT_EQ(RowsOf(plan, 4), 1);
   EXPECT_EQ(plan.step[0].kind, WorkKind::kDecode);
@@ -39,14 +48,14 @@ TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
 
 TEST(StepPlannerTest, PrefillIsBoundedTighterWhileSomebodyDecodes) {
   StepPlanner planner({.max_rows = 256, .max_prefill_rows = 32});
-  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}})), 256);
-  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kDecode}})), 33);
+  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}}, kNow)), 256);
+  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kDecode}}, kNow)), 33);
 }
 
 TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
   StepPlanner planner({.max_rows = 80});
   const StepPlan plan =
-      planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kAwaitedPrefill, 1000}});
+      planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kAwaitedPrefill, 1000}}, kNow);
   EXPECT_EQ(plan.step[0].id, 2u);
   EXPECT_EQ(RowsOf(plan, 2), 70);
   EXPECT_EQ(RowsOf(plan, 1), 10);
@@ -55,8 +64,8 @@ TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
 TEST(StepPlannerTest, APlanHoldsAtMostOneSliceOfTowerWork) {
   StepPlanner planner({});
   const StepPlan plan =
-      planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}, {3, WorkKind::kDecode}});
-  EXPECT_EQ(plan.tower, 2u);
+      planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}, {3, WorkKind::kDecode}}, kNow);
+  EXPECT_THAT(plan.tower, ElementsAre(2));
   EXPECT_EQ(TotalRows(plan), 1);
 }
 
@@ -64,15 +73,17 @@ TEST(StepPlannerTest, AFrameGetsItsSliceAfterSoManySlicesOfSpeech) {
   StepPlanner planner({.speech_slices_per_frame_slice = 3});
   std::vector<WorkId> order;
   for (int i = 0; i < 8; ++i) {
-    order.push_back(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}).tower);
+    order.push_back(
+        planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower.front());
   }
-  EXPECT_THAT(order, ::testing::ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
+  EXPECT_THAT(order, ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
 }
 
 TEST(StepPlannerTest, SpeechWithoutWaitingFramesOwesThemNothing) {
   StepPlanner planner({.speech_slices_per_frame_slice = 2});
-  for (int i = 0; i < 10; ++i) planner.Plan({{2, WorkKind::kSpeechSlice}});
-  EXPECT_EQ(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}).tower, 2u);
+  for (int i = 0; i < 10; ++i) planner.Plan({{2, WorkKind::kSpeechSlice}}, kNow);
+  EXPECT_THAT(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower,
+              ElementsAre(2));
 }
 
 TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
@@ -81,7 +92,7 @@ TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
   std::vector<Want> wants;
   for (WorkId id = 1; id <= 10; ++id) wants.push_back({id, WorkKind::kDecode});
   for (int step = 0; step < 100; ++step) {
-    for (const auto& entry : planner.Plan(wants).step) ++tokens[entry.id];
+    for (const auto& entry : planner.Plan(wants, kNow).step) ++tokens[entry.id];
   }
   for (const auto& [id, count] : tokens) EXPECT_EQ(count, 30) << id;
 }
@@ -89,9 +100,10 @@ TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
 TEST(StepPlannerTest, ANewConversationStandsBehindThoseThatWait) {
   StepPlanner planner({.max_rows = 1});
   const std::vector<Want> two = {{5, WorkKind::kDecode}, {6, WorkKind::kDecode}};
-  EXPECT_EQ(planner.Plan(two).step[0].id, 5u);
-  EXPECT_EQ(planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}).step[0].id,
-            6u);
+  EXPECT_EQ(planner.Plan(two, kNow).step[0].id, 5u);
+  EXPECT_EQ(
+      planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}, kNow).step[0].id,
+      6u);
 }
 
 TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) {
@@ -99,7 +111,7 @@ TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) 
   // A stream of newcomers, each gone after one service, beside one that stays.
   int served = 0;
   for (WorkId newcomer = 100; newcomer < 300; ++newcomer) {
-    const WorkId id = planner.Plan({{1, WorkKind::kDecode}, {newcomer, WorkKind::kDecode}}).step[0].id;
+    const WorkId id = planner.Plan({{1, WorkKind::kDecode}, {newcomer, WorkKind::kDecode}}, kNow).step[0].id;
     served += id == 1;
     planner.Forget(newcomer);
   }
@@ -125,11 +137,9 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
     last[id] = now_ms;
   };
   for (int step = 0; step < 2000; ++step) {
-    const StepPlan plan = planner.Plan(wants);
-    if (plan.tower != 0) {
-      now_ms += 30;
-      serve(plan.tower);
-    }
+    const StepPlan plan = planner.Plan(wants, kNow);
+    if (!plan.tower.empty()) now_ms += 30;
+    for (const WorkId id : plan.tower) serve(id);
     EXPECT_LE(TotalRows(plan), limits.max_rows);
     now_ms += TotalRows(plan);
     for (const auto& entry : plan.step) serve(entry.id);
@@ -141,6 +151,206 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
   for (WorkId id = 41; id <= 50; ++id) EXPECT_LE(longest[id], 12 * step_ms) << id;
   for (WorkId id = 51; id <= 60; ++id) EXPECT_LE(longest[id], 10 * 9 * step_ms) << id;
   EXPECT_EQ(longest.size(), 60u);
+}
+
+// ---------------------------------------------------------------- frames of many calls
+
+std::vector<Want> Frames(int count, WorkKind kind = WorkKind::kFrameSlice) {
+  std::vector<Want> wants;
+  for (int i = 1; i <= count; ++i) wants.push_back({static_cast<WorkId>(i), kind});
+  return wants;
+}
+
+TEST(StepPlannerTest, FramesShareATowerPassAsFarAsTheirMeasuredTimeAllows) {
+  StepPlanner planner({.max_frames = 8, .tower_budget = absl::Milliseconds(50)});
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 1u);  // not measured yet
+  planner.FramesTook(1, absl::Milliseconds(12));
+  EXPECT_THAT(planner.Plan(Frames(20), kNow).tower, ElementsAre(2, 3, 4, 5));
+  EXPECT_THAT(planner.Plan(Frames(20), kNow).tower, ElementsAre(6, 7, 8, 9));
+  for (int i = 0; i < 50; ++i) planner.FramesTook(8, absl::Milliseconds(8));  // a batch is cheaper
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 8u);
+  for (int i = 0; i < 50; ++i) planner.FramesTook(1, absl::Seconds(1));
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 1u);
+}
+
+TEST(StepPlannerTest, FramesThatAnAnswerWaitsForGoFirstAndOthersJoinThem) {
+  StepPlanner planner({.max_frames = 3});
+  planner.FramesTook(1, absl::Milliseconds(1));
+  std::vector<Want> wants = Frames(4);
+  wants.push_back({10, WorkKind::kAwaitedFrameSlice});
+  wants.push_back({11, WorkKind::kAwaitedFrameSlice});
+  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(10, 11, 1));
+}
+
+TEST(StepPlannerTest, SpeechAndFramesThatAnswersWaitForTakeTurns) {
+  StepPlanner planner({});
+  const std::vector<Want> wants = {{1, WorkKind::kSpeechSlice}, {2, WorkKind::kAwaitedFrameSlice}};
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1 + i % 2));
+}
+
+// ---------------------------------------------------------------- speculation
+
+const Want kStart{100, WorkKind::kSpeculativeStart};
+const Want kSlice{101, WorkKind::kSpeculativeSlice};
+const Want kPrefill{102, WorkKind::kSpeculativePrefill, 100};
+const Want kHeldDecode{103, WorkKind::kSpeculativeDecode};
+
+TEST(StepPlannerTest, SpeculationHasTheDeviceWhenNobodyWaits) {
+  StepPlanner planner({.max_speculative_rows = 32});
+  const StepPlan plan = planner.Plan({kStart, kPrefill, kHeldDecode}, kNow);
+  EXPECT_THAT(plan.tower, ElementsAre(100));
+  EXPECT_EQ(RowsOf(plan, 103), 1);
+  EXPECT_EQ(RowsOf(plan, 102), 31);
+}
+
+TEST(StepPlannerTest, WhoeverWaitsGoesAloneButForAFewDecodingRows) {
+  const std::vector<Want> awaited = {{1, WorkKind::kDecode},
+                                     {1, WorkKind::kSpeechSlice},
+                                     {1, WorkKind::kAwaitedFrameSlice},
+                                     {1, WorkKind::kAwaitedPrefill, 10}};
+  for (const Want& want : awaited) {
+    StepPlanner planner({});
+    const StepPlan with = planner.Plan({want, kStart, kPrefill}, kNow);
+    EXPECT_EQ(with.tower, StepPlanner({}).Plan({want}, kNow).tower);
+    EXPECT_EQ(TotalRows(with), TotalRows(StepPlanner({}).Plan({want}, kNow)));
+    EXPECT_EQ(RowsOf(with, 1) + static_cast<int>(with.tower.size()) > 0, true);
+    EXPECT_EQ(planner.Plan({want, kSlice}, kNow).tower, with.tower);
+  }
+}
+
+TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
+  StepPlanner planner({.max_speculative_rides = 2, .step_budget = absl::Milliseconds(50)});
+  std::vector<Want> wants = {{1, WorkKind::kDecode}};
+  for (WorkId id = 103; id < 110; ++id) wants.push_back({id, WorkKind::kSpeculativeDecode});
+  StepPlan plan = planner.Plan(wants, kNow);
+  EXPECT_EQ(TotalRows(plan), 3);
+  planner.StepTook(plan, absl::Milliseconds(51), kNow);
+  plan = planner.Plan(wants, kNow);
+  EXPECT_EQ(TotalRows(plan), 1);
+  planner.StepTook(plan, absl::Milliseconds(40), kNow);
+  EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
+  // After a slice that somebody waits for, no step is made for them.
+  EXPECT_TRUE(planner.Plan({{1, WorkKind::kSpeechSlice}, kHeldDecode}, kNow).step.empty());
+}
+
+TEST(StepPlannerTest, RidingRowsFitIntoTheStep) {
+  StepPlanner planner({.max_rows = 3, .max_speculative_rides = 4});
+  std::vector<Want> wants = {{1, WorkKind::kDecode}, {2, WorkKind::kDecode}};
+  for (WorkId id = 103; id < 110; ++id) wants.push_back({id, WorkKind::kSpeculativeDecode});
+  EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
+}
+
+TEST(StepPlannerTest, FramesGoBeforeSpeculation) {
+  StepPlanner planner({.max_rows = 64});
+  StepPlan plan = planner.Plan({{1, WorkKind::kFrameSlice}, kSlice, kStart}, kNow);
+  EXPECT_THAT(plan.tower, ElementsAre(1));
+  plan = planner.Plan({{1, WorkKind::kFramePrefill, 1000}, kPrefill}, kNow);
+  EXPECT_EQ(RowsOf(plan, 1), 64);
+  EXPECT_EQ(RowsOf(plan, 102), 0);
+}
+
+TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
+  StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
+  planner.Plan({{1, WorkKind::kSpeechSlice}, {2, WorkKind::kSpeechSlice}}, kNow);  // one has to wait
+  StepPlan plan = planner.Plan({kStart}, kNow + absl::Milliseconds(249));
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
+  // What was begun goes on.
+  EXPECT_THAT(planner.Plan({kStart, kSlice}, kNow).tower, ElementsAre(101));
+  EXPECT_EQ(RowsOf(planner.Plan({kStart, kPrefill}, kNow), 102), 32);
+  plan = planner.Plan({kStart}, kNow + absl::Milliseconds(250));
+  EXPECT_THAT(plan.tower, ElementsAre(100));
+  EXPECT_EQ(plan.resume, absl::InfiniteFuture());
+}
+
+TEST(StepPlannerTest, NoneIsBegunForAWhileAfterADecodingStepOverItsBudget) {
+  StepPlanner planner({.step_budget = absl::Milliseconds(50), .speculation_rest = absl::Milliseconds(250)});
+  const StepPlan decode = planner.Plan({{1, WorkKind::kDecode}}, kNow);
+  planner.StepTook(decode, absl::Milliseconds(50), kNow);
+  EXPECT_THAT(planner.Plan({kStart}, kNow).tower, ElementsAre(100));
+  planner.StepTook(decode, absl::Milliseconds(51), kNow);
+  EXPECT_TRUE(planner.Plan({kStart}, kNow).empty());
+  // A long prefill alone delays no token.
+  StepPlanner other({.step_budget = absl::Milliseconds(50)});
+  other.StepTook(other.Plan({{1, WorkKind::kAwaitedPrefill, 256}}, kNow), absl::Seconds(1), kNow);
+  EXPECT_THAT(other.Plan({kStart}, kNow).tower, ElementsAre(100));
+}
+
+TEST(StepPlannerTest, SpeculationsShareWhatIsLeftFairly) {
+  StepPlanner planner({.max_speculative_rows = 8});
+  std::map<WorkId, int> slices;
+  std::map<WorkId, int> rows;
+  std::vector<Want> wants;
+  for (WorkId id = 1; id <= 5; ++id) wants.push_back({id, WorkKind::kSpeculativeSlice});
+  for (WorkId id = 6; id <= 10; ++id) wants.push_back({id, WorkKind::kSpeculativePrefill, 8});
+  for (int i = 0; i < 100; ++i) {
+    const StepPlan plan = planner.Plan(wants, kNow);
+    for (const WorkId id : plan.tower) ++slices[id];
+    for (const auto& entry : plan.step) rows[entry.id] += entry.rows;
+  }
+  for (WorkId id = 1; id <= 5; ++id) EXPECT_EQ(slices[id], 20);
+  for (WorkId id = 6; id <= 10; ++id) EXPECT_EQ(rows[id], 160);
+}
+
+TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepUnderWay) {
+  // A call comes now and then and wants two slices, 20 rows of prefill and 10 tokens; others speculate
+  // without end, or not at all. A row costs 1 ms, a step 2 ms more, a slice 30 ms.
+  const StepLimits limits{.max_speculative_rows = 16, .max_speculative_rides = 2};
+  const auto longest = [&](bool speculation) {
+    StepPlanner planner(limits);
+    absl::Time now = kNow;
+    absl::Duration longest = absl::ZeroDuration();
+    int served = 0;
+    for (int arrival = 0; arrival < 50; ++arrival) {
+      // Off the beat of the slices, so that it comes at every point of one.
+      const absl::Time comes = now + absl::Milliseconds(300 + arrival * 7 % 41);
+      int slices = 2;
+      int rows = 20;
+      int tokens = 10;
+      while (tokens > 0) {
+        std::vector<Want> wants;
+        if (speculation) wants = {kStart, kSlice, kPrefill, kHeldDecode};
+        if (now >= comes) {
+          if (slices > 0) {
+            wants.push_back({1, WorkKind::kSpeechSlice});
+          } else if (rows > 0) {
+            wants.push_back({1, WorkKind::kAwaitedPrefill, rows});
+          } else {
+            wants.push_back({1, WorkKind::kDecode});
+          }
+        }
+        const StepPlan plan = planner.Plan(wants, now);
+        if (plan.empty()) {
+          now += absl::Milliseconds(1);
+          continue;
+        }
+        if (!plan.tower.empty()) {
+          now += absl::Milliseconds(30);
+          if (plan.tower[0] == 1) --slices;
+        }
+        if (!plan.step.empty()) {
+          const absl::Duration took = absl::Milliseconds(2 + TotalRows(plan));
+          now += took;
+          planner.StepTook(plan, took, now);
+        }
+        const int mine = RowsOf(plan, 1);
+        if (mine > 0 && rows > 0) {
+          rows -= mine;
+        } else {
+          tokens -= mine;
+        }
+      }
+      ++served;
+      longest = std::max(longest, now - comes);
+    }
+    EXPECT_EQ(served, 50);
+    return longest;
+  };
+  const absl::Duration alone = longest(false);
+  // The slice and the step under way, and the rows that ride along in the eleven steps.
+  const absl::Duration under_way = absl::Milliseconds(30 + 2 + limits.max_speculative_rows);
+  EXPECT_LE(longest(true), alone + under_way + absl::Milliseconds(11 * limits.max_speculative_rides));
+  EXPECT_GT(longest(true), alone);
 }
 
 }  // namespace

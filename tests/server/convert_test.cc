@@ -35,11 +35,23 @@ TEST(ToProto, EveryEventButTheServersOwnHasItsPayload) {
   EXPECT_EQ(payload(streaming::ResponseStarted{}), M::kResponseStarted);
   EXPECT_EQ(payload(streaming::TokenDelta{}), M::kToken);
   EXPECT_EQ(payload(streaming::ResponseDone{}), M::kResponseDone);
+  EXPECT_EQ(payload(streaming::ContextCompacted{}), M::kContextCompacted);
   EXPECT_EQ(payload(streaming::CallWarning{}), M::kWarning);
   EXPECT_EQ(payload(streaming::CallError{}), M::kError);
   EXPECT_EQ(payload(streaming::ConfigChanged{}), M::PAYLOAD_NOT_SET);
   EXPECT_EQ(payload(streaming::TurnTimes{}), M::PAYLOAD_NOT_SET);
   EXPECT_EQ(payload(streaming::CallEnded{}), M::PAYLOAD_NOT_SET);
+}
+
+TEST(ToProto, ACompactionSaysWhatWentAndWhy) {
+  const v1::ContextCompacted compacted =
+      ToProto(streaming::CallEvent{
+                  .payload = streaming::ContextCompacted{{engine::Compaction::Reason::kMemory, 3, 900, 200}}})
+          .context_compacted();
+  EXPECT_EQ(compacted.reason(), v1::ContextCompacted::MEMORY);
+  EXPECT_EQ(compacted.turns_dropped(), 3u);
+  EXPECT_EQ(compacted.tokens_before(), 900u);
+  EXPECT_EQ(compacted.tokens_after(), 200u);
 }
 
 TEST(ToProto, CountsNeverWrapBelowZero) {
@@ -96,6 +108,33 @@ TEST(TurnMetrics, DurationsComeFromTheMomentsOfTheirStage) {
   EXPECT_EQ(metrics.response_latency_us(), 121'000u);
   EXPECT_EQ(metrics.generation_us(), 300'000u);
   EXPECT_EQ(metrics.speech_ms(), 1'500u);
+}
+
+TEST(TurnMetrics, AHeldAnswerIsReadyBeforeTheEndOfTheTurnIsDecidedAndIsWrittenAtOnce) {
+  const auto at = [](int ms) { return kStart + absl::Milliseconds(ms); };
+  streaming::TurnTimes times;
+  times.speech_end = at(0);
+  times.end_decided = at(500);
+  times.speech_queued = at(192);
+  times.encode_start = at(193);
+  times.encode_end = at(343);
+  times.first_token = at(440);
+  times.last_token = at(600);
+  times.speculation = streaming::SpeculationOutcome::kHit;
+  times.speculations = 2;
+  times.wasted_tokens = 17;
+  const v1::TurnMetrics metrics = ToProto(times, at(501));
+  EXPECT_EQ(metrics.speculation(), v1::TurnMetrics::HIT);
+  EXPECT_EQ(metrics.speculations(), 2u);
+  EXPECT_EQ(metrics.wasted_tokens(), 17u);
+  EXPECT_EQ(metrics.held_us(), 60'000u);
+  EXPECT_EQ(metrics.first_write_us(), 1'000u);
+  EXPECT_EQ(metrics.response_latency_us(), 1'000u);
+  EXPECT_EQ(metrics.speech_queue_us(), 1'000u);
+  EXPECT_EQ(metrics.speech_encode_us(), 150'000u);
+  times.first_token = at(520);  // a hit that was not ready
+  EXPECT_EQ(ToProto(times, at(521)).held_us(), 0u);
+  EXPECT_EQ(ToProto(times, at(521)).first_write_us(), 1'000u);
 }
 
 TEST(TurnMetrics, StagesThatDidNotHappenAreZero) {

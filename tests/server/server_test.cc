@@ -201,8 +201,10 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
         "parley_errors_total{code=\"invalid_message\"} 1", "parley_frame_age_seconds_count 1",
         "parley_frame_stage_seconds_count{stage=\"encode\"} 1",
         "parley_turn_stage_seconds_count{stage=\"first_token\"} 1", "parley_response_latency_seconds_count 1",
-        "parley_engine_steps_total ", "parley_engine_conversations 0",
-        "# HELP parley_turn_stage_seconds Where a turn's time went"}) {
+        "parley_turn_stage_seconds_count{stage=\"held\"} 1",
+        "parley_turn_speculation_total{outcome=\"hit\"} 1", "parley_speculation_wasted_tokens_total 0",
+        "parley_engine_speculative_rows_total ", "parley_engine_steps_total ",
+        "parley_engine_conversations 0", "# HELP parley_turn_stage_seconds Where a turn's time went"}) {
     EXPECT_THAT(page, HasSubstr(line));
   }
 }

@@ -54,12 +54,18 @@ TEST(ParseConfig, UnsetFieldsTakeTheDefaultsOfTheContract) {
   EXPECT_EQ(config->turn.max_turn, absl::Seconds(60));
   EXPECT_TRUE(config->turn.interruption_enabled);
   EXPECT_EQ(config->turn.interruption_min_duration, absl::Milliseconds(500));
+  EXPECT_TRUE(config->turn.speculation.enabled);
+  EXPECT_EQ(config->turn.speculation.max_retries, 2);
+  EXPECT_EQ(config->turn.speculation.pause, absl::Milliseconds(192));
   EXPECT_EQ(config->generation.max_tokens, 256);
   EXPECT_FLOAT_EQ(config->generation.temperature, 0);
   EXPECT_FLOAT_EQ(config->generation.top_p, 1);
   EXPECT_FLOAT_EQ(config->video_policy.speaking_fps, 1);
   EXPECT_FLOAT_EQ(config->video_policy.silent_fps, 0.3f);
   EXPECT_FLOAT_EQ(config->video_policy.scene_threshold, 0.02f);
+  EXPECT_EQ(config->context_policy.max_frames, 32);
+  EXPECT_EQ(config->context_policy.max_frame_age, absl::InfiniteDuration());
+  EXPECT_EQ(config->context_policy.max_frame_tokens, 0);
 }
 
 TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
@@ -94,6 +100,14 @@ TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
        [](C& c, double v) { c.mutable_turn()->mutable_interruption()->set_min_duration_ms(v); },
        {0, 5'000},
        {5'001, 4'294'967'295.0}},
+      {"max_retries",
+       [](C& c, double v) { c.mutable_turn()->mutable_speculation()->set_max_retries(v); },
+       {0, 10},
+       {11, 4'294'967'295.0}},
+      {"pause_ms",
+       [](C& c, double v) { c.mutable_turn()->mutable_speculation()->set_pause_ms(v); },
+       {192, 2'000},
+       {0, 191, 2'001}},
       {"max_tokens",
        [](C& c, double v) { c.mutable_generation()->set_max_tokens(v); },
        {1, 512},
@@ -123,6 +137,18 @@ TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
        [](C& c, double v) { c.mutable_video_policy()->set_scene_threshold(v); },
        {0, 1},
        {-0.01, 1.01, nan}},
+      {"max_frames",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frames(v); },
+       {1, 1'000},
+       {0, 1'001, 4'294'967'295.0}},
+      {"max_frame_age_ms",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frame_age_ms(v); },
+       {0, 1'000, 86'400'000},
+       {1, 999, 86'400'001}},
+      {"max_frame_tokens",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frame_tokens(v); },
+       {0, 1'000'000},
+       {1'000'001, 4'294'967'295.0}},
       {"pcm rate",
        [](C& c, double v) {
          c = Pcm();
@@ -250,6 +276,15 @@ TEST_F(ApplyUpdateTest, NestedInterruptionCanBeChanged) {
   const auto* config = std::get_if<streaming::CallConfig>(&result);
   ASSERT_NE(config, nullptr);
   EXPECT_FALSE(config->turn.interruption_enabled);
+}
+
+TEST_F(ApplyUpdateTest, NestedSpeculationCanBeChanged) {
+  update_.mutable_config()->mutable_turn()->mutable_speculation()->set_max_retries(0);
+  const ConfigOrFault result = Apply({"turn.speculation"});
+  const auto* config = std::get_if<streaming::CallConfig>(&result);
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->turn.speculation.max_retries, 0);
+  EXPECT_TRUE(config->turn.speculation.enabled);
 }
 
 TEST_F(ApplyUpdateTest, EmptyMaskIsRefused) { EXPECT_EQ(CodeOf(Apply({})), v1::INVALID_MESSAGE); }

@@ -85,6 +85,8 @@ TEST_F(EndpointerTest, AMinimumOfZeroStartsWithTheFirstWindow) {
 TEST_F(EndpointerTest, SilenceEndsTheTurnAndTheStopComesBeforeTheCommit) {
   Feed(20, kSilence);
   Feed(30, kSpeech);
+  config_.speculation.enabled = false;
+  endpointer_.Configure(config_);
   Feed(15, kSilence);  // 480 ms
   EXPECT_EQ(said_.size(), 1u);
   Feed(1, kSilence);  // 512 ms; the default is 500
@@ -431,6 +433,103 @@ TEST_F(EndpointerTest, WhatIsNeededCoversEveryTurnThatMayStillStart) {
       EXPECT_GE(Of(Kind::kCommitted)[0].event.start, needed);
     }
   }
+}
+
+// ---------------------------------------------------------------- pauses
+
+TEST_F(EndpointerTest, APauseIsToldWithTheAudioThatTheCommitHandsOver) {
+  Feed(20, kSilence);
+  Feed(30, kSpeech);
+  Feed(5, kSilence);
+  EXPECT_TRUE(Of(Kind::kPaused).empty());
+  Feed(1, kSilence);  // 192 ms
+  ASSERT_EQ(Of(Kind::kPaused).size(), 1u);
+  const TurnEvent pause = Of(Kind::kPaused)[0].event;
+  Feed(10, kSilence);
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 1u);
+  const TurnEvent committed = Of(Kind::kCommitted)[0].event;
+  EXPECT_EQ(pause.sample, committed.sample);
+  EXPECT_EQ(pause.start, committed.start);
+  EXPECT_EQ(pause.end, committed.end);
+  EXPECT_EQ(pause.end, Windows(50) + Endpointer::kTailSamples);
+  EXPECT_EQ(Of(Kind::kPaused).size(), 1u);
+  EXPECT_TRUE(Of(Kind::kResumed).empty());
+}
+
+TEST_F(EndpointerTest, TheFirstWindowOfSpeechEndsAPauseAndThereMayBeAnother) {
+  Feed(10, kSpeech);
+  for (int i = 1; i <= 3; ++i) {
+    Feed(8, kSilence);
+    EXPECT_EQ(Of(Kind::kPaused).size(), static_cast<size_t>(i));
+    EXPECT_EQ(Of(Kind::kResumed).size(), static_cast<size_t>(i - 1));
+    Feed(1, 0.4f);  // as low as speech goes on at
+    EXPECT_EQ(Of(Kind::kResumed).size(), static_cast<size_t>(i));
+    Feed(5, kSpeech);
+    EXPECT_EQ(Of(Kind::kResumed).size(), static_cast<size_t>(i));
+  }
+  EXPECT_TRUE(Of(Kind::kCommitted).empty());
+}
+
+TEST_F(EndpointerTest, AResumptionComesBeforeTheInterruptionThatItCauses) {
+  config_.interruption_min_duration = absl::Milliseconds(160);
+  Use(config_);
+  endpointer_.SetAnswerActive(true);
+  Feed(4, kSpeech);
+  Feed(6, kSilence);
+  Feed(5, kSpeech);
+  ASSERT_EQ(Of(Kind::kResumed).size(), 1u);
+  ASSERT_EQ(Of(Kind::kInterruption).size(), 1u);
+  EXPECT_LE(Of(Kind::kResumed)[0].at, Of(Kind::kInterruption)[0].at);
+}
+
+TEST_F(EndpointerTest, ALongerPauseIsWaitedForAndFromSilenceOnThereIsNone) {
+  config_.speculation.pause = absl::Milliseconds(320);
+  Use(config_);
+  Feed(10, kSpeech);
+  Feed(9, kSilence);
+  EXPECT_TRUE(Of(Kind::kPaused).empty());
+  Feed(1, kSilence);
+  EXPECT_EQ(Of(Kind::kPaused).size(), 1u);
+  said_.clear();
+  config_.speculation.pause = absl::Milliseconds(512);
+  endpointer_.Configure(config_);
+  Feed(10, kSilence);
+  Feed(10, kSpeech);
+  Feed(20, kSilence);
+  EXPECT_TRUE(Of(Kind::kPaused).empty());
+  EXPECT_EQ(Of(Kind::kCommitted).size(), 2u);
+}
+
+TEST_F(EndpointerTest, NoPauseIsToldWithoutATurnInManualModeOrWhenSwitchedOff) {
+  Feed(2, kSpeech);
+  Feed(40, kSilence);
+  config_.mode = TurnMode::kManual;
+  endpointer_.Configure(config_);
+  endpointer_.ActivityStart(position_);
+  Feed(40, kSilence);
+  endpointer_.ActivityEnd(position_);
+  config_.mode = TurnMode::kVad;
+  config_.speculation.enabled = false;
+  endpointer_.Configure(config_);
+  Feed(20, kSpeech);
+  Feed(40, kSilence);
+  EXPECT_TRUE(Of(Kind::kPaused).empty());
+}
+
+TEST_F(EndpointerTest, AChangedConfigurationTellsThePauseAgain) {
+  Feed(20, kSpeech);
+  Feed(8, kSilence);
+  endpointer_.Configure(config_);
+  Feed(1, kSilence);
+  EXPECT_EQ(Of(Kind::kPaused).size(), 2u);
+}
+
+TEST_F(EndpointerTest, AClearedPauseIsOver) {
+  Feed(20, kSpeech);
+  Feed(8, kSilence);
+  endpointer_.Clear(position_);
+  Feed(10, kSpeech);
+  EXPECT_TRUE(Of(Kind::kResumed).empty());
 }
 
 }  // namespace

@@ -113,6 +113,9 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   bool no_interruption = false;
   app.add_flag("--no-interruption", no_interruption, "Talking over an answer does not stop it")
       ->group("The conversation");
+  bool no_speculation = false;
+  app.add_flag("--no-speculation", no_speculation, "No answer is begun before the end of a turn is decided")
+      ->group("The conversation");
 
   v1::GenerationConfig* generation = config->mutable_generation();
   using Generation = v1::GenerationConfig;
@@ -180,6 +183,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   if (pcm) options.source.audio_codec = media::AudioCodec::kPcm16;
   if (manual) turn->set_mode(v1::TurnConfig::MANUAL);
   if (no_interruption) turn->mutable_interruption()->set_enabled(false);
+  if (no_speculation) turn->mutable_speculation()->set_enabled(false);
   return options;
 }
 

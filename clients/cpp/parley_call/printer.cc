@@ -127,6 +127,16 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
       }
       break;
     }
+    case v1::ServerMessage::kContextCompacted:
+      if (options_.verbose) {
+        const v1::ContextCompacted& compacted = event.context_compacted();
+        Line("context",
+             absl::StrCat(compacted.turns_dropped(), " oldest turns forgotten: ", compacted.tokens_before(),
+                          " tokens, now ", compacted.tokens_after(), " (",
+                          Lower(v1::ContextCompacted::Reason_Name(compacted.reason())), ")"),
+             kDim);
+      }
+      break;
     case v1::ServerMessage::kMetrics:
       if (options_.timing) Line("timing", TimingLine(event.turn_id(), event.metrics()), kDim);
       break;
@@ -198,6 +208,9 @@ std::string Printer::Prefix(const char* label, const char* color) const {
 std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
   std::string line = absl::StrFormat("turn %d: first token %.0f ms after the end of turn was decided",
                                      turn_id, Ms(metrics.response_latency_us()));
+  if (metrics.held_us() > 0) {
+    absl::StrAppendFormat(&line, ", ready %.0f ms before it", Ms(metrics.held_us()));
+  }
   absl::StrAppendFormat(&line, " (transcribe %.0f+%.0f, prefill %.0f+%.0f, first token %.0f, write %.1f)",
                         Ms(metrics.speech_queue_us()), Ms(metrics.speech_encode_us()),
                         Ms(metrics.prefill_queue_us()), Ms(metrics.prefill_us()),
@@ -212,6 +225,13 @@ std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
   }
   absl::StrAppendFormat(&line, "; %d of %d prompt tokens prefilled early", metrics.tokens_prefilled_early(),
                         metrics.tokens_prefilled());
+  if (metrics.speculation() == v1::TurnMetrics::HIT && metrics.speculations() > 1) {
+    absl::StrAppendFormat(&line, "; begun %d times", metrics.speculations());
+  } else if (metrics.speculation() == v1::TurnMetrics::MISS) {
+    absl::StrAppendFormat(&line, "; begun %d times in vain", metrics.speculations());
+  }
+  if (metrics.wasted_tokens() > 0)
+    absl::StrAppendFormat(&line, ", %d tokens wasted", metrics.wasted_tokens());
   return line;
 }
 
