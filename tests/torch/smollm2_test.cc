@@ -60,7 +60,7 @@ class SmolLm2Test : public testing::Test {
 
 std::vector<TokenId> Ids(const nlohmann::json& array) { return array.get<std::vector<TokenId>>(); }
 
-TEST_F(SmolLm2Test, LogitsAreTheReferencesToATensOfAThousandth) {
+TEST_F(SmolLm2Test, LogitsAreTheReferencesToATenthOfAThousandth) {
   double worst = 0;
   for (const auto& prompt : reference_["prompts"]) {
     std::vector<TokenId> ids = Ids(prompt["ids"]);
