@@ -89,6 +89,44 @@ TEST_P(TinyModelTest, ATruncatedSequenceGoesOnAsIfTheRestHadNeverBeen) {
   ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
 }
 
+TEST_P(TinyModelTest, AForkGoesOnByItself) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const auto cache = model_->NewCache();
+  RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).first(4));
+  const std::unique_ptr<Sequence> fork = cache->Fork();
+  RunChunk(*model_, cache.get(), std::vector<TokenId>{1, 2, 3});
+  ExpectRow(RunChunk(*model_, fork.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+  cache->Truncate(4);
+  ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+}
+
+TEST_P(TinyModelTest, WhatIsForgottenIsNotSeenAndLaterTokensKeepTheirPlaces) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const absl::Span<const TokenId> rest = absl::MakeConstSpan(ids).subspan(7);
+  // Whatever it was, once it is forgotten the scores are the same: those of a gap of three positions.
+  std::vector<std::vector<float>> scores;
+  for (const std::vector<TokenId>& forgotten : {std::vector<TokenId>{1, 2, 3}, {9, 9, 9}, {}}) {
+    const auto cache = model_->NewCache();
+    RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).first(4));
+    if (!forgotten.empty()) {
+      RunChunk(*model_, cache.get(), forgotten);
+      cache->Forget(4, 7);
+      EXPECT_EQ(cache->length(), 7);
+      EXPECT_EQ(cache->held(), 4);
+    }
+    scores.push_back(RunChunk(*model_, cache.get(), rest));
+    // A rewind to the gap's far edge, and to its near one, where it was never there.
+    if (!forgotten.empty()) {
+      cache->Truncate(7);
+      EXPECT_EQ(RunChunk(*model_, cache.get(), rest), scores.back());
+      cache->Truncate(4);
+      ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+    }
+  }
+  EXPECT_EQ(scores[0], scores[1]);
+  EXPECT_NE(scores[0], scores[2]);  // the positions count
+}
+
 INSTANTIATE_TEST_SUITE_P(Checkpoints, TinyModelTest,
                          testing::Values("tiny_qwen2", "tiny_packed", "tiny_llama"),
                          [](const auto& info) { return info.param; });
