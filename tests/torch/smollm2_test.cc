@@ -113,7 +113,8 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   }
 }
 
-// A camera that shows one thing after the other, in both engines: one forgets rows of a tensor, the other pages.
+// A camera that shows one thing after the other, in both engines: one forgets rows of a tensor, the other
+// pages.
 TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
   const std::vector<TokenId> prompt = Ids(reference_["prompts"][0]["ids"]);
   const std::vector<TokenId> question = Ids(reference_["prompts"][1]["ids"]);
