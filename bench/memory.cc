@@ -144,7 +144,7 @@ absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model, int seconds, int frames
   SimulatedClock clock;
   const auto engine = MakeManualEngine(std::move(model), RuntimeOptions(), &clock);
   absl::StatusOr<std::unique_ptr<Conversation>> conversation =
-      engine->StartConversation({.call_id = "bench", .context = {.max_frames = frames}});
+      engine->StartConversation({.context = {.max_frames = frames}});
   if (!conversation.ok()) return conversation.status();
   Hour hour;
   absl::Status failed;

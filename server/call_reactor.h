@@ -7,10 +7,10 @@
 // Reads and writes are raw bytes, parsed here: the typed interface of gRPC shows a message that does not
 // parse (invalid UTF-8, say) as the end of the stream, and the client deserves to be told.
 //
-// Flow control: one message is read at a time, and none while more of the call's audio or messages waits than should. One
-// message is written at a time; the rest waits in OutgoingQueue under its policy. A write that does not
-// complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not take even
-// that within the same time again is cut off.
+// Flow control: one message is read at a time, and none while more of the call's audio or messages waits than
+// should. One message is written at a time; the rest waits in OutgoingQueue under its policy. A write that
+// does not complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not
+// take even that within the same time again is cut off.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>

@@ -288,6 +288,18 @@ v1::Code ToProto(streaming::CallCode code) {
   return v1::INTERNAL;
 }
 
+v1::ServerMessage ToProto(const Fault& fault, uint64_t client_seq) {
+  v1::ServerMessage message;
+  v1::Error& error = *message.mutable_error();
+  error.set_code(fault.code);
+  error.set_message(fault.message);
+  error.set_client_seq(client_seq);
+  error.set_fatal(fault.fatal);
+  error.set_retryable(PolicyOf(fault.code).retryable);
+  error.set_retry_after_ms(fault.retry_after_ms);
+  return message;
+}
+
 v1::TurnMetrics ToProto(const streaming::TurnTimes& times, absl::Time first_write) {
   v1::TurnMetrics to;
   to.set_uplink_us(Microseconds(times.speech_captured, times.speech_end));

@@ -40,8 +40,8 @@ struct ContextPolicy {
 };
 
 // When the context nears the model's limit, or the KV cache is full, the oldest turns are dropped and what
-// stays is prefilled again after the system prompt. A rewind to a mark within what was dropped forgets everything
-// that is left.
+// stays is prefilled again after the system prompt. A rewind to a mark within what was dropped forgets
+// everything that is left.
 struct Compaction {
   enum class Reason { kContextLimit, kMemory };
   Reason reason = Reason::kContextLimit;
@@ -51,7 +51,6 @@ struct Compaction {
 };
 
 struct ConversationOptions {
-  std::string call_id;       // for logs
   std::string instructions;  // system prompt, UTF-8; empty: the bundle's own
   ContextPolicy context;
   // Told of every compaction that dropped a turn, on the model thread; must not block. May be empty.

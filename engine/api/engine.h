@@ -17,7 +17,7 @@ struct EngineInfo {
   std::string audio_tower;
   std::string vision_tower;
   std::string speech_detector;
-  std::string arithmetic;  // "fp32", "bf16", "int8", with what it was chosen for
+  std::string arithmetic;  // "fp32", "bf16", "int8" or "int16", with what it was chosen for
   std::string device;      // "cpu, 2 threads, avx2"
   int context_tokens = 0;  // the most a conversation can hold
 };

@@ -52,8 +52,8 @@ class ConversationWorker {
   // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it
   // cannot: GiveUp, and it wants again.
   absl::Status ReservePages(int rows, int64_t most);
-  // Gives up frames, then turns; with nothing left, or for what nobody waits for yet, the operation under way is
-  // refused with `full`.
+  // Gives up frames, then turns; with nothing left, or for what nobody waits for yet, the operation under way
+  // is refused with `full`.
   void GiveUp(const absl::Status& full);
   // Its share of the next step. The entry lives until one of FinishStep and FailStep. REQUIRES: ReservePages
   // took the pages for as many rows.

@@ -63,7 +63,7 @@ class ModelLoop {
   std::vector<StepEntry> entries_;
   std::vector<ConversationWorker*> stepping_;
   absl::Time resume_ = absl::InfiniteFuture();  // see StepPlan
-  std::vector<bool> pool_short_;  // by worker, in order
+  std::vector<bool> pool_short_;                // by worker, in order
 
   mutable absl::Mutex mutex_;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -373,9 +373,8 @@ class LiveCallImpl : public LiveCall {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, CallConfig config,
-                                                          CallLimits limits, Dependencies dependencies,
-                                                          CallSink* sink) {
+absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(CallConfig config, CallLimits limits,
+                                                          Dependencies dependencies, CallSink* sink) {
   if (config.audio.has_value() && !dependencies.engine->hears()) {
     return absl::InvalidArgumentError("audio: this bundle does not hear");
   }
@@ -389,8 +388,7 @@ absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, C
   auto core = std::make_shared<CallCore>(loop, config, dependencies, sink);
   // The core lives while the loop runs a task.
   auto conversation = dependencies.engine->StartConversation(
-      {.call_id = std::move(call_id),
-       .instructions = std::move(config.instructions),
+      {.instructions = std::move(config.instructions),
        .context = config.context_policy,
        .on_compaction = [loop, core = core.get()](const engine::Compaction& compaction) {
          loop->Post([core, compaction] { core->OnCompaction(compaction); });

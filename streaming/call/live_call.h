@@ -52,9 +52,8 @@ class LiveCall {
   };
 
   // Errors are those of Engine::StartConversation, and INVALID_ARGUMENT for media the bundle does not take.
-  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(std::string call_id, CallConfig config,
-                                                         CallLimits limits, Dependencies dependencies,
-                                                         CallSink* sink);
+  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(CallConfig config, CallLimits limits,
+                                                         Dependencies dependencies, CallSink* sink);
   virtual ~LiveCall() = default;
 
   // `captured`: on this server's clock (see CaptureClock); InfinitePast: not known. Audio: its last sample.

@@ -106,7 +106,7 @@ class CallFixture : public testing::Test, public CallSink {
     call_ = *std::move(call);
   }
   absl::StatusOr<std::unique_ptr<LiveCall>> TryStart() {
-    return LiveCall::Start("test", config_, limits_,
+    return LiveCall::Start(config_, limits_,
                            {.engine = &engine_,
                             .detector = has_detector_ ? detector_thread_.get() : nullptr,
                             .media_pool = &pool_,

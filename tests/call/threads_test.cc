@@ -69,7 +69,7 @@ class ThreadsTest : public testing::Test {
     config.audio = AudioFormat{};
     config.video = VideoCodec::kPng;
     config.video_policy = {.speaking_fps = 10, .silent_fps = 10, .scene_threshold = 0};
-    auto call = LiveCall::Start("call", config, CallLimits{},
+    auto call = LiveCall::Start(config, CallLimits{},
                                 {.engine = fake_.engine.get(),
                                  .detector = detector_.get(),
                                  .media_pool = &pool_,

@@ -93,7 +93,7 @@ class Session {
     ConfigOrFault parsed = ParseConfig(proto, limits_, {});
     if (!std::holds_alternative<streaming::CallConfig>(parsed)) return;
     auto call = streaming::LiveCall::Start(
-        "fuzz", std::get<streaming::CallConfig>(parsed), ToCallLimits(limits_),
+        std::get<streaming::CallConfig>(parsed), ToCallLimits(limits_),
         {.engine = engine_.get(), .detector = detector_.get(), .media_pool = &pool_, .clock = &clock_},
         &sink_);
     if (!call.ok()) return;

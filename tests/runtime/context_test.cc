@@ -28,7 +28,7 @@ struct Compactions {
 };
 
 std::unique_ptr<Conversation> Start(Bench& bench, ContextPolicy policy, Compactions* compactions = nullptr) {
-  ConversationOptions options = {.call_id = "test", .context = policy};
+  ConversationOptions options = {.context = policy};
   if (compactions != nullptr) options.on_compaction = compactions->Listen();
   return bench.engine->StartConversation(std::move(options)).value();
 }

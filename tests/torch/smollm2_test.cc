@@ -60,7 +60,7 @@ class SmolLm2Test : public testing::Test {
 
 std::vector<TokenId> Ids(const nlohmann::json& array) { return array.get<std::vector<TokenId>>(); }
 
-TEST_F(SmolLm2Test, LogitsAreTheReferencesToATensOfAThousandth) {
+TEST_F(SmolLm2Test, LogitsAreTheReferencesToATenthOfAThousandth) {
   double worst = 0;
   for (const auto& prompt : reference_["prompts"]) {
     std::vector<TokenId> ids = Ids(prompt["ids"]);
@@ -113,7 +113,8 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   }
 }
 
-// A camera that shows one thing after the other, in both engines: one forgets rows of a tensor, the other pages.
+// A camera that shows one thing after the other, in both engines: one forgets rows of a tensor, the other
+// pages.
 TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
   const std::vector<TokenId> prompt = Ids(reference_["prompts"][0]["ids"]);
   const std::vector<TokenId> question = Ids(reference_["prompts"][1]["ids"]);
