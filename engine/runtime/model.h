@@ -46,7 +46,7 @@ class Model : public LanguageModel {
   virtual bool hears() const = 0;
   virtual bool sees() const = 0;
 
-  // What the vision bridge puts into the prompt for each picture, as words.
+  // What the vision bridge puts into the prompt for each picture, as words; not changed by the others.
   virtual absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) = 0;
   virtual absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) = 0;
 };

@@ -26,7 +26,7 @@ class EfficientNet {
   EfficientNet(const EfficientNet&) = delete;
   EfficientNet& operator=(const EfficientNet&) = delete;
 
-  // Each picture's labels, most probable first, at most `count` of them. One pass for all pictures.
+  // Each picture's labels, most probable first, at most `count` of them, whatever the others show.
   absl::StatusOr<std::vector<std::vector<LabelProbability>>> Labels(absl::Span<const ImagePtr> images,
                                                                     int count = 5) const;
   // pixels: [batch, 3, 224, 224], normalised, row-major; the result is [batch, classes], unnormalised.
