@@ -88,11 +88,10 @@ bool Call::WaitFor(absl::Duration timeout) { return ended_.WaitForNotificationWi
 
 void Call::ReadEvents() {
   v1::ServerMessage event;
-  absl::Status fatal;
+  std::string fatal;
   while (stream_->Read(&event)) {
     if (event.has_error() && event.error().fatal()) {
-      fatal = absl::AbortedError(
-          absl::StrCat(v1::Code_Name(event.error().code()), ": ", event.error().message()));
+      fatal = absl::StrCat(v1::Code_Name(event.error().code()), ": ", event.error().message());
     }
     handler_(event);
   }
@@ -102,8 +101,9 @@ void Call::ReadEvents() {
     sending_ended_ = true;
   }
   const absl::Status status = FromGrpc(stream_->Finish());
-  // The Error event is more precise than the stream's status.
-  outcome_ = fatal.ok() ? status : fatal;
+  // The Error event says it more precisely than the stream's status.
+  outcome_ =
+      fatal.empty() ? status : absl::Status(status.ok() ? absl::StatusCode::kAborted : status.code(), fatal);
   if (on_end_) on_end_(outcome_);
   ended_.Notify();
 }

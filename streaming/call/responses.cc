@@ -183,7 +183,8 @@ bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
 }
 
 void Responses::HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
-  // Refused: the engine gives nothing up for what nobody waits for yet. It will for the turn, if it ends here.
+  // Refused: the engine gives nothing up for what nobody waits for yet. It will for the turn, if it ends
+  // here.
   if (absl::IsResourceExhausted(result.status())) return DropSpeculation();
   if (!result.ok()) return host_->OnConversationFailed(result.status());
   speculation_->speech = result;

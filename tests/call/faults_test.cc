@@ -165,6 +165,7 @@ TEST_F(FaultsTest, AFailedAnswerIsDoneAndThenTheCallEnds) {
 }
 
 TEST_F(FaultsTest, ATurnThatDoesNotFitTheContextIsDoneWithThatReasonAndTheCallGoesOn) {
+  config_.turn.speculation.enabled = false;
   Start();
   engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));
   Turn();

@@ -115,7 +115,9 @@ TEST(CallTest, AFatalErrorIsTheOutcomeInItsOwnWords) {
     return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "no");
   });
   auto call = Call::Open(ChannelTo(server), {}, Ignore);
-  EXPECT_THAT(std::string(call->Wait().message()), HasSubstr("INVALID_CONFIG: top_p is 3"));
+  const absl::Status outcome = call->Wait();
+  EXPECT_EQ(outcome.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(outcome.message()), HasSubstr("INVALID_CONFIG: top_p is 3"));
 }
 
 TEST(CallTest, AfterTheEndSendsSaySo) {

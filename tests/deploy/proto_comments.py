@@ -8,7 +8,7 @@ import sys
 
 PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto/parley/v1/parley.proto"
 # What SessionConfig is made of.
-CONFIGURATION = {"AudioFormat", "TurnConfig", "Interruption", "GenerationConfig", "VideoPolicy"}
+CONFIGURATION = {"AudioFormat", "TurnConfig", "Interruption", "GenerationConfig", "VideoPolicy", "ContextPolicy"}
 FIELD = re.compile(r"(optional |repeated )?(map<.*>|[\w.]+) (\w+) = \d+;\s*(//.*)?$")
 
 
