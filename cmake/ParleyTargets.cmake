@@ -13,6 +13,14 @@ function(parley_library name)
   endif()
 endfunction()
 
+# What a test finds in its environment.
+set(PARLEY_TEST_ENVIRONMENT "PARLEY_MODEL_DIR=${PARLEY_MODEL_DIR}")
+if(PARLEY_SANITIZER STREQUAL "thread")
+  # The first report ends the test. What is not looked at, and why, stands in the file.
+  list(APPEND PARLEY_TEST_ENVIRONMENT
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+endif()
+
 # parley_test(NAME SOURCES ... DEPS ... LABELS ... TIMEOUT s): one gtest binary, one ctest entry per file.
 # Label `weights` marks a test that needs PARLEY_MODEL_DIR; it fails, never skips, when that is missing.
 function(parley_test name)
@@ -28,7 +36,7 @@ function(parley_test name)
   target_compile_definitions(${name} PRIVATE PARLEY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "PARLEY_MODEL_DIR=${PARLEY_MODEL_DIR}")
+    ENVIRONMENT "${PARLEY_TEST_ENVIRONMENT}")
   if(ARG_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
   endif()

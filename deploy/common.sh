@@ -28,12 +28,14 @@ configure() {
     return
   fi
   say "configuring build/$preset"
-  (cd "$PARLEY_SOURCE" && cmake --preset "$preset" > "/tmp/parley-configure.$$" 2>&1) || {
-    cat "/tmp/parley-configure.$$" >&2
-    rm -f "/tmp/parley-configure.$$"
+  local log
+  log=$(mktemp)
+  (cd "$PARLEY_SOURCE" && cmake --preset "$preset" > "$log" 2>&1) || {
+    cat "$log" >&2
+    rm -f "$log"
     fail "configuring build/$preset failed"
   }
-  rm -f "/tmp/parley-configure.$$"
+  rm -f "$log"
 }
 
 # build PRESET [TARGET...]

@@ -26,18 +26,6 @@ T ClampTo(uint64_t value) {
   return static_cast<T>(std::min<uint64_t>(value, std::numeric_limits<T>::max()));
 }
 
-v1::ServerMessage ErrorMessage(const Fault& fault, uint64_t client_seq) {
-  v1::ServerMessage message;
-  v1::Error& error = *message.mutable_error();
-  error.set_code(fault.code);
-  error.set_message(fault.message);
-  error.set_client_seq(client_seq);
-  error.set_fatal(fault.fatal);
-  error.set_retryable(PolicyOf(fault.code).retryable);
-  error.set_retry_after_ms(fault.retry_after_ms);
-  return message;
-}
-
 }  // namespace
 
 CallReactor* CallReactor::Start(grpc::CallbackServerContext* context, const CallEnvironment* environment) {
@@ -103,6 +91,7 @@ void CallReactor::Handle(v1::ClientMessage message) {
 }
 
 std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
+  const absl::Time captured = capture_clock_.Place(message.capture_time_us(), env_.dependencies.clock->Now());
   if (message.has_open()) return Open(message.open());
   const std::shared_ptr<LiveCall> live = call();
   if (live == nullptr) return std::nullopt;  // ended meanwhile
@@ -128,7 +117,7 @@ std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
     default:
       break;
   }
-  Dispatch(message, *live);
+  Dispatch(message, captured, *live);
   return std::nullopt;
 }
 
@@ -138,7 +127,7 @@ std::optional<Fault> CallReactor::Open(const v1::SessionOpen& open) {
   if (Fault* fault = std::get_if<Fault>(&parsed)) return std::move(*fault);
   const CallConfig& config = std::get<CallConfig>(parsed);
   absl::StatusOr<std::unique_ptr<LiveCall>> live =
-      LiveCall::Start(call_id_, config, ToCallLimits(env_.limits), env_.dependencies, this);
+      LiveCall::Start(config, ToCallLimits(env_.limits), env_.dependencies, this);
   if (!live.ok()) {
     const absl::Status& status = live.status();
     Log(LogLevel::kWarn, "call not started", {{"call_id", call_id_}, {"status", status.ToString()}});
@@ -223,7 +212,7 @@ void CallReactor::CloseInput() {
 
 void CallReactor::ContinueReading() {
   const std::shared_ptr<LiveCall> live = call();
-  const bool over = live != nullptr && live->audio_backlog_ms() > env_.options.max_audio_backlog_ms;
+  const bool over = live != nullptr && live->backlogged();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kOpening && phase_ != Phase::kOpen) return;
@@ -260,7 +249,7 @@ void CallReactor::Report(Fault fault, uint64_t client_seq) {
       End(fault, client_seq);
       abort = true;
     } else {
-      Send(ErrorMessage(fault, client_seq));
+      Send(ToProto(fault, client_seq));
     }
     Pump();
     abort = abort || ended();
@@ -336,7 +325,7 @@ void CallReactor::Overflowed() {
 
 void CallReactor::End(const Fault& fault, uint64_t client_seq) {
   if (ended()) return;
-  v1::ServerMessage message = ErrorMessage(fault, client_seq);
+  v1::ServerMessage message = ToProto(fault, client_seq);
   message.mutable_error()->set_fatal(true);
   message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
   message.set_epoch(epoch_);

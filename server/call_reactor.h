@@ -7,10 +7,10 @@
 // Reads and writes are raw bytes, parsed here: the typed interface of gRPC shows a message that does not
 // parse (invalid UTF-8, say) as the end of the stream, and the client deserves to be told.
 //
-// Flow control: one message is read at a time, and none while the call's audio backlog is over its limit. One
-// message is written at a time; the rest waits in OutgoingQueue under its policy. A write that does not
-// complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not take even
-// that within the same time again is cut off.
+// Flow control: one message is read at a time, and none while more of the call's audio or messages waits than
+// should. One message is written at a time; the rest waits in OutgoingQueue under its policy. A write that
+// does not complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not
+// take even that within the same time again is cut off.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>
@@ -34,6 +34,7 @@
 #include "server/options.h"
 #include "server/outgoing_queue.h"
 #include "server/validation.h"
+#include "streaming/call/capture_clock.h"
 #include "streaming/call/live_call.h"
 
 namespace parley::server {
@@ -120,6 +121,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   // Used by the reading side only.
   grpc::ByteBuffer read_buffer_;
   InboundState inbound_;
+  streaming::CaptureClock capture_clock_;
   std::optional<uint64_t> next_sample_;  // where the last Opus packet began, to count audio by
 
   absl::Mutex mutex_;

@@ -15,7 +15,6 @@ CodePolicy PolicyOf(v1::Code code) {
     case v1::INVALID_MESSAGE:
     case v1::UNSUPPORTED_CODEC:
     case v1::UNDECODABLE_AUDIO:
-    case v1::UNDECODABLE_VIDEO:
     case v1::TOO_LARGE:
     case v1::AUDIO_GAP:
     case v1::AUDIO_OVERLAP:

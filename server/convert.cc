@@ -135,6 +135,11 @@ struct PayloadWriter {
     status.set_description(from.description);
     status.set_tokens(Count(from.tokens));
     status.set_detail(from.detail);
+    if (from.age != absl::InfiniteDuration()) status.set_age_ms(ToMilliseconds(from.age));
+    if (!from.encoded) return;
+    status.set_queue_us(Microseconds(from.times.queued, from.times.encode_start));
+    status.set_encode_us(Microseconds(from.times.encode_start, from.times.encode_end));
+    status.set_prefill_us(Microseconds(from.times.encode_end, from.times.prefill_end));
   }
   void operator()(const streaming::SpeechStarted& from) const {
     to.mutable_speech_started()->set_sample_index(from.sample_index);
@@ -174,6 +179,15 @@ struct PayloadWriter {
     usage.set_template_tokens(Count(from.usage.template_tokens));
     usage.set_answer_tokens(Count(from.usage.answer_tokens));
     usage.set_context_tokens(Count(from.context_tokens));
+  }
+  void operator()(const streaming::ContextCompacted& from) const {
+    v1::ContextCompacted& compacted = *to.mutable_context_compacted();
+    compacted.set_reason(from.compaction.reason == engine::Compaction::Reason::kMemory
+                             ? v1::ContextCompacted::MEMORY
+                             : v1::ContextCompacted::CONTEXT_LIMIT);
+    compacted.set_turns_dropped(Count(from.compaction.turns_dropped));
+    compacted.set_tokens_before(Count(from.compaction.tokens_before));
+    compacted.set_tokens_after(Count(from.compaction.tokens_after));
   }
   void operator()(const streaming::CallWarning& from) const {
     to.mutable_warning()->set_code(server::ToProto(from.code));
@@ -226,6 +240,11 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
   policy.set_speaking_fps(config.video_policy.speaking_fps);
   policy.set_silent_fps(config.video_policy.silent_fps);
   policy.set_scene_threshold(config.video_policy.scene_threshold);
+  v1::ContextPolicy& context = *to.mutable_context_policy();
+  context.set_max_frames(Count(config.context_policy.max_frames));
+  const absl::Duration age = config.context_policy.max_frame_age;
+  context.set_max_frame_age_ms(age == absl::InfiniteDuration() ? 0 : ToMilliseconds(age));
+  context.set_max_frame_tokens(Count(config.context_policy.max_frame_tokens));
   return to;
 }
 
@@ -249,8 +268,6 @@ v1::Code ToProto(streaming::CallCode code) {
       return v1::INVALID_MESSAGE;
     case CallCode::kUndecodableAudio:
       return v1::UNDECODABLE_AUDIO;
-    case CallCode::kUndecodableVideo:
-      return v1::UNDECODABLE_VIDEO;
     case CallCode::kTooLarge:
       return v1::TOO_LARGE;
     case CallCode::kAudioGap:
@@ -271,8 +288,21 @@ v1::Code ToProto(streaming::CallCode code) {
   return v1::INTERNAL;
 }
 
+v1::ServerMessage ToProto(const Fault& fault, uint64_t client_seq) {
+  v1::ServerMessage message;
+  v1::Error& error = *message.mutable_error();
+  error.set_code(fault.code);
+  error.set_message(fault.message);
+  error.set_client_seq(client_seq);
+  error.set_fatal(fault.fatal);
+  error.set_retryable(PolicyOf(fault.code).retryable);
+  error.set_retry_after_ms(fault.retry_after_ms);
+  return message;
+}
+
 v1::TurnMetrics ToProto(const streaming::TurnTimes& times, absl::Time first_write) {
   v1::TurnMetrics to;
+  to.set_uplink_us(Microseconds(times.speech_captured, times.speech_end));
   to.set_endpoint_us(Microseconds(times.speech_end, times.end_decided));
   to.set_speech_queue_us(Microseconds(times.speech_queued, times.encode_start));
   to.set_speech_encode_us(Microseconds(times.encode_start, times.encode_end));

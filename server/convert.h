@@ -1,9 +1,12 @@
 // Between the streaming folder's types and the wire's.
 #pragma once
 
+#include <cstdint>
+
 #include "absl/time/time.h"
 #include "engine/api/engine.h"
 #include "parley/v1/parley.pb.h"
+#include "server/codes.h"
 #include "streaming/call/call_config.h"
 #include "streaming/call/call_events.h"
 
@@ -13,6 +16,8 @@ namespace parley::server {
 v1::SessionConfig ToProto(const streaming::CallConfig& config);
 v1::ModelInfo ToProto(const engine::EngineInfo& info);
 v1::Code ToProto(streaming::CallCode code);
+// An Error. `client_seq`: of the message that caused it; 0: none.
+v1::ServerMessage ToProto(const Fault& fault, uint64_t client_seq);
 
 // The moments of a turn as durations. `first_write`: when the answer's first token was handed to the
 // transport; InfinitePast where there was none. A stage that did not happen, or whose moments are out of

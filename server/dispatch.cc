@@ -5,8 +5,6 @@
 #include <limits>
 #include <utility>
 
-#include "absl/time/time.h"
-
 namespace parley::server {
 namespace {
 
@@ -25,18 +23,17 @@ streaming::CallLimits ToCallLimits(const v1::Limits& limits) {
   return to;
 }
 
-void Dispatch(v1::ClientMessage& message, streaming::LiveCall& call) {
+void Dispatch(v1::ClientMessage& message, absl::Time captured, streaming::LiveCall& call) {
   const uint64_t seq = message.seq();
   switch (message.payload_case()) {
     case v1::ClientMessage::kAudio: {
       v1::AudioChunk& audio = *message.mutable_audio();
-      return call.PushAudio(std::move(*audio.mutable_data()), audio.first_sample_index(), seq);
+      return call.PushAudio(std::move(*audio.mutable_data()), audio.first_sample_index(), captured, seq);
     }
     case v1::ClientMessage::kVideo: {
       v1::VideoFrame& video = *message.mutable_video();
       return call.PushFrame(std::move(*video.mutable_data()), video.frame_id(),
-                            static_cast<int>(video.rotation_degrees()),
-                            absl::Microseconds(ClampTo<int64_t>(message.capture_time_us())), seq);
+                            static_cast<int>(video.rotation_degrees()), captured, seq);
     }
     case v1::ClientMessage::kText:
       return call.PushText(std::move(*message.mutable_text()->mutable_text()), seq);

@@ -36,13 +36,17 @@ struct Engines {
 absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
   if (options.engine == "fake") {
     Log(LogLevel::kWarn, "THE FAKE ENGINE IS IN USE: answers are made up; it is for load tests only");
-    engine::LoadedFake fake = engine::MakeFakeEngine({}, Clock::Real());
+    engine::FakeOptions fake_options;
+    if (options.kv_bytes > 0) fake_options.kv_bytes = options.kv_bytes;
+    engine::LoadedFake fake = engine::MakeFakeEngine(fake_options, Clock::Real());
     return Engines{std::move(fake.engine), std::move(fake.speech_detector)};
   }
 #ifdef PARLEY_WITH_TORCH
-  absl::StatusOr<engine::LoadedBundle> bundle = engine::LoadTorchBundle(
-      {.bundle_dir = options.model, .threads = options.threads, .arithmetic = options.arithmetic},
-      Clock::Real());
+  absl::StatusOr<engine::LoadedBundle> bundle = engine::LoadTorchBundle({.bundle_dir = options.model,
+                                                                         .threads = options.threads,
+                                                                         .arithmetic = options.arithmetic,
+                                                                         .kv_bytes = options.kv_bytes},
+                                                                        Clock::Real());
   if (!bundle.ok()) return bundle.status();
   return Engines{std::move(bundle->engine), std::move(bundle->speech_detector)};
 #else
@@ -114,6 +118,7 @@ int Run(int argc, char** argv) {
       {"model", std::filesystem::path(options.model).filename().string()},
       {"threads", absl::StrCat(options.threads)},
       {"arithmetic", options.arithmetic},
+      {"kv-bytes", absl::StrCat(options.kv_bytes)},
       {"log-level", options.log.level},
       {"log-format", options.log.format},
   };
@@ -132,7 +137,8 @@ int Run(int argc, char** argv) {
        {"speech_detector", info.speech_detector},
        {"arithmetic", info.arithmetic},
        {"device", info.device},
-       {"context_tokens", info.context_tokens}});
+       {"context_tokens", info.context_tokens},
+       {"kv_pages", engines->engine->stats().kv_pages}});
 
   if (absl::Status status = engines->engine->WarmUp(); !status.ok()) return Fail(status);
   signals.SetServing();

@@ -24,6 +24,7 @@ using prometheus::Gauge;
 using prometheus::Histogram;
 
 constexpr double kMicroseconds = 1e-6;
+constexpr double kMilliseconds = 1e-3;
 
 const Histogram::BucketBoundaries& LatencyBuckets() {
   static const auto* const buckets = new Histogram::BucketBoundaries{
@@ -45,6 +46,16 @@ class EngineCollector : public prometheus::Collectable {
         One("parley_engine_queued_operations", "Conversation operations that wait for the model thread.",
             MetricType::Gauge, stats.queued_operations),
         One("parley_engine_kv_bytes", "Bytes of KV cache in use.", MetricType::Gauge, stats.kv_bytes),
+        One("parley_engine_kv_pages", "Pages the KV cache may have; 0: it is not paged.", MetricType::Gauge,
+            stats.kv_pages),
+        One("parley_engine_kv_pages_in_use", "Pages of the KV cache in use.", MetricType::Gauge,
+            stats.kv_pages_in_use),
+        One("parley_engine_kv_pages_shared", "Pages in use that several hold: shared system prompts.",
+            MetricType::Gauge, stats.kv_pages_shared),
+        One("parley_engine_frames_forgotten_total", "Frames that left their conversation's context.",
+            MetricType::Counter, stats.frames_forgotten),
+        One("parley_engine_compactions_total", "Conversations that dropped their oldest turns.",
+            MetricType::Counter, stats.compactions),
         One("parley_engine_steps_total", "Steps of the language model.", MetricType::Counter, stats.steps),
         One("parley_engine_step_rows_total", "Rows (tokens) those steps held.", MetricType::Counter,
             stats.step_rows),
@@ -140,6 +151,22 @@ struct Metrics::Impl {
                                 .Name("parley_frames_total")
                                 .Help("Video frames whose fate is known, by outcome and reason.")
                                 .Register(*registry);
+  Histogram& frame_age = BuildHistogram()
+                             .Name("parley_frame_age_seconds")
+                             .Help(
+                                 "Capture of a frame to the moment it was in the prompt, of clients that say "
+                                 "when they capture; the connection's smallest delay is left out.")
+                             .Register(*registry)
+                             .Add({}, LatencyBuckets());
+  Family<Histogram>& frame_stage = BuildHistogram()
+                                       .Name("parley_frame_stage_seconds")
+                                       .Help(
+                                           "Where the time of an encoded frame went, by stage: queue, encode "
+                                           "(the vision tower), prefill.")
+                                       .Register(*registry);
+  Histogram& frame_queue = frame_stage.Add({{"stage", "queue"}}, LatencyBuckets());
+  Histogram& frame_encode = frame_stage.Add({{"stage", "encode"}}, LatencyBuckets());
+  Histogram& frame_prefill = frame_stage.Add({{"stage", "prefill"}}, LatencyBuckets());
   Counter& audio_seconds = BuildCounter()
                                .Name("parley_audio_seconds_total")
                                .Help("Seconds of audio taken from clients.")
@@ -167,12 +194,14 @@ struct Metrics::Impl {
       BuildHistogram()
           .Name("parley_turn_stage_seconds")
           .Help(
-              "Where a turn's time went, by stage of TurnMetrics: endpoint (end of speech to end of turn "
-              "decided), "
+              "Where a turn's time went, by stage of TurnMetrics: uplink (capture of the last of the speech "
+              "to "
+              "its arrival), endpoint (end of speech to end of turn decided), "
               "speech_queue, speech_encode, prefill_queue, prefill, first_token (prefilled to first token "
               "made), held (of a hit: made to end of turn decided), "
               "first_write (made or released to handed to the transport), generation (first to last token).")
           .Register(*registry);
+  Histogram& uplink = Stage("uplink");
   Histogram& endpoint = Stage("endpoint");
   Histogram& speech_queue = Stage("speech_queue");
   Histogram& speech_encode = Stage("speech_encode");
@@ -213,16 +242,21 @@ void Metrics::FrameTaken() { impl_->frames_received.Increment(); }
 void Metrics::Sent(const v1::ServerMessage& message) {
   Impl& to = *impl_;
   switch (message.payload_case()) {
-    case v1::ServerMessage::kInputStatus:
+    case v1::ServerMessage::kInputStatus: {
+      const v1::InputStatus& frame = message.input_status();
       to.frames
-          .Add({{"outcome",
-                 absl::AsciiStrToLower(v1::InputStatus::Outcome_Name(message.input_status().outcome()))},
-                {"reason",
-                 message.input_status().reason() == v1::InputStatus::REASON_UNSPECIFIED
-                     ? "none"
-                     : absl::AsciiStrToLower(v1::InputStatus::Reason_Name(message.input_status().reason()))}})
+          .Add({{"outcome", absl::AsciiStrToLower(v1::InputStatus::Outcome_Name(frame.outcome()))},
+                {"reason", frame.reason() == v1::InputStatus::REASON_UNSPECIFIED
+                               ? "none"
+                               : absl::AsciiStrToLower(v1::InputStatus::Reason_Name(frame.reason()))}})
           .Increment();
+      if (frame.outcome() != v1::InputStatus::ENCODED) break;
+      if (frame.has_age_ms()) to.frame_age.Observe(frame.age_ms() * kMilliseconds);
+      to.frame_queue.Observe(frame.queue_us() * kMicroseconds);
+      to.frame_encode.Observe(frame.encode_us() * kMicroseconds);
+      to.frame_prefill.Observe(frame.prefill_us() * kMicroseconds);
       break;
+    }
     case v1::ServerMessage::kTurnCommitted:
       to.turns
           .Add({{"reason",
@@ -247,6 +281,7 @@ void Metrics::Sent(const v1::ServerMessage& message) {
       break;
     case v1::ServerMessage::kMetrics: {
       const v1::TurnMetrics& turn = message.metrics();
+      to.uplink.Observe(turn.uplink_us() * kMicroseconds);
       to.endpoint.Observe(turn.endpoint_us() * kMicroseconds);
       to.speech_queue.Observe(turn.speech_queue_us() * kMicroseconds);
       to.speech_encode.Observe(turn.speech_encode_us() * kMicroseconds);

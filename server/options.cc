@@ -93,6 +93,11 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
       ->check(CLI::IsMember({"auto", "fp32", "bf16", "int8", "int16"}))
       ->capture_default_str()
       ->type_name("NAME");
+  app.add_option("--kv-bytes", to.kv_bytes,
+                 "Memory of all calls' contexts together; 0: a quarter of what is free at the start")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 50))
+      ->capture_default_str()
+      ->type_name("BYTES");
   AddInt(app, "--media-threads", to.server.media_threads, "Threads that decode audio and video", 1, 256, "N");
 }
 

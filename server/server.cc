@@ -3,13 +3,18 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/support/server_interceptor.h>
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "base/executor.h"
 #include "server/convert.h"
 #include "server/listen.h"
@@ -39,6 +44,21 @@ v1::Limits MakeLimits(const ServerOptions& options, const engine::EngineInfo& in
   to.set_max_audio_backlog_ms(options.max_audio_backlog_ms);
   return to;
 }
+
+// gRPC's health service starts as SERVING, and a probe can come before anybody has told it otherwise. This
+// lets no question about health in until `told` is notified, which is microseconds after the port is open.
+class HealthGate : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit HealthGate(const absl::Notification* told) : told_(told) {}
+  // For each RPC that arrives. Null: it goes on without an interceptor.
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+    if (absl::StartsWith(info->method(), "/grpc.health.v1.Health/")) told_->WaitForNotification();
+    return nullptr;
+  }
+
+ private:
+  const absl::Notification* const told_;
+};
 
 class ParleyServerImpl final : public ParleyServer {
  public:
@@ -87,12 +107,14 @@ class ParleyServerImpl final : public ParleyServer {
     // Clients may ping as often as this without being taken for an attack.
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
     builder.RegisterService(service_.get());
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gate;
+    gate.push_back(std::make_unique<HealthGate>(&health_told_));
+    builder.experimental().SetInterceptorCreators(std::move(gate));
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) return DiagnoseListen(options);
-    // gRPC's health service starts as SERVING: until SetReady it must not. (A probe could get in between, a
-    // few microseconds; a call could not, since the registry is not ready either.)
     server_->GetHealthCheckService()->SetServingStatus(false);
     server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), false);
+    health_told_.Notify();
     if (options.metrics_address != "none") return metrics_.Serve(options.metrics_address);
     return absl::OkStatus();
   }
@@ -140,6 +162,7 @@ class ParleyServerImpl final : public ParleyServer {
   ThreadPool media_pool_;
   CallRegistry registry_;
   std::unique_ptr<Service> service_;
+  absl::Notification health_told_;  // that it is not SERVING yet
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   std::once_flag shutdown_;

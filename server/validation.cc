@@ -206,6 +206,21 @@ void ParseVideoPolicy(const v1::VideoPolicy& from, Checker& check, streaming::Vi
   }
 }
 
+void ParseContextPolicy(const v1::ContextPolicy& from, Checker& check, engine::ContextPolicy& to) {
+  if (from.has_max_frames()) {
+    check.Range("context_policy.max_frames", from.max_frames(), 1, 1'000);
+    to.max_frames = static_cast<int>(std::min(from.max_frames(), 1'000u));
+  }
+  if (from.max_frame_age_ms() != 0) {
+    ParseMilliseconds("context_policy.max_frame_age_ms", from.max_frame_age_ms(), 1'000, 86'400'000, check,
+                      to.max_frame_age);
+  }
+  if (from.has_max_frame_tokens()) {
+    check.Range("context_policy.max_frame_tokens", from.max_frame_tokens(), 0, 1'000'000, " tokens");
+    to.max_frame_tokens = static_cast<int>(std::min(from.max_frame_tokens(), 1'000'000u));
+  }
+}
+
 bool CanChange(absl::string_view path) {
   for (absl::string_view root : {"turn", "generation", "video_policy"}) {
     if (path == root || absl::StartsWith(path, absl::StrCat(root, "."))) return true;
@@ -277,6 +292,7 @@ ConfigOrFault ParseConfig(const v1::SessionConfig& config, const v1::Limits& lim
   ParseTurn(config.turn(), call, accepts, check, call.turn);
   ParseGeneration(config.generation(), limits, check, call.generation);
   ParseVideoPolicy(config.video_policy(), check, call.video_policy);
+  ParseContextPolicy(config.context_policy(), check, call.context_policy);
   if (auto fault = check.fault()) return *std::move(fault);
   return call;
 }

@@ -55,7 +55,8 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  // One Opus packet or whole PCM16 samples; capture_time_us is on any monotonic clock, 0 = not known.
+  // One Opus packet or whole PCM16 samples; capture_time_us (of the last sample) is on any monotonic clock, 0
+  // = not known.
   absl::Status SendAudio(std::string data, uint64_t first_sample_index, uint64_t capture_time_us);
   // One encoded picture of the codec that the configuration names. Returns its frame id; ids count from 1.
   absl::StatusOr<uint64_t> SendVideo(std::string data, uint32_t rotation_degrees, uint64_t capture_time_us);

@@ -19,6 +19,8 @@ struct ChannelOptions {
   std::string tls_ca_file;
   // The name the server's certificate is checked for, where it differs from the host; empty: the host.
   std::string tls_server_name;
+  // Its own connection, not one shared with the other channels of this process: as calls from many devices.
+  bool own_connection = false;
 };
 
 // Does not connect yet. NOT_FOUND: the CA file cannot be read.

@@ -6,7 +6,8 @@
 // with the same status, and the engine and all other conversations go on. An operation that is refused before
 // anything is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not UTF-8),
 // FAILED_PRECONDITION (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations queued;
-// the context is full), DEADLINE_EXCEEDED (its deadline was over when its turn came).
+// the turn does not fit the context; the KV cache is full), DEADLINE_EXCEEDED (its deadline was over when its
+// turn came).
 //
 // The user's turn under construction is implicit: the first frame, speech or text after an answer opens it,
 // and Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
@@ -28,9 +29,32 @@
 
 namespace parley::engine {
 
+// Which frames stay in the model's context; ranges are those of parley.v1.ContextPolicy. The oldest leave
+// when a frame is appended, and before the user's words are; never those of a turn in which something is
+// being asked or answered, nor the newest. What comes after a forgotten frame stays as it is: it was read
+// with the frame in view.
+struct ContextPolicy {
+  int max_frames = 32;                                      // the newest ones
+  absl::Duration max_frame_age = absl::InfiniteDuration();  // since they were appended
+  int max_frame_tokens = 0;                                 // of all frames together; 0: no limit
+};
+
+// When the context nears the model's limit, or the KV cache is full, the oldest turns are dropped and what
+// stays is prefilled again after the system prompt. A rewind to a mark within what was dropped forgets
+// everything that is left.
+struct Compaction {
+  enum class Reason { kContextLimit, kMemory };
+  Reason reason = Reason::kContextLimit;
+  int turns_dropped = 0;  // of the user, with their answers
+  int tokens_before = 0;  // held by the conversation
+  int tokens_after = 0;
+};
+
 struct ConversationOptions {
-  std::string call_id;       // for logs
   std::string instructions;  // system prompt, UTF-8; empty: the bundle's own
+  ContextPolicy context;
+  // Told of every compaction that dropped a turn, on the model thread; must not block. May be empty.
+  std::function<void(const Compaction&)> on_compaction;
 };
 
 // When the parts of an operation happened, on the engine's clock.
@@ -65,7 +89,7 @@ using AnswerId = uint64_t;
 
 struct AnswerResult {
   FinishReason reason = FinishReason::kEndOfTurn;
-  absl::Status status;  // not OK only with kFailed
+  absl::Status status;  // why, with kFailed; with kContextFull, RESOURCE_EXHAUSTED if it was the KV cache
   int answer_tokens = 0;
   Usage turn_usage;        // what the turn added, the answer included
   int context_tokens = 0;  // what the conversation holds now

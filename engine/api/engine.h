@@ -17,7 +17,7 @@ struct EngineInfo {
   std::string audio_tower;
   std::string vision_tower;
   std::string speech_detector;
-  std::string arithmetic;  // "fp32", "bf16", "int8", with what it was chosen for
+  std::string arithmetic;  // "fp32", "bf16", "int8" or "int16", with what it was chosen for
   std::string device;      // "cpu, 2 threads, avx2"
   int context_tokens = 0;  // the most a conversation can hold
 };
@@ -27,6 +27,13 @@ struct EngineStats {
   int conversations = 0;
   int queued_operations = 0;
   int64_t kv_bytes = 0;
+  // Pages of the KV cache: all there may be (0: the cache is not paged), those in use, and of these the ones
+  // that several hold (conversations with the same system prompt, and the engine's own copy of it).
+  int64_t kv_pages = 0;
+  int64_t kv_pages_in_use = 0;
+  int64_t kv_pages_shared = 0;
+  int64_t frames_forgotten = 0;  // see ContextPolicy
+  int64_t compactions = 0;
   int64_t steps = 0;             // language-model steps since start
   int64_t step_rows = 0;         // rows (tokens) those steps held
   int64_t speculative_rows = 0;  // of these, for what nobody waited for yet
@@ -46,7 +53,8 @@ class Engine {
   virtual bool sees() const = 0;
   // Does one turn of every kind, so that the first call finds everything paged in and every kernel chosen.
   virtual absl::Status WarmUp() = 0;
-  // RESOURCE_EXHAUSTED when it cannot hold another one; INVALID_ARGUMENT when the instructions do not fit.
+  // RESOURCE_EXHAUSTED when it cannot hold another one, or cannot keep the pages it would be promised (its
+  // system prompt, a turn and an answer); INVALID_ARGUMENT when the instructions do not fit.
   virtual absl::StatusOr<std::unique_ptr<Conversation>> StartConversation(ConversationOptions options) = 0;
   virtual EngineStats stats() const = 0;
 };

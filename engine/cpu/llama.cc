@@ -17,6 +17,8 @@ using bundle::Weight;
 
 // Rows of one sequence that one attention task takes: enough to share its keys, few enough to share out.
 constexpr int kAttentionRows = 8;
+// Rows of norms and quantisation that are worth a thread's while.
+constexpr int kRowsOfWork = 4;
 
 }  // namespace
 
@@ -109,21 +111,38 @@ absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
 
 absl::Status Llama::Step(absl::Span<StepEntry> entries) {
   if (absl::Status status = Check(entries); !status.ok()) return status;
+  if (absl::Status status = LayOut(entries); !status.ok()) return status;
+  if (rows_ == 0) return absl::OkStatus();
+  Embed(entries);
+  for (int i = 0; i < shape().layers; ++i) RunLayer(layers_[i], i, i == 0 ? nullptr : out_.data());
+  Score(entries);
+  for (const Share& share : shares_) share.sequence->Advance(share.tokens);
+  return absl::OkStatus();
+}
+
+absl::Status Llama::LayOut(absl::Span<const StepEntry> entries) {
   rows_ = 0;
   shares_.clear();
+  slots_.clear();
+  pages_.clear();
+  counts_.clear();
   for (const StepEntry& entry : entries) {
     auto* const sequence = static_cast<PagedSequence*>(entry.sequence);
     const int tokens = static_cast<int>(entry.tokens.size());
     // Pages that were reserved before a later entry failed stay with their sequence, for its next step.
-    if (absl::Status status = sequence->Reserve(tokens); !status.ok()) return status;
-    shares_.push_back({sequence, rows_, tokens, sequence->length()});
+    if (absl::Status status = sequence->Reserve(tokens, entry.page_starts); !status.ok()) return status;
+    const schedule::PageTable& table = sequence->table();
+    shares_.push_back({sequence, rows_, tokens, table.length(), table.held(), pages_.size()});
+    for (int t = 0; t < tokens; ++t) {
+      const schedule::PageTable::Place place = table.Locate(table.length() + t);
+      slots_.push_back({pool_.Memory(place.page), place.slot});
+    }
+    for (const schedule::PageTable::Entry& page : table.entries()) {
+      pages_.push_back(pool_.Memory(page.page));
+      counts_.push_back(static_cast<uint8_t>(page.count));
+    }
     rows_ += tokens;
   }
-  if (rows_ == 0) return absl::OkStatus();
-  Embed(entries);
-  for (int i = 0; i < shape().layers; ++i) RunLayer(layers_[i], i);
-  Score(entries);
-  for (const Share& share : shares_) share.sequence->Advance(share.tokens);
   return absl::OkStatus();
 }
 
@@ -151,7 +170,7 @@ void Llama::Embed(absl::Span<const StepEntry> entries) {
       one.bytes = embedding_.bytes.subspan(entries[e].tokens[t] * row_bytes, row_bytes);
       // The type was read at load time; what remains is arithmetic.
       Dequantize(one, absl::MakeSpan(x_.data() + static_cast<size_t>(row) * hidden, hidden)).IgnoreError();
-      const float position = static_cast<float>(shares_[e].held + t);
+      const float position = static_cast<float>(shares_[e].position + t);
       for (int i = 0; i < half; ++i) {
         const float angle = position * shape().rope_frequencies[i];
         cosines_.data()[row * half + i] = std::cos(angle);
@@ -161,29 +180,34 @@ void Llama::Embed(absl::Span<const StepEntry> entries) {
   }
 }
 
-void Llama::RunLayer(const Layer& layer, int index) {
-  NormAndQuantize(x_.data(), rows_, layer.attention_norm);
+void Llama::RunLayer(const Layer& layer, int index, const float* before) {
+  NormAndQuantize(x_.data(), before, rows_, layer.attention_norm);
   Multiply({{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}});
   RotateAndStore(layer, index);
   Attend(index);
-  Quantize(attended_.data(), rows_, shape().heads * shape().head_dim, activations_);
+  const int attended = shape().heads * shape().head_dim;
+  quantised_.Reset(rows_, attended, terms());
+  team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
+    for (int row = begin; row < end; ++row) {
+      quantised_.Set(row, attended_.data() + static_cast<int64_t>(row) * attended, isa_);
+    }
+  });
   Multiply({{&layer.attention_out, out_.data()}});
-  AddToResidual(out_.data());
 
-  NormAndQuantize(x_.data(), rows_, layer.ffn_norm);
+  NormAndQuantize(x_.data(), out_.data(), rows_, layer.ffn_norm);
   Multiply({{&layer.gate, gate_.data()}, {&layer.up, up_.data()}});
+  // A few of these are a thousand times the others (they make the first token what all attend to): in eight
+  // bits they would cost their group its precision, and every later token some of its own.
   const int ffn = shape().ffn;
-  team_.For(rows_, 1, [&](int begin, int end) {
+  quantised_.Reset(rows_, ffn, /*terms=*/2);
+  team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
       float* const gate = gate_.data() + static_cast<int64_t>(row) * ffn;
       kernels::SwiGlu(gate, up_.data() + static_cast<int64_t>(row) * ffn, ffn, gate, isa_);
+      quantised_.Set(row, gate, isa_);
     }
   });
-  // A few of these are a thousand times the others (they make the first token what all attend to): in eight
-  // bits they would cost their group its precision, and every later token some of its own.
-  Quantize(gate_.data(), rows_, ffn, ActivationBits::k16);
   Multiply({{&layer.down, out_.data()}});
-  AddToResidual(out_.data());
 }
 
 void Llama::RotateAndStore(const Layer& layer, int index) {
@@ -205,12 +229,10 @@ void Llama::RotateAndStore(const Layer& layer, int index) {
         const float* const cosines = cosines_.data() + row * (dim / 2);
         const float* const sines = sines_.data() + row * (dim / 2);
         for (int h = 0; h < heads; ++h) kernels::Rotate(cosines, sines, dim, q + h * dim, isa_);
-        const int position = share.held + t;
-        uint16_t* const page = share.sequence->pages()[position / kernels::kPageTokens];
+        const Slot& to = slots_[row];
         for (int h = 0; h < kv_heads; ++h) {
           kernels::Rotate(cosines, sines, dim, k + h * dim, isa_);
-          kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, position % kernels::kPageTokens,
-                                 page + pool_.Offset(index, h));
+          kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, to.slot, to.page + pool_.Offset(index, h));
         }
       }
     });
@@ -235,17 +257,13 @@ void Llama::Attend(int index) {
     }
   }
   team_.For(static_cast<int>(blocks.size()) * kv_heads, 1, [&](int begin, int end) {
-    std::vector<const uint16_t*> pages;
     for (int i = begin; i < end; ++i) {
       const Task& task = blocks[i / kv_heads];
       const int head = i % kv_heads;
-      const int seen = task.share->held + task.row + task.rows;
-      pages.clear();
-      for (int p = 0; p * kernels::kPageTokens < seen; ++p) {
-        pages.push_back(task.share->sequence->pages()[p] + pool_.Offset(index, head));
-      }
       const int64_t at = (static_cast<int64_t>(task.share->first + task.row) * heads + head * group) * dim;
-      kernels::Attend({.pages = pages.data(),
+      kernels::Attend({.pages = pages_.data() + task.share->first_page,
+                       .counts = counts_.data() + task.share->first_page,
+                       .offset = pool_.Offset(index, head),
                        .head_dim = dim,
                        .scale = 1 / std::sqrt(static_cast<float>(dim)),
                        .q = q_.data() + at,
@@ -264,15 +282,17 @@ void Llama::Score(absl::Span<StepEntry> entries) {
   std::vector<size_t> asking;
   for (size_t e = 0; e < entries.size(); ++e) {
     if (entries[e].logits == nullptr) continue;
-    const int64_t last = shares_[e].first + shares_[e].tokens - 1;
-    std::memcpy(out_.data() + static_cast<int64_t>(asking.size()) * hidden, x_.data() + last * hidden,
-                hidden * sizeof(float));
+    // The rows that are asked for move to the front; none is overwritten before it has moved.
+    const int64_t last = static_cast<int64_t>(shares_[e].first) + shares_[e].tokens - 1;
+    const int64_t to = static_cast<int64_t>(asking.size());
+    std::memmove(x_.data() + to * hidden, x_.data() + last * hidden, hidden * sizeof(float));
+    std::memmove(out_.data() + to * hidden, out_.data() + last * hidden, hidden * sizeof(float));
     asking.push_back(e);
   }
   if (asking.empty()) return;
   const int vocabulary = shape().vocabulary;
   scores_.Resize(asking.size() * vocabulary);
-  NormAndQuantize(out_.data(), static_cast<int>(asking.size()), final_norm_);
+  NormAndQuantize(x_.data(), out_.data(), static_cast<int>(asking.size()), final_norm_);
   Multiply({{&head_, scores_.data()}});
   for (size_t i = 0; i < asking.size(); ++i) {
     const float* const row = scores_.data() + i * vocabulary;
@@ -280,63 +300,34 @@ void Llama::Score(absl::Span<StepEntry> entries) {
   }
 }
 
-void Llama::NormAndQuantize(const float* x, int rows, const std::vector<float>& weight) {
+void Llama::NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight) {
   const int hidden = shape().hidden;
-  for (int row = 0; row < rows; ++row) {
-    const int64_t at = static_cast<int64_t>(row) * hidden;
-    kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
-  }
-  Quantize(normed_.data(), rows, hidden, activations_);
-}
-
-void Llama::Quantize(const float* x, int rows, int width, ActivationBits bits) {
-  split_ = bits == ActivationBits::k16;
-  if (split_) {
-    quantised_.AssignSplit(x, rows, width, width, isa_);
-  } else {
-    quantised_.Assign(x, rows, width, width, isa_);
-  }
-}
-
-void Llama::Multiply(absl::Span<const Product> products) {
-  int tiles = 0;
-  int64_t outputs = 0;
-  for (const Product& product : products) {
-    tiles += product.weights->tiles();
-    outputs += product.weights->outputs();
-  }
-  if (split_) halves_.Resize(quantised_.rows() * outputs);
-  // A few pieces a thread: a helper that is put aside holds up one small piece.
-  const int grain = std::max(1, tiles / (team_.threads() * 4));
-  team_.For(tiles, grain, [&](int begin, int end) {
-    int first = 0;
-    float* halves = halves_.data();
-    for (const Product& product : products) {
-      const int width = product.weights->outputs();
-      const int from = std::max(begin - first, 0);
-      const int to = std::min(end - first, product.weights->tiles());
-      if (from < to) {
-        product.weights->Multiply(quantised_, from, to, split_ ? halves : product.y, width, isa_);
-        if (split_)
-          JoinHalves(halves, from * kernels::kTileOutputs, std::min(to * kernels::kTileOutputs, width), width,
-                     product.y);
-      }
-      first += product.weights->tiles();
-      if (split_) halves += static_cast<int64_t>(quantised_.rows()) * width;
+  quantised_.Reset(rows, hidden, terms());
+  team_.For(rows, kRowsOfWork, [&](int begin, int end) {
+    for (int row = begin; row < end; ++row) {
+      const int64_t at = static_cast<int64_t>(row) * hidden;
+      if (add != nullptr) kernels::Add(add + at, hidden, x + at, isa_);
+      kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
+      quantised_.Set(row, normed_.data() + at, isa_);
     }
   });
 }
 
-// y[r] = halves[2r] + halves[2r + 1], columns [begin, end) of `width`.
-void Llama::JoinHalves(const float* halves, int begin, int end, int width, float* y) const {
-  for (int row = 0; row < quantised_.rows() / 2; ++row) {
-    const float* const first = halves + int64_t{2} * row * width;
-    const float* const second = first + width;
-    float* const to = y + static_cast<int64_t>(row) * width;
-    for (int n = begin; n < end; ++n) to[n] = first[n] + second[n];
-  }
+void Llama::Multiply(absl::Span<const Product> products) {
+  int tiles = 0;
+  for (const Product& product : products) tiles += product.weights->tiles();
+  // A few pieces a thread: a helper that is put aside holds up one small piece.
+  const int grain = std::max(1, tiles / (team_.threads() * 4));
+  team_.For(tiles, grain, [&](int begin, int end) {
+    int first = 0;
+    for (const Product& product : products) {
+      const int from = std::max(begin - first, 0);
+      const int to = std::min(end - first, product.weights->tiles());
+      if (from < to)
+        product.weights->Multiply(quantised_, from, to, product.y, product.weights->outputs(), isa_);
+      first += product.weights->tiles();
+    }
+  });
 }
-
-void Llama::AddToResidual(const float* y) { kernels::Add(y, rows_ * shape().hidden, x_.data(), isa_); }
 
 }  // namespace parley::engine::cpu

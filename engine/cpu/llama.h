@@ -16,7 +16,7 @@
 #include "engine/bundle/language_model_files.h"
 #include "engine/cpu/kv_pages.h"
 #include "engine/kernels/aligned_buffer.h"
-#include "engine/kernels/quantized_linear.h"
+#include "engine/kernels/quantized_weights.h"
 #include "engine/kernels/thread_team.h"
 #include "engine/runtime/language_model.h"
 
@@ -53,6 +53,8 @@ class Llama final : public LanguageModel {
   // Every sequence is a PagedSequence of this model. INVALID_ARGUMENT: a token outside the vocabulary or a
   // sequence that would pass the context; RESOURCE_EXHAUSTED: no pages.
   absl::Status Step(absl::Span<StepEntry> entries) override;
+  schedule::PageStats pages() const override { return pool_.stats(); }
+  int64_t page_bytes() const override { return pool_.page_bytes(); }
 
  private:
   struct Layer {
@@ -68,33 +70,38 @@ class Llama final : public LanguageModel {
     const kernels::QuantizedWeights* weights;
     float* y;
   };
-  // One sequence's rows of a step: [first, first + tokens), at positions [held, held + tokens).
+  // One sequence's rows of a step: [first, first + tokens), at the positions from `position` on.
   struct Share {
     PagedSequence* sequence;
     int first;
     int tokens;
-    int held;
+    int position;
+    int held;           // tokens before them
+    size_t first_page;  // of the sequence's pages, in pages_ and counts_
+  };
+  // Where a row's keys and values go.
+  struct Slot {
+    uint16_t* page;
+    int slot;
   };
   using Buffer = kernels::AlignedBuffer<float>;
 
   Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options);
   absl::Status LoadWeights();
   absl::Status Check(absl::Span<const StepEntry> entries) const;
+  absl::Status LayOut(absl::Span<const StepEntry> entries);
 
   void Embed(absl::Span<const StepEntry> entries);
-  void RunLayer(const Layer& layer, int index);
+  // `before`: what the layer before it adds to x_, null for the first.
+  void RunLayer(const Layer& layer, int index, const float* before);
   void RotateAndStore(const Layer& layer, int index);
   void Attend(int index);
   void Score(absl::Span<StepEntry> entries);
-  // quantised_ = x [rows, width].
-  void Quantize(const float* x, int rows, int width, ActivationBits bits);
+  // For each row of `x`: adds its row of `add` (unless null) to it, and quantises its RMSNorm.
+  void NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight);
   // Products of the rows in quantised_, their tiles shared out together.
   void Multiply(absl::Span<const Product> products);
-  void JoinHalves(const float* halves, int begin, int end, int width, float* y) const;
-  // x_ += y, row by row.
-  void AddToResidual(const float* y);
-  // normed_ = RMSNorm(x_) of `rows` rows, then quantised_.
-  void NormAndQuantize(const float* x, int rows, const std::vector<float>& weight);
+  int terms() const { return activations_ == ActivationBits::k16 ? 2 : 1; }
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
   const ActivationBits activations_;
@@ -110,21 +117,22 @@ class Llama final : public LanguageModel {
   // Of the step under way; they grow to the largest step and stay.
   int rows_ = 0;
   std::vector<Share> shares_;
-  Buffer x_;         // [rows, hidden]
-  Buffer normed_;    // [rows, hidden]
-  Buffer cosines_;   // [rows, head_dim / 2]
-  Buffer sines_;     // [rows, head_dim / 2]
-  Buffer q_;         // [rows, heads * head_dim]
-  Buffer k_;         // [rows, kv_heads * head_dim]
-  Buffer v_;         // [rows, kv_heads * head_dim]
-  Buffer attended_;  // [rows, heads * head_dim]
-  Buffer gate_;      // [rows, ffn]
-  Buffer up_;        // [rows, ffn]
-  Buffer out_;       // [rows, hidden]
-  Buffer halves_;    // of the products of split rows: [2 * rows, outputs]
-  Buffer scores_;    // [rows that ask, vocabulary]
+  std::vector<Slot> slots_;             // by row
+  std::vector<const uint16_t*> pages_;  // of all shares, in order of position
+  std::vector<uint8_t> counts_;         // tokens in each
+  Buffer x_;                            // [rows, hidden]
+  Buffer normed_;                       // [rows, hidden]
+  Buffer cosines_;                      // [rows, head_dim / 2]
+  Buffer sines_;                        // [rows, head_dim / 2]
+  Buffer q_;                            // [rows, heads * head_dim]
+  Buffer k_;                            // [rows, kv_heads * head_dim]
+  Buffer v_;                            // [rows, kv_heads * head_dim]
+  Buffer attended_;                     // [rows, heads * head_dim]
+  Buffer gate_;                         // [rows, ffn]
+  Buffer up_;                           // [rows, ffn]
+  Buffer out_;                          // [rows, hidden]
+  Buffer scores_;                       // [rows that ask, vocabulary]
   kernels::QuantizedRows quantised_;
-  bool split_ = false;  // quantised_ holds each row as two
 };
 
 }  // namespace parley::engine::cpu

@@ -3,7 +3,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/bundle/language_model_files.h"
-#include "engine/kernels/quantized_linear.h"
+#include "engine/kernels/quantized_weights.h"
 
 namespace parley::engine::cpu {
 

@@ -42,11 +42,14 @@ class FakeFaults {
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+inline constexpr int64_t kFakePageBytes = 4096;
+
 struct FakeOptions {
   bool hears = true;
   bool sees = true;
   int context_tokens = 8192;
-  int answer_tokens = 24;  // an answer ends by itself after this many
+  int64_t kv_bytes = int64_t{1} << 28;  // of its KV cache, as if it had one: kFakePageBytes a page
+  int answer_tokens = 24;               // an answer ends by itself after this many
   // What work costs. Slept for on the model thread, so for load tests only; with `simulated`, that clock is
   // advanced instead.
   absl::Duration step_time;           // a step

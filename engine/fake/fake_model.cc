@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -82,28 +83,70 @@ std::string DescribeColour(const Image& image) {
 
 }  // namespace
 
+// Held tokens in order of position. The hash is a sum, so that what is forgotten leaves it; where pages begin
+// is part of it, as in a real model, whose last bits depend on it.
 class FakeModel::FakeSequence final : public Sequence {
  public:
-  int length() const override { return static_cast<int>(tokens_.size()); }
-  void Truncate(int length) override {
-    tokens_.resize(length);
-    hashes_.resize(length);
-  }
-  int64_t bytes() const override { return static_cast<int64_t>(tokens_.size() * kBytesPerToken); }
+  explicit FakeSequence(schedule::PagePool* pool) : pool_(pool), table_(pool) {}
 
+  int length() const override { return table_.length(); }
+  void Truncate(int length) override {
+    table_.Truncate(length);
+    Drop(length, std::numeric_limits<int>::max());
+  }
+  void Forget(int begin, int end) override {
+    table_.Forget(begin, end);
+    Drop(begin, end);
+  }
+  std::unique_ptr<Sequence> Fork() const override {
+    auto fork = std::make_unique<FakeSequence>(pool_);
+    fork->table_.Share(table_);
+    fork->positions_ = positions_;
+    fork->tokens_ = tokens_;
+    fork->sum_ = sum_;
+    return fork;
+  }
+  absl::Status Reserve(int tokens, absl::Span<const int> page_starts,
+                       int64_t most = std::numeric_limits<int64_t>::max()) override {
+    return table_.Reserve(tokens, page_starts, most, [](int, int) {});
+  }
+  int64_t pages() const override { return static_cast<int64_t>(table_.entries().size()); }
+  int64_t bytes() const override { return pages() * kFakePageBytes; }
+
+  // REQUIRES: they were reserved.
   void Append(absl::Span<const TokenId> tokens) {
     for (const TokenId token : tokens) {
-      hashes_.push_back(Mix(hash() * 31 + static_cast<uint64_t>(token) + 1));
+      const int position = table_.length();
+      sum_ += HashOf(position, token);
+      positions_.push_back(position);
       tokens_.push_back(token);
+      table_.Advance(1);
     }
   }
   absl::Span<const TokenId> tokens() const { return tokens_; }
-  uint64_t hash() const { return hashes_.empty() ? 0 : hashes_.back(); }
+  uint64_t hash() const {
+    uint64_t hash = sum_;
+    for (const schedule::PageTable::Entry& page : table_.entries()) hash += HashOf(page.first, -1);
+    return Mix(hash);
+  }
 
  private:
-  static constexpr size_t kBytesPerToken = sizeof(TokenId) + sizeof(uint64_t);
+  static uint64_t HashOf(int position, TokenId token) {
+    return Mix(static_cast<uint64_t>(position) << 32 ^ static_cast<uint32_t>(token + 1));
+  }
+  void Drop(int begin, int end) {
+    const auto from = std::lower_bound(positions_.begin(), positions_.end(), begin) - positions_.begin();
+    const auto to = std::lower_bound(positions_.begin(), positions_.end(), end) - positions_.begin();
+    for (auto i = from; i < to; ++i) sum_ -= HashOf(positions_[i], tokens_[i]);
+    positions_.erase(positions_.begin() + from, positions_.begin() + to);
+    tokens_.erase(tokens_.begin() + from, tokens_.begin() + to);
+  }
+
+  schedule::PagePool* const pool_;
+  schedule::PageTable table_;
+  std::vector<int> positions_;
   std::vector<TokenId> tokens_;
-  std::vector<uint64_t> hashes_;  // of the tokens up to each
+  uint64_t sum_ = 0;
 };
 
 // One slice a second of audio.
@@ -130,6 +173,7 @@ class FakeModel::FakeTranscription final : public Transcription {
 
 FakeModel::FakeModel(const FakeOptions& options)
     : options_(options),
+      pool_(options.kv_bytes / kFakePageBytes),
       tokenizer_(text::Tokenizer::Create(FakeVocabulary()).value()),
       layout_(text::PromptLayout::Create({.family = "chatml", .system = "You are a fake."}, tokenizer_.get())
                   .value()),
@@ -194,7 +238,7 @@ void FakeModel::Score(absl::Span<const TokenId> history, std::vector<float>* log
 }
 
 absl::StatusOr<std::unique_ptr<Sequence>> FakeModel::NewSequence() {
-  return std::make_unique<FakeSequence>();
+  return std::make_unique<FakeSequence>(&pool_);
 }
 
 absl::Status FakeModel::Step(absl::Span<StepEntry> entries) {
@@ -208,6 +252,8 @@ absl::Status FakeModel::Step(absl::Span<StepEntry> entries) {
     if (sequence->length() + static_cast<int>(entry.tokens.size()) > options_.context_tokens) {
       return absl::InternalError("a step past the context's end");
     }
+    const int tokens = static_cast<int>(entry.tokens.size());
+    if (absl::Status status = sequence->Reserve(tokens, entry.page_starts); !status.ok()) return status;
   }
   for (const StepEntry& entry : entries) {
     auto* sequence = static_cast<FakeSequence*>(entry.sequence);

@@ -1,4 +1,5 @@
-// The fake engine's arithmetic (see fake_engine.h): a KV cache is a list of tokens, scores are a hash of it.
+// The fake engine's arithmetic (see fake_engine.h): a KV cache is a list of tokens on pages without memory,
+// scores are a hash of it.
 #pragma once
 
 #include <memory>
@@ -25,6 +26,8 @@ class FakeModel final : public Model {
 
   absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override;
   absl::Status Step(absl::Span<StepEntry> entries) override;
+  schedule::PageStats pages() const override { return pool_.stats(); }
+  int64_t page_bytes() const override { return kFakePageBytes; }
   absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
   absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
 
@@ -38,6 +41,7 @@ class FakeModel final : public Model {
   void Score(absl::Span<const TokenId> history, std::vector<float>* logits) const;
 
   const FakeOptions options_;
+  schedule::PagePool pool_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   text::PromptLayout layout_;
   EngineInfo info_;

@@ -16,7 +16,7 @@ void WriteKeyValue(const float* key, const float* value, int head_dim, int slot,
 }
 
 void Attend(const AttentionTask& task, Isa isa) {
-  (isa == Isa::kAvx2 ? internal::AttendAvx2 : internal::AttendPortable)(task);
+  (isa == Isa::kPortable ? internal::AttendPortable : internal::AttendAvx2)(task);
 }
 
 namespace internal {
@@ -29,10 +29,10 @@ void AttendPortable(const AttentionTask& t) {
       float out[kMaxHeadDim] = {};
       float largest = -std::numeric_limits<float>::infinity();
       float total = 0;
-      for (int first = 0; first < length; first += kPageTokens) {
-        const uint16_t* const keys = t.pages[first / kPageTokens];
+      for (int first = 0, p = 0; first < length; first += t.counts[p++]) {
+        const uint16_t* const keys = t.pages[p] + t.offset;
         const uint16_t* const values = keys + t.head_dim * kPageTokens;
-        const int tokens = std::min(kPageTokens, length - first);
+        const int tokens = std::min<int>(t.counts[p], length - first);
         float scores[kPageTokens];
         float page_largest = largest;
         for (int i = 0; i < tokens; ++i) {

@@ -1,9 +1,10 @@
 // Causal attention of grouped queries over paged keys and values.
 //
-// A page holds kPageTokens tokens of one layer and one key/value head, in half precision: keys as
+// A page holds at most kPageTokens tokens of one layer and one key/value head, in half precision: keys as
 // [head_dim][kPageTokens], so that one SIMD lane is one token, then values as [kPageTokens][head_dim]. Pages
-// are visited in order of position with a running softmax, so a query's result is the same bit for bit
-// whether its tokens came in one prefill or in many, and whatever other queries are computed beside it.
+// may be partly filled anywhere in a sequence. They are visited in order of position with a running softmax,
+// so a query's result is the same bit for bit whether its tokens came in one prefill or in many, and whatever
+// other queries are computed beside it.
 //
 // Plain memory, no threads of its own. The method is that of FlashAttention (arXiv:2205.14135), the pages
 // those of PagedAttention (arXiv:2309.06180).
@@ -24,7 +25,9 @@ constexpr int PageHalves(int head_dim) { return 2 * kPageTokens * head_dim; }
 void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page);
 
 struct AttentionTask {
-  const uint16_t* const* pages;  // in order of position; page p holds tokens [16p, 16p + 16)
+  const uint16_t* const* pages;  // in order of position
+  const uint8_t* counts;         // by page: tokens in it, 1 to kPageTokens, in its first slots
+  int64_t offset;                // halves from where a page points to this layer's and head's part of it
   int head_dim;                  // a multiple of 16, at most 256
   float scale;                   // 1 / sqrt(head_dim)
   // Query vectors that share this key/value head: rows x group, vector (r, g) at
@@ -34,7 +37,8 @@ struct AttentionTask {
   int rows;
   int group;
   int64_t row_stride;
-  // Row r attends to tokens [0, first_length + r): r = 0 is the earliest row of the chunk.
+  // Row r attends to the first first_length + r tokens, counted through the pages: r = 0 is the earliest row
+  // of the chunk. Pages past the last row's are not looked at.
   int first_length;
 };
 

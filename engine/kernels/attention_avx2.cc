@@ -64,8 +64,9 @@ void Block(const AttentionTask& t, Query* queries) {
   }
   const __m256 scale = _mm256_set1_ps(t.scale);
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  for (int first = 0; first < longest; first += kPageTokens) {
-    const uint16_t* const keys = t.pages[first / kPageTokens];
+  for (int first = 0, p = 0; first < longest; first += t.counts[p++]) {
+    const int count = t.counts[p];
+    const uint16_t* const keys = t.pages[p] + t.offset;
     const uint16_t* const values = keys + dim * kPageTokens;
 
     __m256 score[N][2];
@@ -85,7 +86,8 @@ void Block(const AttentionTask& t, Query* queries) {
     for (int n = 0; n < N; ++n) {
       Query& query = queries[n];
       // What the query may not see (and stale memory past the end) counts as minus infinity.
-      const __m256i seen = _mm256_set1_epi32(query.length - first);
+      const int left = query.length - first;
+      const __m256i seen = _mm256_set1_epi32(left < count ? left : count);
       const __m256 see0 = _mm256_castsi256_ps(_mm256_cmpgt_epi32(seen, lane));
       const __m256 see1 =
           _mm256_castsi256_ps(_mm256_cmpgt_epi32(seen, _mm256_add_epi32(lane, _mm256_set1_epi32(8))));
@@ -109,7 +111,7 @@ void Block(const AttentionTask& t, Query* queries) {
       _mm256_store_ps(weight[n] + 8, w1);
     }
 
-    const int tokens = longest - first < kPageTokens ? longest - first : kPageTokens;
+    const int tokens = longest - first < count ? longest - first : count;
     for (int d = 0; d < dim; d += 16) {
       __m256 sum[N][2];
       for (int n = 0; n < N; ++n) {

@@ -9,26 +9,50 @@ namespace parley::engine::kernels {
 #if defined(__x86_64__)
 namespace {
 
-// __builtin_cpu_supports knows no "f16c" in older compilers.
+// By cpuid: __builtin_cpu_supports knows neither name in older compilers. What the operating system must
+// allow for them is what it must allow for AVX2.
 bool HasF16c() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
 
+bool HasAvxVnni() {
+  constexpr unsigned kAvxVnniBit = 1 << 4;
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kAvxVnniBit) != 0;
+}
+
 }  // namespace
+
+bool HasIsa(Isa isa) {
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
+  switch (isa) {
+    case Isa::kPortable:
+      return true;
+    case Isa::kAvx2:
+      return avx2;
+    case Isa::kAvxVnni:
+      return avx2 && HasAvxVnni();
+    case Isa::kAvx512:
+      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512vnni");
+  }
+  return false;
+}
+#else
+bool HasIsa(Isa isa) { return isa == Isa::kPortable; }
 #endif
 
 Isa DetectIsa() {
-#if defined(__x86_64__)
-  static const Isa isa = [] {
-    __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
-    return avx2 ? Isa::kAvx2 : Isa::kPortable;
+  static const Isa best = [] {
+    for (const Isa isa : {Isa::kAvx512, Isa::kAvxVnni, Isa::kAvx2}) {
+      if (HasIsa(isa)) return isa;
+    }
+    return Isa::kPortable;
   }();
-  return isa;
-#else
-  return Isa::kPortable;
-#endif
+  return best;
 }
 
 std::string IsaName(Isa isa) {
@@ -37,6 +61,10 @@ std::string IsaName(Isa isa) {
       return "portable";
     case Isa::kAvx2:
       return "avx2";
+    case Isa::kAvxVnni:
+      return "avx-vnni";
+    case Isa::kAvx512:
+      return "avx512-vnni";
   }
   return "unknown";
 }

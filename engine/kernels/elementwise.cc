@@ -57,19 +57,19 @@ void AddPortable(const float* y, int n, float* x) {
 }  // namespace internal
 
 void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* out, Isa isa) {
-  (isa == Isa::kAvx2 ? internal::RmsNormAvx2 : internal::RmsNormPortable)(x, weight, epsilon, n, out);
+  (isa == Isa::kPortable ? internal::RmsNormPortable : internal::RmsNormAvx2)(x, weight, epsilon, n, out);
 }
 
 void SwiGlu(const float* gate, const float* up, int n, float* out, Isa isa) {
-  (isa == Isa::kAvx2 ? internal::SwiGluAvx2 : internal::SwiGluPortable)(gate, up, n, out);
+  (isa == Isa::kPortable ? internal::SwiGluPortable : internal::SwiGluAvx2)(gate, up, n, out);
 }
 
 void Rotate(const float* cosines, const float* sines, int head_dim, float* x, Isa isa) {
-  (isa == Isa::kAvx2 ? internal::RotateAvx2 : internal::RotatePortable)(cosines, sines, head_dim, x);
+  (isa == Isa::kPortable ? internal::RotatePortable : internal::RotateAvx2)(cosines, sines, head_dim, x);
 }
 
 void Add(const float* y, int n, float* x, Isa isa) {
-  (isa == Isa::kAvx2 ? internal::AddAvx2 : internal::AddPortable)(y, n, x);
+  (isa == Isa::kPortable ? internal::AddPortable : internal::AddAvx2)(y, n, x);
 }
 
 }  // namespace parley::engine::kernels

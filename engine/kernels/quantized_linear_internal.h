@@ -1,4 +1,4 @@
-// What the instruction-set variants of the quantised linear layer share: the packed layout and one task.
+// What the instruction-set variants of the quantised linear layer share: the packed layouts and one task.
 // Kept free of the standard library: the variants are compiled with other flags than the rest, and an inline
 // function that both instantiate could run where its instructions do not exist.
 #pragma once
@@ -7,14 +7,27 @@
 
 namespace parley::engine::kernels::internal {
 
-// One tile's share of one group, for outputs o = 0..7 and k = 0..31 of the group:
-//   kQ4: 128 bytes, byte [j * 32 + o * 4 + i] = q[o][4j + i] | q[o][16 + 4j + i] << 4   (j = 0..3, i = 0..3)
-//        8 fp16 scales, 8 fp16 minimums
-//   kQ8: 256 bytes, byte [j * 32 + o * 4 + i] = q[o][4j + i]                            (j = 0..7)
-//        8 fp16 scales
-// So 4 activations broadcast to every 32-bit lane meet 4 weights of each of the 8 outputs.
-inline constexpr int kQ4BlockBytes = 160;
-inline constexpr int kQ8BlockBytes = 272;
+// One tile's share of one group of weights, for outputs o = 0..15 and k = 0..31 of the group:
+//   kQ4: 256 bytes, byte [j * 64 + o * 4 + i] = q[o][4j + i] | q[o][16 + 4j + i] << 4   (j = 0..3, i = 0..3)
+//        16 fp16 scales, 16 fp16 minimums
+//   kQ8: 512 bytes, byte [j * 64 + o * 4 + i] = q[o][4j + i]                            (j = 0..7)
+//        16 fp16 scales
+// So 4 activations broadcast to every 32-bit lane meet 4 weights of each output.
+inline constexpr int kTile = 16;
+inline constexpr int kQ4Bytes = 256;
+inline constexpr int kQ8Bytes = 512;
+inline constexpr int kQ4BlockBytes = kQ4Bytes + 4 * kTile;
+inline constexpr int kQ8BlockBytes = kQ8Bytes + 2 * kTile;
+
+// Four terms of quantised activations, one group of each. A row is one term, or two that follow each other
+// and add up to it. Terms of a panel stand side by side, so that a kernel reads one stream.
+inline constexpr int kPanelTerms = 4;
+struct Panel {
+  int8_t values[kPanelTerms][32];
+  float scales[kPanelTerms];
+  float sums[kPanelTerms];      // scale x sum of the values; of a row of two terms, the first holds both
+  int32_t totals[kPanelTerms];  // sum of the values
+};
 
 struct LinearTask {
   const uint8_t* packed;  // of the first tile of the weights
@@ -22,21 +35,26 @@ struct LinearTask {
   int n;                  // outputs
   int tile_begin;
   int tile_end;
-  const int8_t* x;      // [rows, k]
-  const float* scales;  // [rows, groups]
-  const float* sums;    // [rows, groups]
-  int rows;
-  float* y;  // [rows, y_stride]
+  const Panel* panels;  // [ceil(terms / 4), groups]
+  int terms;            // in all: rows x terms_per_row
+  int terms_per_row;    // 1 or 2
+  float* y;             // [rows, y_stride]
   int64_t y_stride;
 };
 
 void MultiplyQ4Portable(const LinearTask& task);
 void MultiplyQ8Portable(const LinearTask& task);
-void QuantizeRowPortable(const float* x, int k, int8_t* values, float* scales, float* sums);
-
 void MultiplyQ4Avx2(const LinearTask& task);
 void MultiplyQ8Avx2(const LinearTask& task);
-void QuantizeRowAvx2(const float* x, int k, int8_t* values, float* scales, float* sums);
+void MultiplyQ4AvxVnni(const LinearTask& task);
+void MultiplyQ8AvxVnni(const LinearTask& task);
+void MultiplyQ4Avx512(const LinearTask& task);
+void MultiplyQ8Avx512(const LinearTask& task);
+
+// x: [groups * 32]. Writes term `slot` (0..3) of `panels` [groups]; with `terms` 2 also slot + 1, which holds
+// what the first leaves over.
+void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels);
+void QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* panels);
 
 // Below this a group counts as zeros: 127 / largest must stay finite.
 inline constexpr float kSmallest = 1e-30f;

@@ -15,80 +15,97 @@ float HalfAt(const uint8_t* bytes, int index) {
   return HalfToFloat(half);
 }
 
+// One output's products with one term of a group.
+int32_t Q4Products(const uint8_t* block, int o, const int8_t* x) {
+  int32_t sum = 0;
+  for (int j = 0; j < 4; ++j) {
+    for (int i = 0; i < 4; ++i) {
+      const uint8_t byte = block[j * 64 + o * 4 + i];
+      sum += (byte & 15) * x[4 * j + i] + (byte >> 4) * x[16 + 4 * j + i];
+    }
+  }
+  return sum;
+}
+
+int32_t Q8Products(const uint8_t* block, int o, const int8_t* x) {
+  int32_t sum = 0;
+  for (int k = 0; k < 32; ++k) sum += static_cast<int8_t>(block[k / 4 * 64 + o * 4 + k % 4]) * x[k];
+  return sum;
+}
+
+template <bool kSigned>
+void Multiply(const LinearTask& t) {
+  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
+  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
+  for (int tile = t.tile_begin; tile < t.tile_end; ++tile) {
+    const uint8_t* const blocks = t.packed + static_cast<int64_t>(tile) * t.groups * kBlock;
+    for (int row = 0; row < t.terms / t.terms_per_row; ++row) {
+      const int first = row * t.terms_per_row;  // terms of a row stand in one panel
+      const Panel* const panels = t.panels + static_cast<int64_t>(first / kPanelTerms) * t.groups;
+      for (int o = 0; o < kTile && tile * kTile + o < t.n; ++o) {
+        float y = 0;
+        for (int g = 0; g < t.groups; ++g) {
+          const uint8_t* const block = blocks + static_cast<int64_t>(g) * kBlock;
+          const Panel& p = panels[g];
+          for (int term = 0; term < t.terms_per_row; ++term) {
+            const int slot = first % kPanelTerms + term;
+            const int32_t sum =
+                kSigned ? Q8Products(block, o, p.values[slot]) : Q4Products(block, o, p.values[slot]);
+            y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot], y);
+          }
+          if (!kSigned) {
+            y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[first % kPanelTerms], y);
+          }
+        }
+        t.y[row * t.y_stride + tile * kTile + o] = y;
+      }
+    }
+  }
+}
+
+struct Term {
+  float scale;
+  int32_t total;
+};
+
+Term QuantizeGroup(const float* x, int8_t* values) {
+  float largest = 0;
+  for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(x[i]));
+  if (largest < kSmallest) {
+    std::memset(values, 0, 32);
+    return {0, 0};
+  }
+  const float inverse = 127.0f / largest;
+  int32_t total = 0;
+  for (int i = 0; i < 32; ++i) {
+    const int q = static_cast<int>(std::nearbyint(x[i] * inverse));
+    values[i] = static_cast<int8_t>(q);
+    total += q;
+  }
+  return {largest / 127.0f, total};
+}
+
 }  // namespace
 
-void MultiplyQ4Portable(const LinearTask& t) {
-  for (int tile = t.tile_begin; tile < t.tile_end; ++tile) {
-    const uint8_t* const blocks = t.packed + static_cast<int64_t>(tile) * t.groups * kQ4BlockBytes;
-    for (int row = 0; row < t.rows; ++row) {
-      for (int o = 0; o < 8 && tile * 8 + o < t.n; ++o) {
-        float y = 0;
-        for (int g = 0; g < t.groups; ++g) {
-          const uint8_t* const block = blocks + static_cast<int64_t>(g) * kQ4BlockBytes;
-          const int8_t* const x = t.x + (static_cast<int64_t>(row) * t.groups + g) * 32;
-          int32_t sum = 0;
-          for (int j = 0; j < 4; ++j) {
-            for (int i = 0; i < 4; ++i) {
-              const uint8_t byte = block[j * 32 + o * 4 + i];
-              sum += (byte & 15) * x[4 * j + i] + (byte >> 4) * x[16 + 4 * j + i];
-            }
-          }
-          const int64_t at = static_cast<int64_t>(row) * t.groups + g;
-          const float scale = HalfAt(block + 128, o) * t.scales[at];
-          y = std::fma(static_cast<float>(sum), scale, y);
-          y = std::fma(HalfAt(block + 144, o), t.sums[at], y);
-        }
-        t.y[row * t.y_stride + tile * 8 + o] = y;
+void MultiplyQ4Portable(const LinearTask& t) { Multiply<false>(t); }
+void MultiplyQ8Portable(const LinearTask& t) { Multiply<true>(t); }
+
+void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels) {
+  for (int g = 0; g < groups; ++g) {
+    Panel& p = panels[g];
+    float rest[32];
+    for (int i = 0; i < 32; ++i) rest[i] = std::isfinite(x[g * 32 + i]) ? x[g * 32 + i] : 0;
+    for (int term = 0; term < terms; ++term) {
+      const Term made = QuantizeGroup(rest, p.values[slot + term]);
+      p.scales[slot + term] = made.scale;
+      p.totals[slot + term] = made.total;
+      p.sums[slot + term] = 0;
+      const float sum = made.scale * static_cast<float>(made.total);
+      p.sums[slot] = term == 0 ? sum : p.sums[slot] + sum;
+      for (int i = 0; i < 32; ++i) {
+        rest[i] = std::fma(-made.scale, static_cast<float>(p.values[slot + term][i]), rest[i]);
       }
     }
-  }
-}
-
-void MultiplyQ8Portable(const LinearTask& t) {
-  for (int tile = t.tile_begin; tile < t.tile_end; ++tile) {
-    const uint8_t* const blocks = t.packed + static_cast<int64_t>(tile) * t.groups * kQ8BlockBytes;
-    for (int row = 0; row < t.rows; ++row) {
-      for (int o = 0; o < 8 && tile * 8 + o < t.n; ++o) {
-        float y = 0;
-        for (int g = 0; g < t.groups; ++g) {
-          const uint8_t* const block = blocks + static_cast<int64_t>(g) * kQ8BlockBytes;
-          const int8_t* const x = t.x + (static_cast<int64_t>(row) * t.groups + g) * 32;
-          int32_t sum = 0;
-          for (int k = 0; k < 32; ++k) {
-            sum += static_cast<int8_t>(block[k / 4 * 32 + o * 4 + k % 4]) * x[k];
-          }
-          const float scale = HalfAt(block + 256, o) * t.scales[static_cast<int64_t>(row) * t.groups + g];
-          y = std::fma(static_cast<float>(sum), scale, y);
-        }
-        t.y[row * t.y_stride + tile * 8 + o] = y;
-      }
-    }
-  }
-}
-
-void QuantizeRowPortable(const float* x, int k, int8_t* values, float* scales, float* sums) {
-  for (int g = 0; g < k / 32; ++g) {
-    float clean[32];
-    float largest = 0;
-    for (int i = 0; i < 32; ++i) {
-      const float v = x[g * 32 + i];
-      clean[i] = std::isfinite(v) ? v : 0;
-      largest = std::fmax(largest, std::fabs(clean[i]));
-    }
-    if (largest < kSmallest) {
-      std::memset(values + g * 32, 0, 32);
-      scales[g] = sums[g] = 0;
-      continue;
-    }
-    const float inverse = 127.0f / largest;
-    int32_t sum = 0;
-    for (int i = 0; i < 32; ++i) {
-      const int q = static_cast<int>(std::nearbyint(clean[i] * inverse));
-      values[g * 32 + i] = static_cast<int8_t>(q);
-      sum += q;
-    }
-    scales[g] = largest / 127.0f;
-    sums[g] = scales[g] * static_cast<float>(sum);
   }
 }
 

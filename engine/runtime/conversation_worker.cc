@@ -46,10 +46,19 @@ absl::Status Check(const Operation& operation, const Model& model) {
 }  // namespace
 
 ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbox> inbox,
-                                       ConversationHistory history, Model* model, const Clock* clock)
-    : id_(id), inbox_(std::move(inbox)), model_(model), clock_(clock), history_(std::move(history)) {}
+                                       ConversationHistory history, const ConversationOptions& options,
+                                       const ContextLimits& limits, Model* model, PromptCache* prompts,
+                                       const Clock* clock)
+    : id_(id),
+      inbox_(std::move(inbox)),
+      model_(model),
+      prompts_(prompts),
+      clock_(clock),
+      history_(std::move(history)),
+      keeper_(&history_, limits, options.context, options.on_compaction) {}
 
 ConversationWorker::~ConversationWorker() {
+  prompts_->Release(id_);
   Take();
   if (stage_ != Stage::kBetween) Cancel();
   while (!operations_.empty()) Complete(Cancelled());
@@ -76,9 +85,10 @@ void ConversationWorker::Take() {
   }
 }
 
-bool ConversationWorker::Settle() {
+bool ConversationWorker::Settle(bool pool_short) {
   Take();
   if (closed_) return false;
+  pool_short_ = pool_short;
   if (sequence_ == nullptr && poison_.ok()) {
     absl::StatusOr<std::unique_ptr<Sequence>> sequence = model_->NewSequence();
     if (sequence.ok()) {
@@ -87,6 +97,7 @@ bool ConversationWorker::Settle() {
       poison_ = sequence.status();
     }
   }
+  ShareSystemPrompt();
   while (!operations_.empty()) {
     Operation& operation = operations_.front();
     if (stage_ == Stage::kBetween) {
@@ -102,13 +113,28 @@ bool ConversationWorker::Settle() {
       break;
     }
   }
+  if (operations_.empty()) keeper_.Idle(sequence_.get());
   return true;
+}
+
+void ConversationWorker::ShareSystemPrompt() {
+  if (prompt_shared_ || sequence_ == nullptr) return;
+  const auto prompt = history_.tokens().first(history_.system_size());
+  if (sequence_->length() >= history_.system_size()) {
+    prompts_->Put(prompt, *sequence_);
+    prompt_shared_ = true;
+  } else if (std::unique_ptr<Sequence> shared = prompts_->Find(prompt)) {
+    sequence_ = std::move(shared);
+    prompt_shared_ = true;
+  }
+  waits_for_prompt_ = !prompt_shared_ && !prompts_->Claim(prompt, id_);
 }
 
 void ConversationWorker::Begin(Operation& operation) {
   const absl::Time now = clock_->Now();
   times_ = {operation.queued, now, now, now, now};
   prefill_began_ = false;
+  starved_ = false;
   tokens_ = 0;
   words_.clear();
   language_.clear();
@@ -145,7 +171,7 @@ void ConversationWorker::BeginAnswer(const AnswerOperation& answer) {
   answer_result_.queued = times_.queued;
   answer_result_.prefill_start = answer_result_.prefill_end = clock_->Now();
   answer_result_.first_token = answer_result_.last_token = absl::InfiniteFuture();
-  if (!history_.OpenAnswer(answer.answer)) {
+  if (!keeper_.OpenAnswer(answer.answer, answer.config.max_tokens, sequence_.get())) {
     CompleteAnswer(FinishReason::kContextFull, absl::OkStatus());
     return;
   }
@@ -154,7 +180,7 @@ void ConversationWorker::BeginAnswer(const AnswerOperation& answer) {
 }
 
 void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words) {
-  tokens_ = history_.AppendPart(kind, words);
+  tokens_ = keeper_.AppendPart(kind, words, clock_->Now(), pool_short_, sequence_.get());
   times_.prefill_start = times_.prefill_end = clock_->Now();
   if (tokens_ < 0) {
     tokens_ = 0;
@@ -167,16 +193,18 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 }
 
 std::optional<Want> ConversationWorker::Wants() const {
-  if (!poison_.ok() || sequence_ == nullptr) return std::nullopt;
+  if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
   if (stage_ == Stage::kEncode) return Want{id_, SliceKind(), 1};
   const int rows = Unfilled();
-  if (rows == 0) return std::nullopt;
+  if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
     return Want{id_, speculative_ ? WorkKind::kSpeculativeDecode : WorkKind::kDecode, 1};
   }
-  if (speculative_) return Want{id_, WorkKind::kSpeculativePrefill, rows};
+  // Whoever opens a call waits for its system prompt, and so may others with the same one.
+  const bool system = sequence_->length() < history_.system_size();
+  if (speculative_ && !system) return Want{id_, WorkKind::kSpeculativePrefill, rows};
   const bool under_way = stage_ != Stage::kBetween;
-  const bool awaited = under_way && (!Is<FrameOperation>(operations_.front()) || SomebodyWaits());
+  const bool awaited = system || (under_way && (!Is<FrameOperation>(operations_.front()) || SomebodyWaits()));
   return Want{id_, awaited ? WorkKind::kAwaitedPrefill : WorkKind::kFramePrefill, rows};
 }
 
@@ -229,6 +257,21 @@ void ConversationWorker::RunSpeechSlice() {
   BeginPrefill(ConversationHistory::PartKind::kSpeech, words_);
 }
 
+absl::Status ConversationWorker::ReservePages(int rows, int64_t most) {
+  const int filled = sequence_->length();
+  history_.PageStarts(filled, filled + rows, page_starts_);
+  return sequence_->Reserve(rows, page_starts_, most);
+}
+
+void ConversationWorker::GiveUp(const absl::Status& full) {
+  if (!speculative_ && keeper_.GiveUp(sequence_.get())) return;
+  if (stage_ == Stage::kPrefill) {
+    Refuse(full);
+  } else {
+    starved_ = true;
+  }
+}
+
 StepEntry ConversationWorker::BeginStep(int rows) {
   const int filled = sequence_->length();
   if (!prefill_began_) {
@@ -236,7 +279,8 @@ StepEntry ConversationWorker::BeginStep(int rows) {
     times_.prefill_start = answer_result_.prefill_start = clock_->Now();
   }
   scores_asked_ = answer_ != nullptr && filled + rows == history_.size();
-  return {sequence_.get(), history_.tokens().subspan(filled, rows), scores_asked_ ? &logits_ : nullptr};
+  return {sequence_.get(), history_.tokens().subspan(filled, rows), scores_asked_ ? &logits_ : nullptr,
+          page_starts_};
 }
 
 int ConversationWorker::FinishStep() {
@@ -288,8 +332,8 @@ void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status&
     }
     // The stop string, and what came after it in the same token, is no part of the answer.
     if (reason == FinishReason::kStopString) tokens = answer_->text_tokens();
-    if (reason == FinishReason::kCancelled && tokens == 0) {
-      history_.AbandonAnswer();
+    if (tokens == 0 && (reason == FinishReason::kCancelled || !status.ok())) {
+      history_.Abandon();
     } else {
       history_.CloseAnswer(tokens);
     }
@@ -298,7 +342,7 @@ void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status&
     answer_.reset();
   }
   result.turn_usage = history_.turn_usage();
-  result.context_tokens = history_.size();
+  result.context_tokens = history_.held();
   Pop();
   listener->OnDone(result);
 }
@@ -309,7 +353,7 @@ void ConversationWorker::Complete(absl::Status status) {
     AnswerResult result;
     result.reason = absl::IsCancelled(status) ? FinishReason::kCancelled : FinishReason::kFailed;
     result.status = result.reason == FinishReason::kCancelled ? absl::OkStatus() : status;
-    result.context_tokens = history_.size();
+    result.context_tokens = history_.held();
     result.queued = operation.queued;
     result.prefill_start = result.prefill_end = clock_->Now();
     result.first_token = result.last_token = absl::InfiniteFuture();
@@ -343,8 +387,17 @@ void ConversationWorker::Cancel() {
   }
 }
 
+// Takes back what the operation under way has appended; an answer ends with what it has.
+void ConversationWorker::Refuse(const absl::Status& full) {
+  if (answer_ != nullptr) return CompleteAnswer(FinishReason::kContextFull, full);
+  history_.Abandon();
+  TruncateCache();
+  Complete(full);
+}
+
 void ConversationWorker::Poison(absl::Status status) {
   poison_ = status;
+  prompts_->Release(id_);
   sequence_.reset();
   transcription_.reset();
   if (stage_ == Stage::kBetween) return;
@@ -359,11 +412,6 @@ void ConversationWorker::Pop() {
   operations_.pop_front();
   stage_ = Stage::kBetween;
   inbox_->Completed();
-}
-
-void ConversationWorker::TruncateCache() {
-  const int keep = history_.TakeValidPrefix();
-  if (sequence_ != nullptr && sequence_->length() > keep) sequence_->Truncate(keep);
 }
 
 }  // namespace parley::engine

@@ -12,9 +12,11 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "engine/runtime/answer_stream.h"
+#include "engine/runtime/context_keeper.h"
 #include "engine/runtime/conversation_history.h"
 #include "engine/runtime/model.h"
 #include "engine/runtime/operation.h"
+#include "engine/runtime/prompt_cache.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {
@@ -22,19 +24,22 @@ namespace parley::engine {
 // Model thread only, but for construction.
 class ConversationWorker {
  public:
-  // `model` and `clock` must outlive the worker.
+  // `model`, `prompts` and `clock` must outlive the worker.
   ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbox> inbox, ConversationHistory history,
-                     Model* model, const Clock* clock);
+                     const ConversationOptions& options, const ContextLimits& limits, Model* model,
+                     PromptCache* prompts, const Clock* clock);
   // Everything that is not complete completes with CANCELLED.
   ~ConversationWorker();
 
   schedule::WorkId id() const { return id_; }
   int pending_operations() const { return inbox_->pending(); }
   int64_t kv_bytes() const { return sequence_ == nullptr ? 0 : sequence_->bytes(); }
+  int64_t kv_pages() const { return sequence_ == nullptr ? 0 : sequence_->pages(); }
+  const ContextKeeper::Counts& context_counts() const { return keeper_.counts(); }
 
   // Takes what came, then begins and completes operations until one needs the model. False: the conversation
-  // is closed, and the worker is to be destroyed.
-  bool Settle();
+  // is closed, and the worker is to be destroyed. `pool_short`: it could not take the pages of a turn now.
+  bool Settle(bool pool_short);
   // What the model should do for it; nothing when it is idle.
   std::optional<schedule::Want> Wants() const;
 
@@ -44,8 +49,14 @@ class ConversationWorker {
   void RunSpeechSlice();
   void BeginFrame();
   void FinishFrame(absl::StatusOr<std::string> words);
-  // Its share of the next step: `rows` of the tokens it wants to prefill or decode. The entry lives until one
-  // of:
+  // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it
+  // cannot: GiveUp, and it wants again.
+  absl::Status ReservePages(int rows, int64_t most);
+  // Gives up frames, then turns; with nothing left, or for what nobody waits for yet, the operation under way
+  // is refused with `full`.
+  void GiveUp(const absl::Status& full);
+  // Its share of the next step. The entry lives until one of FinishStep and FailStep. REQUIRES: ReservePages
+  // took the pages for as many rows.
   StepEntry BeginStep(int rows);
   // Returns the answer tokens made: 0 or 1.
   int FinishStep();
@@ -64,19 +75,28 @@ class ConversationWorker {
   void Complete(absl::Status status);
   void CompleteAnswer(FinishReason reason, const absl::Status& status);
   void Cancel();
+  void Refuse(const absl::Status& full);
   void Poison(absl::Status status);
   void Pop();
   void TakeToken();
-  void TruncateCache();
+  void TruncateCache() { keeper_.Truncate(sequence_.get()); }
+  // Begins with the prefilled system prompt of another conversation, or leaves its own to others.
+  void ShareSystemPrompt();
   int Unfilled() const { return history_.size() - (sequence_ == nullptr ? 0 : sequence_->length()); }
   bool SomebodyWaits() const;
 
   const schedule::WorkId id_;
   const std::shared_ptr<Inbox> inbox_;
   Model* const model_;
+  PromptCache* const prompts_;
   const Clock* const clock_;
   ConversationHistory history_;
+  ContextKeeper keeper_;
   std::unique_ptr<Sequence> sequence_;
+  bool prompt_shared_ = false;
+  bool waits_for_prompt_ = false;  // another conversation is prefilling the same one
+  bool pool_short_ = false;
+  bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse
   absl::Status poison_;
   bool closed_ = false;
 
@@ -93,6 +113,7 @@ class ConversationWorker {
   AnswerResult answer_result_;
   std::vector<float> logits_;
   bool scores_asked_ = false;
+  std::vector<int> page_starts_;  // of the step under way
   bool speculative_ =
       false;  // the operation under way, and what is left to prefill of it when it is complete
 };

@@ -8,7 +8,11 @@
 namespace parley::engine {
 
 ModelLoop::ModelLoop(Model* model, const RuntimeOptions& options, const Clock* clock)
-    : model_(model), options_(options), clock_(clock), planner_(options.step) {}
+    : model_(model),
+      options_(options),
+      clock_(clock),
+      planner_(options.step),
+      prompts_(options.cached_prompts) {}
 
 ModelLoop::~ModelLoop() = default;
 
@@ -29,9 +33,18 @@ absl::StatusOr<std::shared_ptr<Inbox>> ModelLoop::Open(const ConversationOptions
     return absl::ResourceExhaustedError(
         absl::StrCat("the engine holds ", options_.max_conversations, " conversations, its limit"));
   }
+  const int64_t promised =
+      schedule::PagesOf(history.system_size()) + schedule::PagesOf(options_.promised_tokens);
+  const schedule::PageStats pages = model_->pages();
+  if (!budget_.Open(last_id_ + 1, promised, pages)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the KV cache cannot keep ", promised, " pages of ", schedule::kPageTokens,
+                     " tokens for another conversation: of ", pages.total, " pages ", pages.in_use,
+                     " are in use and ", budget_.kept(), " promised"));
+  }
   ++stats_.conversations;
-  opened_.push_back(
-      std::make_unique<ConversationWorker>(++last_id_, inbox, std::move(history), model_, clock_));
+  opened_.push_back(std::make_unique<ConversationWorker>(++last_id_, inbox, std::move(history), options,
+                                                         options_.context, model_, &prompts_, clock_));
   woken_ = true;
   return inbox;
 }
@@ -42,8 +55,14 @@ void ModelLoop::Wake() {
 }
 
 EngineStats ModelLoop::stats() const {
+  const schedule::PageStats pages = model_->pages();
   absl::MutexLock lock(&mutex_);
-  return stats_;
+  EngineStats stats = stats_;
+  stats.kv_pages = pages.total;
+  stats.kv_pages_in_use = pages.in_use;
+  stats.kv_pages_shared = pages.shared;
+  if (pages.total > 0) stats.kv_bytes = pages.in_use * model_->page_bytes();
+  return stats;
 }
 
 void ModelLoop::Settle() {
@@ -57,24 +76,67 @@ void ModelLoop::Settle() {
     const schedule::WorkId id = worker->id();
     workers_.emplace(id, std::move(worker));
   }
-  int closed = 0;
+  pool_short_.clear();
+  {
+    absl::MutexLock lock(&mutex_);
+    const schedule::PageStats pages = model_->pages();
+    const int64_t turn = schedule::PagesOf(options_.promised_tokens);
+    for (const auto& [id, worker] : workers_) pool_short_.push_back(budget_.Room(id, pages) < turn);
+  }
+  std::vector<schedule::WorkId> closed;
+  ContextKeeper::Counts ended;
   int queued = 0;
   int64_t kv_bytes = 0;
-  for (auto it = workers_.begin(); it != workers_.end();) {
-    if (it->second->Settle()) {
-      queued += it->second->pending_operations();
-      kv_bytes += it->second->kv_bytes();
+  auto pool_short = pool_short_.begin();
+  for (auto it = workers_.begin(); it != workers_.end(); ++pool_short) {
+    ConversationWorker& worker = *it->second;
+    if (worker.Settle(*pool_short)) {
+      queued += worker.pending_operations();
+      kv_bytes += worker.kv_bytes();
       ++it;
     } else {
+      ended.frames_forgotten += worker.context_counts().frames_forgotten;
+      ended.compactions += worker.context_counts().compactions;
+      closed.push_back(it->first);
       planner_.Forget(it->first);
       it = workers_.erase(it);
-      ++closed;
     }
   }
   absl::MutexLock lock(&mutex_);
-  stats_.conversations -= closed;
+  for (const schedule::WorkId id : closed) budget_.Close(id);
+  for (const auto& [id, worker] : workers_) budget_.Hold(id, worker->kv_pages());
+  ended_.frames_forgotten += ended.frames_forgotten;
+  ended_.compactions += ended.compactions;
+  CountContexts();
+  stats_.conversations -= static_cast<int>(closed.size());
   stats_.queued_operations = queued;
   stats_.kv_bytes = kv_bytes;
+}
+
+void ModelLoop::CountContexts() {
+  ContextKeeper::Counts all = ended_;
+  for (const auto& [id, worker] : workers_) {
+    all.frames_forgotten += worker->context_counts().frames_forgotten;
+    all.compactions += worker->context_counts().compactions;
+  }
+  stats_.frames_forgotten = all.frames_forgotten;
+  stats_.compactions = all.compactions;
+}
+
+bool ModelLoop::Reserve(ConversationWorker* worker, int rows) {
+  absl::Status status;
+  do {
+    absl::MutexLock lock(&mutex_);
+    budget_.Hold(worker->id(), worker->kv_pages());
+    status = worker->ReservePages(rows, budget_.Room(worker->id(), model_->pages()));
+    if (status.ok()) {
+      budget_.Hold(worker->id(), worker->kv_pages());
+      return true;
+    }
+    // What the engine keeps for conversations to come goes before what one holds.
+  } while (prompts_.Clear());
+  worker->GiveUp(status);
+  return false;
 }
 
 bool ModelLoop::RunOnce() {
@@ -131,6 +193,7 @@ void ModelLoop::Step(const schedule::StepPlan& plan) {
   int64_t speculative = 0;
   for (const auto& [id, count, kind] : plan.step) {
     ConversationWorker* worker = workers_.at(id).get();
+    if (!Reserve(worker, count)) continue;
     stepping_.push_back(worker);
     entries_.push_back(worker->BeginStep(count));
     total_rows += count;
@@ -138,6 +201,7 @@ void ModelLoop::Step(const schedule::StepPlan& plan) {
     if (!decode) prefilled += count;
     if (kind >= schedule::WorkKind::kSpeculativeDecode) speculative += count;
   }
+  if (entries_.empty()) return;
   const absl::Time start = clock_->Now();
   absl::Status status = model_->Step(absl::MakeSpan(entries_));
   const absl::Time end = clock_->Now();

@@ -14,7 +14,9 @@
 #include "engine/runtime/conversation_worker.h"
 #include "engine/runtime/model.h"
 #include "engine/runtime/operation.h"
+#include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/runtime_engine.h"
+#include "engine/schedule/page_budget.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {
@@ -45,6 +47,9 @@ class ModelLoop {
   void RunTower(const std::vector<schedule::WorkId>& ids);
   // What the pictures of these conversations show; a pass that fails is done again for each alone.
   void EncodeFrames(const std::vector<ConversationWorker*>& workers);
+  void CountContexts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the conversation has the pages for its rows of the next step; if not it has given something up.
+  bool Reserve(ConversationWorker* worker, int rows) ABSL_LOCKS_EXCLUDED(mutex_);
   void Step(const schedule::StepPlan& plan) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Model* const model_;
@@ -53,16 +58,20 @@ class ModelLoop {
 
   // The driving thread's.
   schedule::StepPlanner planner_;
+  PromptCache prompts_;
   std::map<schedule::WorkId, std::unique_ptr<ConversationWorker>> workers_;
   std::vector<StepEntry> entries_;
   std::vector<ConversationWorker*> stepping_;
   absl::Time resume_ = absl::InfiniteFuture();  // see StepPlan
+  std::vector<bool> pool_short_;                // by worker, in order
 
   mutable absl::Mutex mutex_;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   schedule::WorkId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::unique_ptr<ConversationWorker>> opened_ ABSL_GUARDED_BY(mutex_);  // not yet in workers_
+  schedule::PageBudget budget_ ABSL_GUARDED_BY(mutex_);
+  ContextKeeper::Counts ended_ ABSL_GUARDED_BY(mutex_);  // of conversations that are gone
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -135,8 +135,7 @@ class EngineOnLoop : public Interface {
   }
 
   absl::Status WarmUp() override {
-    absl::StatusOr<std::unique_ptr<Conversation>> conversation =
-        StartConversation({.call_id = "warm-up", .instructions = ""});
+    absl::StatusOr<std::unique_ptr<Conversation>> conversation = StartConversation({});
     if (!conversation.ok()) return conversation.status();
     const std::shared_ptr<WarmUpTurn> turn = WarmUpTurn::Start(*this, conversation->get());
     WaitFor(turn->done());

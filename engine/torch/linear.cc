@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/kernels/quantized_linear.h"
+#include "engine/kernels/quantized_weights.h"
 
 namespace parley::engine {
 namespace {
@@ -40,40 +40,34 @@ class Bf16Linear final : public Linear {
 
 class IntegerLinear final : public Linear {
  public:
-  IntegerLinear(kernels::QuantizedWeights weights, at::Tensor bias, bool split)
-      : weights_(std::move(weights)), bias_(std::move(bias)), split_(split) {}
+  IntegerLinear(kernels::QuantizedWeights weights, at::Tensor bias, int terms)
+      : weights_(std::move(weights)), bias_(std::move(bias)), terms_(terms) {}
   at::Tensor Forward(const at::Tensor& x) const override {
     const at::Tensor rows = x.contiguous();
     kernels::QuantizedRows quantised;
-    const float* const from = rows.const_data_ptr<float>();
-    const int count = static_cast<int>(rows.size(0));
-    if (split_) {
-      quantised.AssignSplit(from, count, weights_.inputs(), weights_.inputs());
-    } else {
-      quantised.Assign(from, count, weights_.inputs(), weights_.inputs());
-    }
-    at::Tensor y = at::empty({quantised.rows(), weights_.outputs()}, at::kFloat);
+    quantised.Assign(rows.const_data_ptr<float>(), static_cast<int>(rows.size(0)), weights_.inputs(),
+                     weights_.inputs(), terms_);
+    at::Tensor y = at::empty({rows.size(0), weights_.outputs()}, at::kFloat);
     float* const out = y.mutable_data_ptr<float>();
     const int64_t grain = std::max(1, weights_.tiles() / (at::get_num_threads() * 4));
     at::parallel_for(0, weights_.tiles(), grain, [&](int64_t begin, int64_t end) {
       weights_.Multiply(quantised, static_cast<int>(begin), static_cast<int>(end), out, weights_.outputs());
     });
-    if (split_) y = y.view({count, 2, weights_.outputs()}).sum({1});
     return bias_.defined() ? y.add_(bias_) : y;
   }
 
  private:
   kernels::QuantizedWeights weights_;
   at::Tensor bias_;  // [outputs] fp32 or undefined
-  bool split_;       // two int8 terms an activation
+  int terms_;        // int8 terms an activation
 };
 
-std::unique_ptr<const Linear> MakeInteger(const at::Tensor& weight, const at::Tensor& bias, bool split) {
+std::unique_ptr<const Linear> MakeInteger(const at::Tensor& weight, const at::Tensor& bias, int terms) {
   const at::Tensor rows = weight.contiguous();
   absl::StatusOr<kernels::QuantizedWeights> packed =
       kernels::QuantizedWeights::FromFloats(absl::MakeConstSpan(rows.const_data_ptr<float>(), rows.numel()),
                                             static_cast<int>(rows.size(0)), static_cast<int>(rows.size(1)));
-  if (packed.ok()) return std::make_unique<IntegerLinear>(*std::move(packed), bias, split);
+  if (packed.ok()) return std::make_unique<IntegerLinear>(*std::move(packed), bias, terms);
   return std::make_unique<Fp32Linear>(weight, bias);
 }
 
@@ -109,9 +103,9 @@ std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Ten
     case Arithmetic::kBf16:
       return std::make_unique<Bf16Linear>(weight, bias);
     case Arithmetic::kInt8:
-      return MakeInteger(weight, bias, /*split=*/false);
+      return MakeInteger(weight, bias, /*terms=*/1);
     case Arithmetic::kInt16:
-      return MakeInteger(weight, bias, /*split=*/true);
+      return MakeInteger(weight, bias, /*terms=*/2);
   }
   return nullptr;
 }

@@ -14,7 +14,7 @@ namespace parley::engine {
 enum class Arithmetic {
   kFp32,   // weights and activations in fp32: for parity
   kBf16,   // weights and activations in bf16, sums in fp32
-  kInt8,   // weights and activations in int8 groups of 32 (engine/kernels/quantized_linear.h)
+  kInt8,   // weights and activations in int8 groups of 32 (engine/kernels/quantized_weights.h)
   kInt16,  // the same with two int8 terms an activation
 };
 

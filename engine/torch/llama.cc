@@ -99,7 +99,7 @@ at::Tensor Attention::Attend(const at::Tensor& q, const StepRows::Share& share,
                              const at::Tensor& mask) const {
   const int64_t tokens = q.size(0);
   const int64_t group = heads_ / kv_heads_;  // query heads that share one key-value head
-  const int length = share.cache->length() + static_cast<int>(tokens);
+  const int length = share.cache->held() + static_cast<int>(tokens);
   const at::Tensor k = share.cache->Keys(layer_, length);    // [kv_heads, length, head_dim]
   const at::Tensor v = share.cache->Values(layer_, length);  // [kv_heads, length, head_dim]
 
@@ -200,11 +200,11 @@ StepRows Llama::Layout(absl::Span<StepEntry> entries) const {
   std::vector<float> positions;
   for (const StepEntry& entry : entries) {
     auto* cache = static_cast<KvCache*>(entry.sequence);
-    const int held = cache->length();
+    const int held = cache->held();
     const int tokens = static_cast<int>(entry.tokens.size());
-    cache->Reserve(held + tokens);
+    cache->Reserve(tokens).IgnoreError();  // it grows or throws
     rows.shares.push_back({cache, static_cast<int64_t>(positions.size()), tokens});
-    for (int i = 0; i < tokens; ++i) positions.push_back(static_cast<float>(held + i));
+    for (int i = 0; i < tokens; ++i) positions.push_back(static_cast<float>(cache->length() + i));
     // Token i of the share sees what is held and tokens 0 to i.
     rows.masks.push_back(
         tokens == 1 ? at::Tensor()

@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/memory.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/bundle/manifest.h"
 #include "engine/bundle/mapped_file.h"
@@ -34,7 +35,7 @@ absl::Status At(const std::string& path, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
 }
 
-absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, const std::string& arithmetic,
+absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, const LoadOptions& options,
                                              int threads, TorchModel::Parts& parts) {
   absl::StatusOr<bundle::LanguageModelFiles> opened =
       bundle::LanguageModelFiles::Open(manifest.language_model);
@@ -61,13 +62,14 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
   if (!layout.ok()) return At(files->path(), layout.status());
   parts.layout = std::make_unique<const text::PromptLayout>(*std::move(layout));
 
-  const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(arithmetic, files->shape());
+  const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(options.arithmetic, files->shape());
   if (!choice.ok()) return At(files->path(), choice.status());
   if (choice->arithmetic == Arithmetic::kInt8 || choice->arithmetic == Arithmetic::kInt16) {
-    const cpu::LlamaOptions kernels = {.threads = threads,
-                                       .activations = choice->arithmetic == Arithmetic::kInt16
-                                                          ? cpu::ActivationBits::k16
-                                                          : cpu::ActivationBits::k8};
+    const cpu::LlamaOptions kernels = {
+        .threads = threads,
+        .activations =
+            choice->arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8,
+        .kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : AvailableMemoryBytes() / 4};
     absl::StatusOr<std::unique_ptr<cpu::Llama>> model = cpu::Llama::Load(files, kernels);
     if (!model.ok()) return model.status();
     parts.language_model = *std::move(model);
@@ -148,8 +150,7 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   parts.info.bundle = manifest->name;
   parts.info.device =
       absl::StrCat("cpu, ", threads, " threads, ", absl::AsciiStrToLower(at::get_cpu_capability()));
-  const absl::StatusOr<Arithmetic> arithmetic =
-      LoadLanguageModel(*manifest, options.arithmetic, threads, parts);
+  const absl::StatusOr<Arithmetic> arithmetic = LoadLanguageModel(*manifest, options, threads, parts);
   if (!arithmetic.ok()) return arithmetic.status();
   if (manifest->audio_tower.has_value()) {
     if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, parts); !status.ok()) return status;

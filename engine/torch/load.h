@@ -17,6 +17,9 @@ struct LoadOptions {
   // "fp32", "bf16", "int8", "int16" (engine/cpu), or "auto": int16 where this processor has kernels for it,
   // else fp32.
   std::string arithmetic = "auto";
+  // Of the KV cache, all conversations together; 0: a quarter of the memory that is free now. The LibTorch
+  // arithmetics (fp32, bf16) do not page theirs: nothing limits it there but the number of conversations.
+  int64_t kv_bytes = 0;
 };
 
 struct LoadedBundle {

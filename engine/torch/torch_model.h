@@ -36,6 +36,8 @@ class TorchModel final : public Model {
 
   absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override;
   absl::Status Step(absl::Span<StepEntry> entries) override { return parts_.language_model->Step(entries); }
+  schedule::PageStats pages() const override { return parts_.language_model->pages(); }
+  int64_t page_bytes() const override { return parts_.language_model->page_bytes(); }
   absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
   absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
 

@@ -38,11 +38,13 @@ int CallAudio::backlog_ms() const {
   return static_cast<int>(std::max<int64_t>(0, backlog_samples_.load()) * 1000 / engine::kSampleRateHz);
 }
 
-// What a chunk will become, before it is decoded: exact for PCM; an Opus packet is nearly always 20 ms.
+// What a chunk will become, before it is decoded: exact for PCM of a millisecond or more; an Opus packet is
+// nearly always 20 ms.
 int64_t CallAudio::EstimateSamples(size_t bytes) const {
   if (format_.codec == AudioCodec::kOpus) return engine::kSampleRateHz / 50;
-  return static_cast<int64_t>(bytes) / (2 * format_.channels) * engine::kSampleRateHz /
-         format_.sample_rate_hz;
+  constexpr int64_t kLeast = engine::kSampleRateHz / 1'000;  // chunks of one sample are work too
+  return std::max(kLeast, static_cast<int64_t>(bytes) / (2 * format_.channels) * engine::kSampleRateHz /
+                              format_.sample_rate_hz);
 }
 
 // The longest turn, and what may wait for the detector behind it.
@@ -51,13 +53,14 @@ int64_t CallAudio::BufferCapacity(const TurnConfig& turn) const {
                    absl::Milliseconds(limits_.max_audio_gap_ms) + absl::Seconds(1));
 }
 
-void CallAudio::Push(std::string data, uint64_t first_sample_index, uint64_t client_seq) {
+void CallAudio::Push(std::string data, uint64_t first_sample_index, absl::Time captured,
+                     uint64_t client_seq) {
   if (deferred_.empty()) {
-    PushNow(data, first_sample_index, client_seq);
+    PushNow(data, first_sample_index, captured, client_seq);
     return;
   }
-  deferred_.push_back([this, data = std::move(data), first_sample_index, client_seq] {
-    PushNow(data, first_sample_index, client_seq);
+  deferred_.push_back([this, data = std::move(data), first_sample_index, captured, client_seq] {
+    PushNow(data, first_sample_index, captured, client_seq);
   });
 }
 
@@ -77,12 +80,14 @@ void CallAudio::RunDeferred() {
   }
 }
 
-void CallAudio::PushNow(const std::string& data, uint64_t first_sample_index, uint64_t client_seq) {
-  Decode(data, first_sample_index, client_seq);
+void CallAudio::PushNow(const std::string& data, uint64_t first_sample_index, absl::Time captured,
+                        uint64_t client_seq) {
+  Decode(data, first_sample_index, captured, client_seq);
   AddBacklog(-EstimateSamples(data.size()));  // its windows are counted now
 }
 
-void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, uint64_t client_seq) {
+void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, absl::Time captured,
+                       uint64_t client_seq) {
   absl::StatusOr<AudioSamples> audio = input_->Push(data, first_sample_index);
   if (!audio.ok()) {
     if (absl::IsOutOfRange(audio.status())) {
@@ -105,16 +110,16 @@ void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, uin
     Warn(CallCode::kAudioOverlap, absl::StrCat(audio->repeated_samples, " samples from ", first_sample_index,
                                                " on were heard already; dropped"));
   }
-  Accept(*audio);
+  Accept(*audio, captured);
 }
 
-void CallAudio::Accept(const AudioSamples& audio) {
+void CallAudio::Accept(const AudioSamples& audio, absl::Time captured) {
   if (audio.samples.empty()) return;
   last_arrival_ = clock_->Now();
   if (audio.first_sample != buffer_.end()) {
     // The clock jumped: audio starts, or goes on after a pause longer than what is filled in.
     if (windows_in_flight_ > 0) {
-      deferred_.push_front([this, audio] { Accept(audio); });
+      deferred_.push_front([this, audio, captured] { Accept(audio, captured); });
       return;
     }
     Handle(endpointer_.EndOpenTurn(CommitReason::kAudioIdle, buffer_.end()));
@@ -126,7 +131,7 @@ void CallAudio::Accept(const AudioSamples& audio) {
     if (activity) endpointer_.ActivityStart(audio.first_sample);
   }
   buffer_.Append(audio.samples);
-  arrivals_.push_back({buffer_.end(), last_arrival_});
+  arrivals_.push_back({buffer_.end(), last_arrival_, captured});
   PumpWindows();
 }
 
@@ -197,7 +202,11 @@ Utterance CallAudio::UtteranceOf(const TurnEvent& event) const {
                       .end_sample_index = input_->ToWireIndex(std::max(event.end, buffer_.begin())),
                       .samples = buffer_.Copy(event.start, event.end),
                       .end_decided = clock_->Now()};
-  if (!utterance.samples.empty()) utterance.speech_end = ArrivalOf(event.sample);
+  if (!utterance.samples.empty()) {
+    const Arrival arrival = ArrivalOf(event.sample);
+    utterance.speech_captured = arrival.captured;
+    utterance.speech_end = arrival.time;
+  }
   return utterance;
 }
 
@@ -244,7 +253,8 @@ void CallAudio::Flush() {
   const AudioSamples rest = input_->Flush();
   if (!rest.samples.empty() && rest.first_sample == buffer_.end()) {
     buffer_.Append(rest.samples);
-    arrivals_.push_back({buffer_.end(), clock_->Now()});
+    arrivals_.push_back(
+        {buffer_.end(), clock_->Now(), arrivals_.empty() ? absl::InfinitePast() : arrivals_.back().captured});
   }
 }
 
@@ -310,12 +320,12 @@ void CallAudio::Warn(CallCode code, std::string message) {
   host_->OnAudioWarning(code, std::move(message));
 }
 
-// When the sample before `sample` came.
-absl::Time CallAudio::ArrivalOf(int64_t sample) const {
+// Of the sample before `sample`.
+CallAudio::Arrival CallAudio::ArrivalOf(int64_t sample) const {
   for (const Arrival& arrival : arrivals_) {
-    if (arrival.end_sample >= sample) return arrival.time;
+    if (arrival.end_sample >= sample) return arrival;
   }
-  return last_arrival_;
+  return {sample, last_arrival_, absl::InfinitePast()};
 }
 
 }  // namespace parley::streaming

@@ -37,7 +37,9 @@ struct Utterance {
   uint64_t start_sample_index = 0;
   uint64_t end_sample_index = 0;
   std::vector<float> samples;
-  absl::Time speech_end = absl::InfinitePast();  // arrival of the last sample held to be speech
+  absl::Time speech_captured =
+      absl::InfinitePast();                      // the last sample held to be speech; InfinitePast: not known
+  absl::Time speech_end = absl::InfinitePast();  // its arrival
   absl::Time end_decided = absl::InfinitePast();
 };
 
@@ -75,7 +77,7 @@ class CallAudio {
   int backlog_ms() const;  // any thread
 
   // REQUIRES: announced.
-  void Push(std::string data, uint64_t first_sample_index, uint64_t client_seq);
+  void Push(std::string data, uint64_t first_sample_index, absl::Time captured, uint64_t client_seq);
   // Runs when everything pushed so far has been judged; at once when it has.
   void InOrder(Task task);
   void NotifyWhenDrained(absl::AnyInvocable<void()> notify);
@@ -103,6 +105,7 @@ class CallAudio {
   struct Arrival {
     int64_t end_sample;
     absl::Time time;
+    absl::Time captured;
   };
   struct WarningState {
     absl::Time last = absl::InfinitePast();
@@ -114,9 +117,10 @@ class CallAudio {
 
   int64_t EstimateSamples(size_t bytes) const;
   int64_t BufferCapacity(const TurnConfig& turn) const;
-  void PushNow(const std::string& data, uint64_t first_sample_index, uint64_t client_seq);
-  void Decode(const std::string& data, uint64_t first_sample_index, uint64_t client_seq);
-  void Accept(const AudioSamples& audio);
+  void PushNow(const std::string& data, uint64_t first_sample_index, absl::Time captured,
+               uint64_t client_seq);
+  void Decode(const std::string& data, uint64_t first_sample_index, absl::Time captured, uint64_t client_seq);
+  void Accept(const AudioSamples& audio, absl::Time captured);
   void Flush();
   void PumpWindows();
   void OnWindow(int64_t window_start, const absl::StatusOr<float>& probability);
@@ -125,7 +129,7 @@ class CallAudio {
   void Handle(const TurnEvents& events);
   Utterance UtteranceOf(const TurnEvent& event) const;
   void Warn(CallCode code, std::string message);
-  absl::Time ArrivalOf(int64_t sample) const;
+  Arrival ArrivalOf(int64_t sample) const;
   int64_t ToMs(int64_t wire_samples) const { return wire_samples * 1000 / format_.sample_rate_hz; }
 
   const AudioFormat format_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "engine/api/conversation.h"
 #include "engine/api/generation.h"
 #include "streaming/audio/audio_input.h"
 #include "streaming/video/frame_sampler.h"
@@ -40,6 +41,7 @@ struct CallConfig {
   TurnConfig turn;
   engine::GenerationConfig generation;
   VideoPolicy video_policy;
+  engine::ContextPolicy context_policy;  // not changed in a live call
 };
 
 struct CallLimits {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/api/conversation.h"
 #include "engine/api/generation.h"
 #include "streaming/call/call_config.h"
 
@@ -19,7 +20,6 @@ enum class CallCode {
   kInvalidSequence,
   kInvalidMessage,
   kUndecodableAudio,
-  kUndecodableVideo,
   kTooLarge,
   kAudioGap,
   kAudioOverlap,
@@ -63,6 +63,8 @@ struct InputStatus {
   std::string description;
   int tokens = 0;
   std::string detail;
+  absl::Duration age = absl::InfiniteDuration();  // since its capture; infinite: not known
+  engine::OperationTimes times;                   // when it was encoded
 };
 struct SpeechStarted {
   uint64_t sample_index = 0;
@@ -106,11 +108,17 @@ struct ResponseDone {
   engine::Usage usage;
   int context_tokens = 0;
 };
+// The engine dropped the oldest turns; the call goes on. Comes between other events whenever it happens, and
+// belongs to no turn.
+struct ContextCompacted {
+  engine::Compaction compaction;
+};
 enum class SpeculationOutcome { kNone, kHit, kMiss };
 // Moments, not durations: the server knows when the first token was written and makes the durations of
 // parley.v1.TurnMetrics from them. InfinitePast: did not happen.
 struct TurnTimes {
-  absl::Time speech_end = absl::InfinitePast();  // arrival of the last sample held to be speech
+  absl::Time speech_captured = absl::InfinitePast();  // the last sample held to be speech, on this clock
+  absl::Time speech_end = absl::InfinitePast();       // arrival of the last sample held to be speech
   absl::Time end_decided = absl::InfinitePast();
   absl::Time speech_queued = absl::InfinitePast();
   absl::Time encode_start = absl::InfinitePast();
@@ -146,8 +154,8 @@ struct CallEvent {
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
   std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, TurnCommitted, InputTranscript,
-               ResponseStarted, TokenDelta, Interrupted, ResponseDone, TurnTimes, CallWarning, CallError,
-               CallEnded>
+               ResponseStarted, TokenDelta, Interrupted, ResponseDone, ContextCompacted, TurnTimes,
+               CallWarning, CallError, CallEnded>
       payload;
 };
 

@@ -34,11 +34,13 @@ bool CallVideo::Announce(EncodedFrame frame) {
   if (undecoded_.size() < kMaxUndecoded) {
     undecoded_.push_back(std::move(frame));
   } else if (codec_ == VideoCodec::kJpeg || codec_ == VideoCodec::kPng || codec_ == VideoCodec::kWebp) {
-    overloaded_.push_back(undecoded_.front().id);
+    undecoded_.front().data.clear();
+    overloaded_.push_back(std::move(undecoded_.front()));
     undecoded_.pop_front();
     undecoded_.push_back(std::move(frame));
   } else {
-    overloaded_.push_back(frame.id);
+    frame.data.clear();
+    overloaded_.push_back(std::move(frame));
     stream_broken_ = true;
   }
   return !std::exchange(task_posted_, true);
@@ -46,7 +48,7 @@ bool CallVideo::Announce(EncodedFrame frame) {
 
 bool CallVideo::TakeAnnounced() {
   EncodedFrame frame;
-  std::vector<uint64_t> overloaded;
+  std::vector<EncodedFrame> overloaded;
   bool broken = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -56,7 +58,7 @@ bool CallVideo::TakeAnnounced() {
     // What was dropped came after every frame that waits: it matters once they are through.
     broken = undecoded_.empty() && std::exchange(stream_broken_, false);
   }
-  for (const uint64_t id : overloaded) Drop(id, DropReason::kOverloaded);
+  for (const EncodedFrame& each : overloaded) Drop(each.id, each.captured, DropReason::kOverloaded);
   Decode(frame);
   if (broken) {
     // A new decoder waits for a key frame.
@@ -84,16 +86,20 @@ void CallVideo::Decode(const EncodedFrame& frame) {
   }
   const absl::Time now = clock_->Now();
   const bool due = sampler_.Due(now);
-  if (!due && input_->independent_frames()) return Drop(frame.id, DropReason::kSampledOut);
+  if (!due && input_->independent_frames()) return Drop(frame.id, frame.captured, DropReason::kSampledOut);
 
   const auto image = input_->Decode(frame.data, frame.rotation_degrees, due);
-  if (absl::IsUnavailable(image.status())) return Drop(frame.id, DropReason::kWaitingForKeyFrame);
-  if (!image.ok()) return Drop(frame.id, DropReason::kUndecodable, std::string(image.status().message()));
-  if (!due || *image == nullptr) return Drop(frame.id, DropReason::kSampledOut);
+  if (absl::IsUnavailable(image.status()))
+    return Drop(frame.id, frame.captured, DropReason::kWaitingForKeyFrame);
+  if (!image.ok())
+    return Drop(frame.id, frame.captured, DropReason::kUndecodable, std::string(image.status().message()));
+  if (!due || *image == nullptr) return Drop(frame.id, frame.captured, DropReason::kSampledOut);
   sampler_.Looked(now);
-  if (!scene_.Changed(**image, policy_.scene_threshold)) return Drop(frame.id, DropReason::kSceneUnchanged);
+  if (!scene_.Changed(**image, policy_.scene_threshold))
+    return Drop(frame.id, frame.captured, DropReason::kSceneUnchanged);
 
-  if (const auto superseded = waiting_.Put({*image, frame.id})) Drop(superseded->id, DropReason::kSuperseded);
+  if (const auto superseded = waiting_.Put({*image, frame.id, frame.captured}))
+    Drop(superseded->id, superseded->captured, DropReason::kSuperseded);
   Pump();
   if (!waiting_.empty() && !host_->MayAppendFrames()) host_->OnFrameWaits();
 }
@@ -114,25 +120,25 @@ void CallVideo::Append(Picture picture) {
   ++in_flight_;
   conversation_->AppendFrame(
       std::move(picture.image), clock_->Now() + kFrameLifetime,
-      [this, id = picture.id, turn = turn_](absl::StatusOr<engine::FrameResult> result) {
-        OnAppended(id, *turn, result);
-      });
+      [this, id = picture.id, captured = picture.captured, turn = turn_](
+          absl::StatusOr<engine::FrameResult> result) { OnAppended(id, captured, *turn, result); });
 }
 
-void CallVideo::OnAppended(uint64_t id, TurnFrames& turn, const absl::StatusOr<engine::FrameResult>& result) {
+void CallVideo::OnAppended(uint64_t id, absl::Time captured, TurnFrames& turn,
+                           const absl::StatusOr<engine::FrameResult>& result) {
   --in_flight_;
   const auto frame = std::find_if(turn.frames.begin(), turn.frames.end(),
                                   [id](const TurnFrames::Frame& each) { return each.id == id; });
   const bool cleared = frame == turn.frames.end();
   const absl::Status& status = result.status();
   if (cleared && (status.ok() || absl::IsCancelled(status))) {
-    Drop(id, DropReason::kCleared);
+    Drop(id, captured, DropReason::kCleared);
   } else if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status) ||
              absl::IsDeadlineExceeded(status)) {
     // Refused: nothing of it entered the conversation, which goes on.
     if (!cleared) turn.frames.erase(frame);
     scene_.Reset();
-    Drop(id, absl::IsInvalidArgument(status) ? DropReason::kUndecodable : DropReason::kOverloaded,
+    Drop(id, captured, absl::IsInvalidArgument(status) ? DropReason::kUndecodable : DropReason::kOverloaded,
          std::string(status.message()));
   } else if (!status.ok()) {
     host_->OnFrameFailed(status);
@@ -144,7 +150,9 @@ void CallVideo::OnAppended(uint64_t id, TurnFrames& turn, const absl::StatusOr<e
                           .encoded = true,
                           .suggested_fps = sampler_.suggested_fps(),
                           .description = result->description,
-                          .tokens = result->tokens});
+                          .tokens = result->tokens,
+                          .age = AgeOf(captured),
+                          .times = result->times});
   }
   Pump();
   host_->OnFramesIdle();
@@ -159,18 +167,19 @@ std::shared_ptr<TurnFrames> CallVideo::TakeTurn() {
 void CallVideo::GiveBack(std::shared_ptr<TurnFrames> frames) { turn_ = std::move(frames); }
 
 void CallVideo::Clear() {
-  if (const auto waiting = waiting_.Take()) Drop(waiting->id, DropReason::kCleared);
+  if (const auto waiting = waiting_.Take()) Drop(waiting->id, waiting->captured, DropReason::kCleared);
   if (turn_->mark.has_value()) conversation_->Rewind(*turn_->mark);
   turn_->frames.clear();  // those in flight see that they are gone; the mark stays
   turn_ = std::make_shared<TurnFrames>(TurnFrames{.mark = turn_->mark});
   scene_.Reset();
 }
 
-void CallVideo::Drop(uint64_t id, DropReason reason, std::string detail) {
+void CallVideo::Drop(uint64_t id, absl::Time captured, DropReason reason, std::string detail) {
   host_->OnInputStatus({.frame_id = id,
                         .reason = reason,
                         .suggested_fps = sampler_.suggested_fps(),
-                        .detail = std::move(detail)});
+                        .detail = std::move(detail),
+                        .age = AgeOf(captured)});
 }
 
 }  // namespace parley::streaming

@@ -79,6 +79,7 @@ class CallVideo {
     std::string data;
     uint64_t id = 0;
     int rotation_degrees = 0;
+    absl::Time captured = absl::InfinitePast();  // InfinitePast: not known
     uint64_t client_seq = 0;
   };
   // Any thread: leaves the frame for TakeAnnounced. True: post a task that calls it.
@@ -104,6 +105,7 @@ class CallVideo {
   struct Picture {
     engine::ImagePtr image;
     uint64_t id = 0;
+    absl::Time captured;
   };
 
   CallVideo(VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits,
@@ -111,8 +113,10 @@ class CallVideo {
 
   void Decode(const EncodedFrame& frame);
   void Append(Picture picture);
-  void OnAppended(uint64_t id, TurnFrames& turn, const absl::StatusOr<engine::FrameResult>& result);
-  void Drop(uint64_t id, DropReason reason, std::string detail = "");
+  void OnAppended(uint64_t id, absl::Time captured, TurnFrames& turn,
+                  const absl::StatusOr<engine::FrameResult>& result);
+  void Drop(uint64_t id, absl::Time captured, DropReason reason, std::string detail = "");
+  absl::Duration AgeOf(absl::Time captured) const { return clock_->Now() - captured; }
 
   const VideoCodec codec_;
   const CallLimits limits_;
@@ -132,8 +136,8 @@ class CallVideo {
   absl::Mutex mutex_;
   bool task_posted_ ABSL_GUARDED_BY(mutex_) = false;  // that will call TakeAnnounced
   std::deque<EncodedFrame> undecoded_ ABSL_GUARDED_BY(mutex_);
-  std::vector<uint64_t> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported
-  bool stream_broken_ ABSL_GUARDED_BY(mutex_) = false;        // a frame that later ones refer to was dropped
+  std::vector<EncodedFrame> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported: no data
+  bool stream_broken_ ABSL_GUARDED_BY(mutex_) = false;  // a frame that later ones refer to was dropped
 };
 
 }  // namespace parley::streaming

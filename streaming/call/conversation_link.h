@@ -14,11 +14,15 @@
 
 namespace parley::streaming {
 
-// Thread-safe. After Close every operation is a no-op and no completion comes.
+// Thread-safe. Before Open and after Close every operation is a no-op and no completion comes.
 class ConversationLink {
  public:
-  ConversationLink(std::shared_ptr<CallLoop> loop, std::unique_ptr<engine::Conversation> conversation)
-      : loop_(std::move(loop)), conversation_(std::move(conversation)) {}
+  explicit ConversationLink(std::shared_ptr<CallLoop> loop) : loop_(std::move(loop)) {}
+
+  void Open(std::unique_ptr<engine::Conversation> conversation) {
+    absl::MutexLock lock(&mutex_);
+    conversation_ = std::move(conversation);
+  }
 
   void AppendFrame(engine::ImagePtr image, absl::Time deadline,
                    engine::Conversation::Done<engine::FrameResult> done) {

@@ -10,6 +10,7 @@
 #include "streaming/call/call_outlet.h"
 #include "streaming/call/call_video.h"
 #include "streaming/call/conversation_link.h"
+#include "streaming/call/message_backlog.h"
 #include "streaming/call/responses.h"
 
 namespace parley::streaming {
@@ -19,15 +20,19 @@ namespace {
 class CallCore : public CallAudio::Host, public CallVideo::Host, public Responses::Host {
  public:
   CallCore(std::shared_ptr<CallLoop> loop, CallConfig config, const LiveCall::Dependencies& dependencies,
-           std::unique_ptr<engine::Conversation> conversation, CallSink* sink)
+           CallSink* sink)
       : loop_(std::move(loop)),
         config_(std::move(config)),
         clock_(dependencies.clock),
         detects_(dependencies.detector != nullptr),
         outlet_(sink),
-        conversation_(loop_, std::move(conversation)),
+        conversation_(loop_),
         responses_(&conversation_, &outlet_, loop_, clock_, this) {
     responses_.Configure(config_.generation, config_.turn.speculation);
+  }
+
+  void OpenConversation(std::unique_ptr<engine::Conversation> conversation) {
+    conversation_.Open(std::move(conversation));
   }
 
   absl::Status OpenMedia(const CallLimits& limits, const LiveCall::Dependencies& dependencies) {
@@ -162,6 +167,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     OnSpeakingMayHaveChanged();
   }
 
+  void OnCompaction(const engine::Compaction& compaction) { outlet_.Emit(ContextCompacted{compaction}); }
+
   // ---- CallAudio::Host
 
   void OnSpeechStarted(const SpeechStarted& event) override {
@@ -258,24 +265,26 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
 
 class LiveCallImpl : public LiveCall {
  public:
-  LiveCallImpl(std::shared_ptr<CallLoop> loop, std::shared_ptr<CallCore> core)
-      : loop_(std::move(loop)), core_(std::move(core)) {}
+  LiveCallImpl(std::shared_ptr<CallLoop> loop, std::shared_ptr<CallCore> core, const CallLimits& limits)
+      : loop_(std::move(loop)), core_(std::move(core)), limits_(limits) {}
   ~LiveCallImpl() override { Abort(); }
 
-  void PushAudio(std::string data, uint64_t first_sample_index, uint64_t client_seq) override {
+  void PushAudio(std::string data, uint64_t first_sample_index, absl::Time captured,
+                 uint64_t client_seq) override {
     if (core_->audio() == nullptr) return Refuse("the call has no audio", client_seq);
     core_->audio()->Announce(data.size());
-    Post([core = core_.get(), data = std::move(data), first_sample_index, client_seq]() mutable {
-      core->audio()->Push(std::move(data), first_sample_index, client_seq);
+    Post([core = core_.get(), data = std::move(data), first_sample_index, captured, client_seq]() mutable {
+      core->audio()->Push(std::move(data), first_sample_index, captured, client_seq);
     });
   }
-  void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Duration /*captured*/,
+  void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Time captured,
                  uint64_t client_seq) override {
     if (core_->video() == nullptr) return Refuse("the call has no video", client_seq);
-    if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, client_seq})) PostFrameTask();
+    if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, captured, client_seq}))
+      PostFrameTask();
   }
   void PushText(std::string text, uint64_t /*client_seq*/) override {
-    Post([core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });
+    PostMessage([core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });
   }
   void ActivityStart(uint64_t client_seq) override {
     PostInOrder([core = core_.get(), client_seq] { core->ActivityStart(client_seq); });
@@ -293,13 +302,14 @@ class LiveCallImpl : public LiveCall {
     PostInOrder([core = core_.get()] { core->ClearInput(); });
   }
   void CreateResponse(uint64_t client_seq) override {
-    Post([core = core_.get(), client_seq] { core->CreateResponse(client_seq); });
+    PostMessage([core = core_.get(), client_seq] { core->CreateResponse(client_seq); });
   }
   void CancelResponse(uint64_t response_id, uint64_t /*client_seq*/) override {
-    Post([core = core_.get(), response_id] { core->CancelResponse(response_id); });
+    PostMessage([core = core_.get(), response_id] { core->CancelResponse(response_id); });
   }
   void AckPlayback(uint64_t response_id, int heard_tokens, uint64_t /*client_seq*/) override {
-    Post([core = core_.get(), response_id, heard_tokens] { core->AckPlayback(response_id, heard_tokens); });
+    PostMessage(
+        [core = core_.get(), response_id, heard_tokens] { core->AckPlayback(response_id, heard_tokens); });
   }
   void UpdateConfig(CallConfig config) override {
     PostInOrder([core = core_.get(), config = std::move(config)] { core->UpdateConfig(config); });
@@ -315,21 +325,33 @@ class LiveCallImpl : public LiveCall {
   int audio_backlog_ms() const override {
     return core_->audio() != nullptr ? core_->audio()->backlog_ms() : 0;
   }
+  bool backlogged() const override {
+    return audio_backlog_ms() > limits_.max_audio_backlog_ms || backlog_->full();
+  }
   void NotifyWhenDrained(absl::AnyInvocable<void()> notify) override {
-    Post([core = core_.get(), notify = std::move(notify)]() mutable {
-      if (core->audio() != nullptr) {
-        core->audio()->NotifyWhenDrained(std::move(notify));
-      } else {
-        notify();
-      }
+    // First the messages, then the audio; the owner reads nothing more of either meanwhile.
+    backlog_->NotifyWhenDrained([loop = loop_, core = core_.get(), notify = std::move(notify)]() mutable {
+      loop->Post([core, notify = std::move(notify)]() mutable {
+        if (core->audio() != nullptr) {
+          core->audio()->NotifyWhenDrained(std::move(notify));
+        } else {
+          notify();
+        }
+      });
     });
   }
 
  private:
   // The loop keeps the core alive while a task runs.
   void Post(Task task) { loop_->Post(std::move(task)); }
+  // For what a client can send as fast as it likes: counted until it has run.
+  void PostMessage(Task task) {
+    Post([task = std::move(task), ticket = backlog_->Take()]() mutable { task(); });
+  }
   void PostInOrder(Task task) {
-    Post([core = core_.get(), task = std::move(task)]() mutable { core->InOrder(std::move(task)); });
+    Post([core = core_.get(), task = std::move(task), ticket = backlog_->Take()]() mutable {
+      core->InOrder([task = std::move(task), ticket = std::move(ticket)]() mutable { task(); });
+    });
   }
   void PostFrameTask() { PostFrameTask(loop_.get(), core_.get()); }
   static void PostFrameTask(CallLoop* loop, CallCore* core) {
@@ -338,20 +360,21 @@ class LiveCallImpl : public LiveCall {
     });
   }
   void Refuse(std::string message, uint64_t client_seq) {
-    Post([core = core_.get(), message = std::move(message), client_seq]() mutable {
+    PostMessage([core = core_.get(), message = std::move(message), client_seq]() mutable {
       core->Refuse(CallCode::kInvalidMessage, std::move(message), client_seq);
     });
   }
 
   const std::shared_ptr<CallLoop> loop_;
   const std::shared_ptr<CallCore> core_;
+  const CallLimits limits_;
+  const std::shared_ptr<MessageBacklog> backlog_ = std::make_shared<MessageBacklog>();
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, CallConfig config,
-                                                          CallLimits limits, Dependencies dependencies,
-                                                          CallSink* sink) {
+absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(CallConfig config, CallLimits limits,
+                                                          Dependencies dependencies, CallSink* sink) {
   if (config.audio.has_value() && !dependencies.engine->hears()) {
     return absl::InvalidArgumentError("audio: this bundle does not hear");
   }
@@ -361,15 +384,20 @@ absl::StatusOr<std::unique_ptr<LiveCall>> LiveCall::Start(std::string call_id, C
   if (config.audio.has_value() && config.turn.mode == TurnMode::kVad && dependencies.detector == nullptr) {
     return absl::InvalidArgumentError("turn.mode VAD: this bundle has no speech detector");
   }
-  auto conversation = dependencies.engine->StartConversation(
-      {.call_id = std::move(call_id), .instructions = config.instructions});
-  if (!conversation.ok()) return conversation.status();
   auto loop = std::make_shared<CallLoop>(dependencies.media_pool);
-  auto core =
-      std::make_shared<CallCore>(loop, std::move(config), dependencies, *std::move(conversation), sink);
+  auto core = std::make_shared<CallCore>(loop, config, dependencies, sink);
+  // The core lives while the loop runs a task.
+  auto conversation = dependencies.engine->StartConversation(
+      {.instructions = std::move(config.instructions),
+       .context = config.context_policy,
+       .on_compaction = [loop, core = core.get()](const engine::Compaction& compaction) {
+         loop->Post([core, compaction] { core->OnCompaction(compaction); });
+       }});
+  if (!conversation.ok()) return conversation.status();
+  core->OpenConversation(*std::move(conversation));
   if (absl::Status status = core->OpenMedia(limits, dependencies); !status.ok()) return status;
   loop->SetOwner(core);
-  return std::make_unique<LiveCallImpl>(std::move(loop), std::move(core));
+  return std::make_unique<LiveCallImpl>(std::move(loop), std::move(core), limits);
 }
 
 }  // namespace parley::streaming

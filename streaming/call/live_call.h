@@ -3,9 +3,9 @@
 //
 // Threads: every method is thread-safe and returns at once. Work runs on the call's strand over the media
 // pool; speech windows go to the shared DetectorThread, model work to the engine. Events are given to the
-// sink on the strand, in order. What is under way is bounded: audio by CallLimits::max_audio_backlog_ms (see
-// audio_backlog_ms: the owner stops reading while it is over), frames by latest-wins, one conversation
-// operation of each kind.
+// sink on the strand, in order. What is under way is bounded: audio by CallLimits::max_audio_backlog_ms and
+// other messages by MessageBacklog::kMost (the owner stops reading while the call is `backlogged`), frames by
+// latest-wins, one conversation operation of each kind.
 //
 // What the client sends about audio (activities, stream end, commit, clear, configuration, close) takes
 // effect when all audio sent before it has been judged; the rest takes effect at once.
@@ -52,15 +52,15 @@ class LiveCall {
   };
 
   // Errors are those of Engine::StartConversation, and INVALID_ARGUMENT for media the bundle does not take.
-  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(std::string call_id, CallConfig config,
-                                                         CallLimits limits, Dependencies dependencies,
-                                                         CallSink* sink);
+  static absl::StatusOr<std::unique_ptr<LiveCall>> Start(CallConfig config, CallLimits limits,
+                                                         Dependencies dependencies, CallSink* sink);
   virtual ~LiveCall() = default;
 
+  // `captured`: on this server's clock (see CaptureClock); InfinitePast: not known. Audio: its last sample.
   // `client_seq` comes back in a CallError that the message causes.
-  virtual void PushAudio(std::string data, uint64_t first_sample_index, uint64_t client_seq) = 0;
-  // `captured`: client clock, for order only.
-  virtual void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Duration captured,
+  virtual void PushAudio(std::string data, uint64_t first_sample_index, absl::Time captured,
+                         uint64_t client_seq) = 0;
+  virtual void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Time captured,
                          uint64_t client_seq) = 0;
   virtual void PushText(std::string text, uint64_t client_seq) = 0;
   virtual void ActivityStart(uint64_t client_seq) = 0;
@@ -81,7 +81,9 @@ class LiveCall {
 
   // Audio accepted and not yet through the detector.
   virtual int audio_backlog_ms() const = 0;
-  // Runs once when the backlog has fallen to half its limit, on the strand; replaces an earlier one.
+  // More waits to be worked on than should: audio over its limit, or too many messages.
+  virtual bool backlogged() const = 0;
+  // Runs once when both have fallen to half their limits, on the strand; replaces an earlier one.
   virtual void NotifyWhenDrained(absl::AnyInvocable<void()> notify) = 0;
 };
 

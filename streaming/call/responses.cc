@@ -111,6 +111,7 @@ void Responses::Open(UserTurn turn, std::shared_ptr<TurnFrames> frames) {
   current_ = Current{.turn = std::move(turn), .attempt = ++last_attempt_, .frames = std::move(frames)};
   const Utterance& utterance = current_.turn.utterance;
   TurnTimes& times = current_.times;
+  times.speech_captured = utterance.speech_captured;
   times.speech_end = utterance.speech_end;
   times.end_decided = utterance.end_decided;
   times.speech = SamplesToDuration(static_cast<int64_t>(utterance.samples.size()));
@@ -182,10 +183,9 @@ bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
 }
 
 void Responses::HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
-  // Refused: the turn will say so, if it ends here.
-  if (!result.ok() && !absl::IsResourceExhausted(result.status())) {
-    return host_->OnConversationFailed(result.status());
-  }
+  // Refused: the engine gives nothing up for what nobody waits for yet. It will for the turn, if it ends here.
+  if (absl::IsResourceExhausted(result.status())) return DropSpeculation();
+  if (!result.ok()) return host_->OnConversationFailed(result.status());
   speculation_->speech = result;
   if (result.ok() && HasWords(*result)) speculation_->answer = Ask(speculation_->attempt);
 }
@@ -294,6 +294,8 @@ void Responses::OnText(uint64_t attempt, TokenDelta delta) {
 void Responses::OnDone(uint64_t attempt, const engine::AnswerResult& result) {
   if (IsHeld(attempt)) {
     if (result.reason == engine::FinishReason::kFailed) return host_->OnConversationFailed(result.status);
+    // No memory for it, see HoldSpeech; a context that is full by itself is the turn's end either way.
+    if (result.reason == engine::FinishReason::kContextFull && !result.status.ok()) return DropSpeculation();
     speculation_->done = result;
   } else if (phase_ == Phase::kAnswering && current_.attempt == attempt) {
     EndAnswer(result);

@@ -110,6 +110,18 @@ TEST(LanguageModelFilesTest, AWeightThatIsMissingOrOfAnotherShapeIsNamed) {
 }
 
 TEST(LanguageModelFilesTest, AGgufOfAnotherArchitectureIsNamed) {
+  std::string bytes = ReadBytes(SourcePath("reference/tiny_gguf/llama.gguf"));
+  bytes.replace(bytes.find("llama"), 5, "gemma");  // the value of general.architecture is the first
+  TemporaryFolder folder;
+  folder.Write("gemma.gguf", bytes);
+  const absl::Status status =
+      LanguageModelFiles::Open({.kind = "gguf", .path = folder.path() + "/gemma.gguf"}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("gemma.gguf"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("'gemma'"));
+}
+
+TEST(LanguageModelFilesTest, AGgufWithoutTheKeysOfItsArchitectureIsNamed) {
   // types.gguf calls itself a Llama and has none of its keys.
   const auto gguf = Gguf::Open(SourcePath("bundle/data/types.gguf"));
   ASSERT_TRUE(gguf.ok()) << gguf.status();

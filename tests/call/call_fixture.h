@@ -44,10 +44,10 @@ inline std::string Line(const CallEvent& event) {
                                            "overloaded", "cleared"};
   static constexpr const char* kEnds[] = {"end_of_turn", "max_tokens", "stop_string", "cancelled",
                                           "interrupted", "failed",     "context_full"};
-  static constexpr const char* kCodes[] = {"invalid_sequence",  "invalid_message", "undecodable_audio",
-                                           "undecodable_video", "too_large",       "audio_gap",
-                                           "audio_overlap",     "wrong_mode",      "unknown_response",
-                                           "context_full",      "engine_failed",   "internal"};
+  static constexpr const char* kCodes[] = {"invalid_sequence", "invalid_message",  "undecodable_audio",
+                                           "too_large",        "audio_gap",        "audio_overlap",
+                                           "wrong_mode",       "unknown_response", "context_full",
+                                           "engine_failed",    "internal"};
   const std::string at = absl::StrCat(" ", event.turn_id, "/", event.response_id);
   struct Visitor {
     const std::string& at;
@@ -72,6 +72,10 @@ inline std::string Line(const CallEvent& event) {
     std::string operator()(const ResponseDone& e) const {
       return absl::StrCat("done", at, " ", kEnds[static_cast<int>(e.reason)]);
     }
+    std::string operator()(const ContextCompacted& e) const {
+      return absl::StrCat("compacted", at, " ", e.compaction.turns_dropped,
+                          " turns: ", e.compaction.tokens_before, " to ", e.compaction.tokens_after);
+    }
     std::string operator()(const TurnTimes&) const { return "times" + at; }
     std::string operator()(const CallWarning& e) const {
       return absl::StrCat("warning ", kCodes[static_cast<int>(e.code)]);
@@ -87,7 +91,8 @@ inline std::string Line(const CallEvent& event) {
 
 class CallFixture : public testing::Test, public CallSink {
  protected:
-  static constexpr int64_t kChunk = 512;  // 32 ms, one window
+  static constexpr int64_t kChunk = 512;                         // 32 ms, one window
+  static constexpr absl::Time kNotKnown = absl::InfinitePast();  // when something was captured
 
   CallFixture() {
     config_.audio = AudioFormat{};
@@ -101,7 +106,7 @@ class CallFixture : public testing::Test, public CallSink {
     call_ = *std::move(call);
   }
   absl::StatusOr<std::unique_ptr<LiveCall>> TryStart() {
-    return LiveCall::Start("test", config_, limits_,
+    return LiveCall::Start(config_, limits_,
                            {.engine = &engine_,
                             .detector = has_detector_ ? detector_thread_.get() : nullptr,
                             .media_pool = &pool_,
@@ -147,7 +152,7 @@ class CallFixture : public testing::Test, public CallSink {
     return bytes;
   }
   void Chunk(float level) {
-    call_->PushAudio(Pcm(level), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(level), next_sample_, clock_.Now() - uplink_, ++seq_);
     next_sample_ += kChunk;
     Pass();
   }
@@ -163,7 +168,7 @@ class CallFixture : public testing::Test, public CallSink {
     BeSilent(16);
   }
   void Show(uint8_t luma) {
-    call_->PushFrame(TestPng(luma), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
+    call_->PushFrame(TestPng(luma), ++last_frame_, 0, clock_.Now() - uplink_, ++seq_);
     Pass();
   }
 
@@ -196,7 +201,8 @@ class CallFixture : public testing::Test, public CallSink {
   bool has_detector_ = true;
   CallConfig config_;
   CallLimits limits_;
-  int pace_ = -1;  // engine steps each 32 ms; -1: all there are
+  absl::Duration uplink_ = absl::InfiniteDuration();  // capture to arrival; infinite: the client does not say
+  int pace_ = -1;                                     // engine steps each 32 ms; -1: all there are
 
   std::vector<CallEvent> events_;
   std::vector<std::string> lines_;

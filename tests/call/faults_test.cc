@@ -8,6 +8,7 @@ namespace parley::streaming {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 using FaultsTest = CallFixture;
 
@@ -29,8 +30,8 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
   config_.audio.reset();
   config_.video.reset();
   Start();
-  call_->PushAudio("ab", 0, 3);
-  call_->PushFrame("ab", 1, 0, absl::ZeroDuration(), 4);
+  call_->PushAudio("ab", 0, kNotKnown, 3);
+  call_->PushFrame("ab", 1, 0, kNotKnown, 4);
   call_->ActivityStart(5);
   call_->PushText("hi", 6);
   Settle();
@@ -44,8 +45,8 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
 TEST_F(FaultsTest, GarbageAudioIsAnErrorThatNamesTheMessageAndTheCallGoesOn) {
   Start();
   BeSilent(3);
-  call_->PushAudio("abc", next_sample_, 41);
-  call_->PushAudio("", next_sample_, 42);
+  call_->PushAudio("abc", next_sample_, kNotKnown, 41);
+  call_->PushAudio("", next_sample_, kNotKnown, 42);
   Settle();
   EXPECT_THAT(News(), ElementsAre("error undecodable_audio seq 41", "error undecodable_audio seq 42"));
   Turn();
@@ -59,7 +60,7 @@ TEST_F(FaultsTest, OpusGarbageIsAnErrorAndTheCallGoesOn) {
   for (int i = 0; i < 50; ++i) {
     std::string junk;
     for (int size = random() % 100; size > 0; --size) junk.push_back(static_cast<char>(random()));
-    call_->PushAudio(junk, 960 * i, ++seq_);
+    call_->PushAudio(junk, 960 * i, kNotKnown, ++seq_);
     Pass();
   }
   EXPECT_EQ(Count("fatal"), 0);
@@ -114,9 +115,9 @@ TEST_F(FaultsTest, AGapOverTheLimitIsAnErrorAndTheClockFollowsTheClient) {
 TEST_F(FaultsTest, OneDamagedIndexMovesNothing) {
   Start();
   Say(10);
-  call_->PushAudio(Pcm(0.5f), uint64_t{1} << 63, 99);
+  call_->PushAudio(Pcm(0.5f), uint64_t{1} << 63, kNotKnown, 99);
   Say(1);
-  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, 99);
+  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
   Settle();
   EXPECT_EQ(Count("error audio_gap seq 99"), 2);
   Say(10);
@@ -178,6 +179,22 @@ TEST_F(FaultsTest, ATurnThatDoesNotFitTheContextIsDoneWithThatReasonAndTheCallGo
   EXPECT_EQ(engine_.History().substr(0, 8), "U: hi | ");
 }
 
+TEST_F(FaultsTest, ACompactionIsToldInItsPlaceAndBelongsToNoTurn) {
+  config_.context_policy = {.max_frames = 5};
+  Start();
+  EXPECT_EQ(engine_.last_options().context.max_frames, 5);
+  call_->PushText("hi", 3);
+  Settle();
+  News();
+  engine_.last_options().on_compaction({engine::Compaction::Reason::kContextLimit, 3, 900, 200});
+  Run();
+  EXPECT_THAT(News(), ElementsAre("compacted 0/0 3 turns: 900 to 200"));
+  call_->Abort();
+  engine_.last_options().on_compaction({});
+  Run();
+  EXPECT_THAT(News(), ElementsAre());
+}
+
 TEST_F(FaultsTest, AFrameThatDoesNotFitTheContextIsDroppedAndTheCallGoesOn) {
   Start();
   engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));
@@ -233,7 +250,7 @@ TEST_F(FaultsTest, TheBacklogCountsAudioUntilItIsJudgedAndTellsWhenItIsHalfDrain
   Start();
   bool drained = false;
   for (int i = 0; i < 50; ++i) {
-    call_->PushAudio(Pcm(0), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
     next_sample_ += kChunk;
   }
   EXPECT_EQ(call_->audio_backlog_ms(), 1600);
@@ -251,6 +268,68 @@ TEST_F(FaultsTest, TheBacklogCountsAudioUntilItIsJudgedAndTellsWhenItIsHalfDrain
   call_->NotifyWhenDrained([&] { drained = true; });
   Run();
   EXPECT_TRUE(drained);
+}
+
+TEST_F(FaultsTest, MessagesThatWaitAreCountedUntilTheyAreActedOn) {
+  Start();
+  int drained = 0;
+  for (int i = 0; i < 64; ++i) {
+    call_->PushText("hello", ++seq_);
+    call_->ClearInput(++seq_);
+  }
+  EXPECT_FALSE(call_->backlogged());
+  call_->CancelResponse(7, ++seq_);
+  EXPECT_TRUE(call_->backlogged());
+  call_->NotifyWhenDrained([&] {
+    ++drained;
+    EXPECT_FALSE(call_->backlogged());
+  });
+  EXPECT_EQ(drained, 0);
+  Run();
+  EXPECT_EQ(drained, 1);
+  call_->NotifyWhenDrained([&] { ++drained; });
+  Run();
+  EXPECT_EQ(drained, 2);
+}
+
+TEST_F(FaultsTest, MessagesThatWaitForAudioCountToo) {
+  struct HeldDetector : DetectorThread {
+    struct HeldStream : Stream {
+      explicit HeldStream(HeldDetector* owner) : owner(owner) {}
+      void Push(std::vector<float>, absl::AnyInvocable<void(absl::StatusOr<float>)> done) override {
+        owner->held.push_back(std::move(done));
+      }
+      HeldDetector* const owner;
+    };
+    std::unique_ptr<Stream> NewStream() override { return std::make_unique<HeldStream>(this); }
+    std::vector<absl::AnyInvocable<void(absl::StatusOr<float>)>> held;
+  };
+  auto held_detector = std::make_unique<HeldDetector>();
+  HeldDetector& detector = *held_detector;
+  detector_thread_ = std::move(held_detector);
+  Start();
+  call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
+  for (int i = 0; i < 200; ++i) call_->ClearInput(++seq_);
+  bool drained = false;
+  call_->NotifyWhenDrained([&] { drained = true; });
+  Run();
+  EXPECT_TRUE(call_->backlogged());
+  EXPECT_FALSE(drained);
+  ASSERT_EQ(detector.held.size(), 1u);
+  detector.held[0](0.01f);
+  Run();
+  EXPECT_FALSE(call_->backlogged());
+  EXPECT_TRUE(drained);
+  call_.reset();
+}
+
+TEST_F(FaultsTest, AbortForgetsWhatWaits) {
+  Start();
+  for (int i = 0; i < 200; ++i) call_->PushText("hello", ++seq_);
+  call_->Abort();
+  Run();
+  EXPECT_FALSE(call_->backlogged());
+  EXPECT_THAT(lines_, IsEmpty());
 }
 
 TEST_F(FaultsTest, TheSinkMayAbortTheCallWithinAnEvent) {
@@ -284,11 +363,11 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
   const int moment = static_cast<int>(random() % 300);
   for (int step = 0; step < moment; ++step) {
     const bool loud = step % 60 < 30;
-    call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
     next_sample_ += kChunk;
     clock_.Advance(absl::Milliseconds(32));
     if (random() % 10 == 0) {
-      call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
+      call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, kNotKnown, ++seq_);
     }
     if (random() % 50 == 0) call_->PushText("text", ++seq_);
     if (random() % 50 == 0) call_->ClearInput(++seq_);
@@ -306,8 +385,8 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
   EXPECT_EQ(engine_.stats().conversations, 0);
   if (!destroy) {
     call_->PushText("late", ++seq_);
-    call_->PushAudio(Pcm(0), next_sample_, ++seq_);
-    call_->PushFrame(TestPng(1), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
+    call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
+    call_->PushFrame(TestPng(1), ++last_frame_, 0, kNotKnown, ++seq_);
     call_->Close();
     call_->Tick();
     call_->Abort();

@@ -23,6 +23,25 @@ TEST_F(FramesTest, AFrameIsPrefilledWhenItArrivesAndBelongsToTheTurnThatFollows)
   EXPECT_EQ(engine_.History(), "U: [16] what is this | A: t1.1");
 }
 
+TEST_F(FramesTest, AFramesAgeIsItsWayHereAndItsWaitForTheModel) {
+  uplink_ = absl::Milliseconds(40);
+  pace_ = 0;
+  Start();
+  Show(50);  // 32 ms pass
+  clock_.Advance(absl::Milliseconds(100));
+  Settle();
+  ASSERT_TRUE(Last<InputStatus>()->encoded);
+  EXPECT_EQ(Last<InputStatus>()->age, absl::Milliseconds(172));
+  Show(51);  // the same scene: dropped at once
+  EXPECT_EQ(Last<InputStatus>()->reason, DropReason::kSceneUnchanged);
+  EXPECT_EQ(Last<InputStatus>()->age, absl::Milliseconds(72));
+  uplink_ = absl::InfiniteDuration();
+  clock_.Advance(absl::Milliseconds(100));
+  Show(150);
+  Settle();
+  EXPECT_EQ(Last<InputStatus>()->age, absl::InfiniteDuration());
+}
+
 TEST_F(FramesTest, FramesAreAlsoPrefilledWhileTheUserSpeaks) {
   engine_.SetAnswerTokens(1);
   Start();
@@ -112,9 +131,9 @@ TEST_F(FramesTest, FramesAboveTheRateAreDroppedAndMoreAreLookedAtWhileTheUserSpe
 
 TEST_F(FramesTest, DamagedAndForeignPicturesAreReportedAndTheCallGoesOn) {
   Start();
-  call_->PushFrame(TestPng(50).substr(0, 60), 1, 0, absl::ZeroDuration(), ++seq_);
-  call_->PushFrame("", 2, 0, absl::ZeroDuration(), ++seq_);
-  call_->PushFrame(std::string(5000, 'x'), 3, 0, absl::ZeroDuration(), ++seq_);
+  call_->PushFrame(TestPng(50).substr(0, 60), 1, 0, kNotKnown, ++seq_);
+  call_->PushFrame("", 2, 0, kNotKnown, ++seq_);
+  call_->PushFrame(std::string(5000, 'x'), 3, 0, kNotKnown, ++seq_);
   Settle();
   EXPECT_THAT(News(), ElementsAre("frame 1 undecodable", "frame 2 undecodable", "frame 3 undecodable"));
   EXPECT_NE(Last<InputStatus>()->detail, "");
@@ -126,8 +145,8 @@ TEST_F(FramesTest, DamagedAndForeignPicturesAreReportedAndTheCallGoesOn) {
 TEST_F(FramesTest, AFrameNumberThatDoesNotGrowIsAnError) {
   Start();
   Show(50);
-  call_->PushFrame(TestPng(150), 1, 0, absl::ZeroDuration(), 77);
-  call_->PushFrame(TestPng(150), 2, 45, absl::ZeroDuration(), 78);
+  call_->PushFrame(TestPng(150), 1, 0, kNotKnown, 77);
+  call_->PushFrame(TestPng(150), 2, 45, kNotKnown, 78);
   Settle();
   EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "error invalid_sequence seq 77",
                                   "error invalid_message seq 78"));
@@ -136,7 +155,7 @@ TEST_F(FramesTest, AFrameNumberThatDoesNotGrowIsAnError) {
 TEST_F(FramesTest, ACameraFasterThanTheDecoderLosesTheOldestStillsAndIsTold) {
   config_.video_policy.scene_threshold = 0;
   Start();
-  for (int i = 1; i <= 40; ++i) call_->PushFrame(TestPng(i), i, 0, absl::ZeroDuration(), ++seq_);
+  for (int i = 1; i <= 40; ++i) call_->PushFrame(TestPng(i), i, 0, kNotKnown, ++seq_);
   Settle();
   EXPECT_EQ(Count("frame"), 40);
   const auto overloaded = std::count_if(lines_.begin(), lines_.end(), [](const std::string& line) {
@@ -151,7 +170,7 @@ TEST_F(FramesTest, AStreamFasterThanTheDecoderLosesTheNewestAndEveryFrameIsRepor
   config_.video = VideoCodec::kH264;
   Start();
   for (int i = 1; i <= 40; ++i) {
-    call_->PushFrame(std::string("\0\0\0\1\x41junk", 9), i, 0, absl::ZeroDuration(), ++seq_);
+    call_->PushFrame(std::string("\0\0\0\1\x41junk", 9), i, 0, kNotKnown, ++seq_);
   }
   Settle();
   EXPECT_EQ(Count("frame"), 40);

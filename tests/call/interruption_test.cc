@@ -44,7 +44,7 @@ TEST_F(InterruptionTest, TokensMadeButNotYetToldAreNeverTold) {
   Say(15);
   engine_.Step();  // made; the call has not run since
   engine_.Step();
-  call_->PushAudio(Pcm(0.5f), next_sample_, ++seq_);
+  call_->PushAudio(Pcm(0.5f), next_sample_, kNotKnown, ++seq_);
   next_sample_ += kChunk;
   Settle();
   const auto interrupted = std::find(lines_.begin(), lines_.end(), "interrupted 1/1 kept 5");
@@ -305,13 +305,13 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
         if (chance(4)) call_->CreateResponse(++seq_);
         break;
       case 8:
-        call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, absl::ZeroDuration(), ++seq_);
+        call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, kNotKnown, ++seq_);
         break;
       case 9:
         call_->Tick();
         break;
       default:
-        call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, ++seq_);
+        call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
         next_sample_ += kChunk;
         clock_.Advance(absl::Milliseconds(32));
     }

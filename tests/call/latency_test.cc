@@ -66,7 +66,7 @@ class Caller : public CallSink {
     config.video = VideoCodec::kPng;
     config.video_policy = {.speaking_fps = 10, .silent_fps = 10, .scene_threshold = 0};
     config.turn.speculation.enabled = speculates;
-    call_ = LiveCall::Start("call", config, {},
+    call_ = LiveCall::Start(config, {},
                             {.engine = device->engine.get(),
                              .detector = device->detector_thread.get(),
                              .media_pool = &device->pool,

@@ -147,7 +147,8 @@ class ScriptedEngine : public engine::Engine {
   bool sees() const override { return sees_; }
   absl::Status WarmUp() override { return absl::OkStatus(); }
   absl::StatusOr<std::unique_ptr<engine::Conversation>> StartConversation(
-      engine::ConversationOptions) override {
+      engine::ConversationOptions options) override {
+    last_options_ = std::move(options);
     auto conversation = std::make_unique<ScriptedConversation>(this);
     conversations_.push_back(conversation.get());
     return conversation;
@@ -186,6 +187,7 @@ class ScriptedEngine : public engine::Engine {
   // Of the only conversation; while it lives.
   std::string History() const { return conversations_.empty() ? "gone" : conversations_.front()->History(); }
   bool busy() const { return !conversations_.empty() && conversations_.front()->busy(); }
+  const engine::ConversationOptions& last_options() const { return last_options_; }
   const engine::GenerationConfig& last_generation() const { return last_generation_; }
   int speculations() const { return speculations_; }
   int promotions() const { return promotions_; }
@@ -208,6 +210,7 @@ class ScriptedEngine : public engine::Engine {
   engine::GenerationConfig last_generation_;
   int speculations_ = 0;
   int promotions_ = 0;
+  engine::ConversationOptions last_options_;
 };
 
 inline ScriptedConversation::~ScriptedConversation() {

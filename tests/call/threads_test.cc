@@ -17,6 +17,8 @@
 namespace parley::streaming {
 namespace {
 
+constexpr absl::Time kNotKnown = absl::InfinitePast();  // when something was captured
+
 // Counts what is told, and lets a test wait for it.
 class CountingSink : public CallSink {
  public:
@@ -67,7 +69,7 @@ class ThreadsTest : public testing::Test {
     config.audio = AudioFormat{};
     config.video = VideoCodec::kPng;
     config.video_policy = {.speaking_fps = 10, .silent_fps = 10, .scene_threshold = 0};
-    auto call = LiveCall::Start("call", config, CallLimits{},
+    auto call = LiveCall::Start(config, CallLimits{},
                                 {.engine = fake_.engine.get(),
                                  .detector = detector_.get(),
                                  .media_pool = &pool_,
@@ -81,7 +83,7 @@ class ThreadsTest : public testing::Test {
   static void Push(LiveCall* call, bool loud, int windows, uint64_t* next_sample) {
     const std::string chunk(1024, loud ? '\x30' : '\0');
     for (int i = 0; i < windows; ++i) {
-      call->PushAudio(chunk, *next_sample, 0);
+      call->PushAudio(chunk, *next_sample, kNotKnown, 0);
       *next_sample += 512;
     }
   }
@@ -96,7 +98,7 @@ TEST_F(ThreadsTest, ACallIsAnsweredAndEnds) {
   CountingSink sink;
   const auto call = Start(&sink);
   uint64_t sample = 0;
-  call->PushFrame(TestPng(50), 1, 0, absl::ZeroDuration(), 0);
+  call->PushFrame(TestPng(50), 1, 0, kNotKnown, 0);
   for (int turn = 1; turn <= 3; ++turn) {
     Push(call.get(), true, 20, &sample);
     Push(call.get(), false, 20, &sample);
@@ -140,7 +142,7 @@ TEST_F(ThreadsTest, ClientsThatVanishAtAnyMomentLeaveNothingBehind) {
         Push(call.get(), true, 20, &sample);
         Push(call.get(), false, 20, &sample);
         for (int step = random() % 20; step > 0; --step) {
-          call->PushFrame(TestPng(random() % 256), ++frame, 0, absl::ZeroDuration(), 0);
+          call->PushFrame(TestPng(random() % 256), ++frame, 0, kNotKnown, 0);
           Push(call.get(), random() % 2 == 0, 5, &sample);
           if (random() % 8 == 0) call->PushText("text", 0);
           if (random() % 8 == 0) call->ClearInput(0);

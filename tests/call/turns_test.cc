@@ -42,6 +42,21 @@ TEST_F(TurnsTest, TheUtteranceIsThePaddedSpeechAndTheEventsSayWhere) {
   EXPECT_EQ(heard[4800 + 30 * 512], 0);
 }
 
+TEST_F(TurnsTest, HowLateTheEndOfSpeechCameIsToldApartFromWhatFollowed) {
+  engine_.SetAnswerTokens(1);
+  uplink_ = absl::Milliseconds(70);
+  Start();
+  Say(20);
+  uplink_ = absl::Milliseconds(10);
+  BeSilent(16);
+  const auto* times = Last<TurnTimes>();
+  ASSERT_NE(times, nullptr);
+  EXPECT_EQ(times->speech_end - times->speech_captured, absl::Milliseconds(102));  // and the 32 ms of Pass
+  uplink_ = absl::InfiniteDuration();
+  Turn();
+  EXPECT_EQ(Last<TurnTimes>()->speech_captured, absl::InfinitePast());
+}
+
 TEST_F(TurnsTest, SeveralTurnsFollowEachOtherInOneConversation) {
   engine_.SetAnswerTokens(1);
   for (const char* words : {"one", "two", "three"}) engine_.Hear(words);
@@ -171,11 +186,11 @@ TEST_F(TurnsTest, AudioStreamEndInSilenceCommitsNothingAndAudioMayGoOn) {
 TEST_F(TurnsTest, AudioSentFasterThanItIsJudgedKeepsItsOrderWithTheEndOfTheStream) {
   Start();
   for (int i = 0; i < 40; ++i) {
-    call_->PushAudio(Pcm(i < 20 ? 0.5f : 0.0f), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(i < 20 ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
     next_sample_ += kChunk;
   }
   for (int i = 0; i < 20; ++i) {
-    call_->PushAudio(Pcm(0.5f), next_sample_, ++seq_);
+    call_->PushAudio(Pcm(0.5f), next_sample_, kNotKnown, ++seq_);
     next_sample_ += kChunk;
   }
   call_->AudioStreamEnd(++seq_);

@@ -4,6 +4,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "clients/cpp/channel.h"
 #include "gmock/gmock.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -30,8 +31,10 @@ v1::ServerMessage Token(const std::string& text) {
 
 TEST(CallTest, MessagesAreNumberedFromOneAndFramesToo) {
   std::vector<v1::ClientMessage> got;
+  absl::Notification read;
   ScriptedServer server([&](ScriptedServer::Stream& stream, grpc::ServerContext&) {
     for (v1::ClientMessage message; stream.Read(&message);) got.push_back(message);
+    read.Notify();
     return grpc::Status::OK;
   });
   v1::SessionConfig config;
@@ -44,6 +47,7 @@ TEST(CallTest, MessagesAreNumberedFromOneAndFramesToo) {
   EXPECT_TRUE(call->Close().ok());
   EXPECT_TRUE(call->Wait().ok());
 
+  read.WaitForNotification();
   ASSERT_EQ(got.size(), 6u);
   for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i].seq(), i + 1);
   EXPECT_EQ(got[0].open().config().instructions(), "be brief");
@@ -80,8 +84,10 @@ TEST(CallTest, EventsComeInOrderOnOneThreadAndTheEndComesLast) {
 
 TEST(CallTest, SendersOnManyThreadsGiveOneUnbrokenSequence) {
   std::vector<uint64_t> seqs;
+  absl::Notification read;
   ScriptedServer server([&](ScriptedServer::Stream& stream, grpc::ServerContext&) {
     for (v1::ClientMessage message; stream.Read(&message);) seqs.push_back(message.seq());
+    read.Notify();
     return grpc::Status::OK;
   });
   auto call = Call::Open(ChannelTo(server), {}, Ignore);
@@ -94,6 +100,7 @@ TEST(CallTest, SendersOnManyThreadsGiveOneUnbrokenSequence) {
   for (std::thread& sender : senders) sender.join();
   EXPECT_TRUE(call->Close().ok());
   EXPECT_TRUE(call->Wait().ok());
+  read.WaitForNotification();
   ASSERT_EQ(seqs.size(), 202u);
   for (size_t i = 0; i < seqs.size(); ++i) EXPECT_EQ(seqs[i], i + 1);
 }

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """parley-call against parley-server on the fake engine: what holds without weights, also under sanitizers.
 
-  fake_calls.py --server BINARY --client BINARY [unittest arguments]
+  fake_calls.py --server BINARY --client BINARY --load BINARY [unittest arguments]
 """
 
 import argparse
+import json
 import pathlib
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -88,6 +90,52 @@ class FakeCalls(unittest.TestCase):
         self.assertEqual(self.finish("--file", "/nonexistent.mp4")[0], 1)
 
 
+class Load(unittest.TestCase):
+    RECORDING = SOURCE / "tests/reference/clips/rms_capital.wav"
+
+    def run_load(self, server, *arguments):
+        command = [BINARIES.load, "--server", server.address, "--file", str(self.RECORDING), "--json", "-"]
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_load_is_measured_and_every_answer_is_that_of_a_call_alone(self):
+        server = Server(BINARIES.server, "--engine", "fake", "--max-calls", "64")
+        try:
+            code, out, err = self.run_load(server, "--calls", "6", "--duration", "4", "--first-token-ms", "10000",
+                                           "--token-gap-ms", "10000")
+        finally:
+            server.stop()
+        self.assertEqual(code, 0, f"{err}\n{out}")
+        line = json.loads(out)
+        self.assertEqual((line["suite"], line["met"]), ("load", True))
+        self.assertGreater(line["turns"], 0)
+        self.assertEqual(line["turns_answered"], line["turns"])
+        self.assertEqual(line["turns_other"], 0)
+        self.assertEqual(line["calls_ended"], line["calls_started"])
+        self.assertEqual(line["first_token"]["count"], line["turns"])
+
+    def test_a_server_that_takes_too_few_calls_does_not_meet_the_objective(self):
+        server = Server(BINARIES.server, "--engine", "fake", "--max-calls", "1")
+        try:
+            code, out, err = self.run_load(server, "--calls", "6", "--duration", "4")
+        finally:
+            server.stop()
+        self.assertEqual(code, 1, err)
+        line = json.loads(out)
+        self.assertFalse(line["met"])
+        self.assertGreater(line["calls_refused"], 0)
+        self.assertEqual(line["failures"], {})
+        self.assertLess(line["turns_answered"], line["turns"])
+
+    def test_nobody_there_is_one_clear_line(self):
+        class Nobody:
+            address = "127.0.0.1:1"
+
+        code, _, err = self.run_load(Nobody, "--wait", "0.2")
+        self.assertEqual(code, 1)
+        self.assertIn("127.0.0.1:1 is not ready", err)
+
+
 class NoServer(unittest.TestCase):
     def test_nobody_there_is_one_clear_line(self):
         class Nobody:
@@ -102,5 +150,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True)
     parser.add_argument("--client", required=True)
+    parser.add_argument("--load", required=True)
     BINARIES, rest = parser.parse_known_args()
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -78,6 +78,17 @@ TEST_F(PrinterTest, JsonIsOneObjectAnEventWithTheProtosFieldNames) {
   EXPECT_EQ(objects[2]["response_done"]["finish_reason"], "END_OF_TURN");
 }
 
+TEST_F(PrinterTest, ACompactionIsToldToWhoAsksForDetails) {
+  v1::ServerMessage event;
+  event.mutable_context_compacted()->set_reason(v1::ContextCompacted::CONTEXT_LIMIT);
+  event.mutable_context_compacted()->set_turns_dropped(7);
+  event.mutable_context_compacted()->set_tokens_before(7000);
+  event.mutable_context_compacted()->set_tokens_after(2000);
+  EXPECT_THAT(Print({.verbose = true}, {Ready(), event}),
+              HasSubstr("context 7 oldest turns forgotten: 7000 tokens, now 2000 (context limit)"));
+  EXPECT_THAT(Print({}, {Ready(), event}), ::testing::Not(HasSubstr("forgotten")));
+}
+
 TEST_F(PrinterTest, TimingSaysWhereTheTimeOfATurnWent) {
   v1::TurnMetrics metrics;
   metrics.set_response_latency_us(412'000);

@@ -3,10 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <numeric>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "nlohmann/json.hpp"
 #include "tests/cpu/random_checkpoint.h"
 
 namespace parley::engine::cpu {
@@ -90,6 +95,36 @@ TEST_P(CpuLlamaBits, OfARowAreTheSameWhateverSharesItsStepAndHoweverManyThreads)
   EXPECT_EQ(prefilling->length(), 40);
 }
 
+// Whole models from GGUF files: Qwen2 with its biases, and Llama in blocks of 256 (which are quantised anew,
+// to 8 bits in groups of 32) with its rotary rows in GGUF's order. The reference is
+// tests/reference/tiny_gguf.py.
+TEST(CpuLlama, LogitsOfGgufFilesAreTheReferences) {
+  // Eight bits of weights, and sixteen or eight of activations, of logits whose deviation is about 1.
+  for (const auto& [name, bits, tolerance] : {std::tuple("qwen2_q8_0", ActivationBits::k16, 5e-3),
+                                              {"qwen2_q8_0", ActivationBits::k8, 0.2},
+                                              {"llama_k", ActivationBits::k16, 0.05},
+                                              {"llama_k", ActivationBits::k8, 0.2}}) {
+    const std::string base = PARLEY_SOURCE_DIR "/tests/reference/tiny_gguf/" + std::string(name);
+    auto files = bundle::LanguageModelFiles::Open({.kind = "gguf", .path = base + ".gguf"});
+    ASSERT_TRUE(files.ok()) << files.status();
+    const auto llama = Llama::Load(std::make_shared<const bundle::LanguageModelFiles>(*std::move(files)),
+                                   {.threads = 2, .activations = bits});
+    ASSERT_TRUE(llama.ok()) << llama.status();
+    std::ifstream file(base + ".json");
+    const nlohmann::json expected = nlohmann::json::parse(file);
+    const auto sequence = (*llama)->NewPagedSequence();
+    for (size_t i = 0; i < expected["ids"].size(); ++i) {
+      const std::vector<float> logits = RunTokens(**llama, *sequence, {expected["ids"][i].get<TokenId>()});
+      const auto row = expected["logits"][i].get<std::vector<float>>();
+      ASSERT_EQ(logits.size(), row.size());
+      float worst = 0;
+      for (size_t j = 0; j < row.size(); ++j) worst = std::max(worst, std::abs(logits[j] - row[j]));
+      EXPECT_LT(worst, tolerance) << name << (bits == ActivationBits::k8 ? ", 8 bits" : ", 16 bits")
+                                  << ", position " << i;
+    }
+  }
+}
+
 TEST(CpuLlama, ForgetsWhatIsTruncated) {
   const auto llama = Load({.threads = 1});
   const auto sequence = llama->NewPagedSequence();
@@ -100,6 +135,109 @@ TEST(CpuLlama, ForgetsWhatIsTruncated) {
   sequence->Truncate(33);
   EXPECT_LT(sequence->bytes(), bytes);
   EXPECT_EQ(RunTokens(*llama, *sequence, {7}), expected);
+}
+
+// Tokens of a call with frames: those from 20 and from 43 on are a frame each, of 9 and 20 tokens.
+const std::vector<int> kFrameEdges = {20, 29, 43, 63};
+
+std::vector<int> StartsWithin(int begin, int end) {
+  std::vector<int> starts;
+  for (const int edge : kFrameEdges) {
+    if (edge >= begin && edge < end) starts.push_back(edge - begin);
+  }
+  return starts;
+}
+
+// Tokens [begin, end) of `tokens`, by position.
+std::vector<float> RunRange(Llama& llama, Sequence& sequence, const std::vector<TokenId>& tokens, int begin,
+                            int end) {
+  std::vector<float> logits;
+  const std::vector<int> starts = StartsWithin(begin, end);
+  StepEntry entry = {&sequence, absl::MakeConstSpan(tokens).subspan(begin, end - begin), &logits, starts};
+  const absl::Status status = llama.Step(absl::MakeSpan(&entry, 1));
+  EXPECT_TRUE(status.ok()) << status;
+  return logits;
+}
+
+TEST_P(CpuLlamaBits, AreTheSameInPiecesWhereFramesHavePagesOfTheirOwn) {
+  const auto llama = Load({.threads = 2, .activations = GetParam()});
+  const std::vector<TokenId> tokens = Tokens(90, 1);
+  const auto at_once = llama->NewPagedSequence();
+  const std::vector<float> expected = RunRange(*llama, *at_once, tokens, 0, 90);
+  EXPECT_EQ(at_once->pages(), 2 + 1 + 1 + 2 + 2);
+  for (const std::vector<int>& cuts :
+       {std::vector<int>{0, 1, 90}, {0, 20, 43, 90}, {0, 25, 45, 46, 89, 90}}) {
+    const auto sequence = llama->NewPagedSequence();
+    std::vector<float> logits;
+    for (size_t i = 1; i < cuts.size(); ++i) {
+      logits = RunRange(*llama, *sequence, tokens, cuts[i - 1], cuts[i]);
+    }
+    EXPECT_EQ(logits, expected);
+    // Rewound into a frame and gone on with.
+    sequence->Truncate(50);
+    EXPECT_EQ(RunRange(*llama, *sequence, tokens, 50, 90), expected);
+  }
+  // Where pages begin is a matter of the last bits only.
+  const std::vector<float> full_pages = RunTokens(*llama, *llama->NewPagedSequence(), tokens);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(expected[i], full_pages[i], 1e-3);
+}
+
+TEST_P(CpuLlamaBits, AreTheSameForAForkAsForASequenceOfItsOwn) {
+  const auto llama = Load({.threads = 1, .activations = GetParam()});
+  const std::vector<TokenId> prompt = Tokens(37, 1);
+  const auto shared = llama->NewPagedSequence();
+  RunTokens(*llama, *shared, prompt);
+  const std::unique_ptr<Sequence> fork = shared->Fork();
+  EXPECT_EQ(llama->pages().in_use, 3);
+  EXPECT_EQ(llama->pages().shared, 3);
+  const auto alone = [&](int seed) {
+    const auto sequence = llama->NewPagedSequence();
+    RunTokens(*llama, *sequence, prompt);
+    return RunTokens(*llama, *sequence, Tokens(20, seed));
+  };
+  const std::vector<float> one = alone(5);
+  const std::vector<float> two = alone(6);
+  // Both go on with the page that they share.
+  EXPECT_EQ(RunTokens(*llama, static_cast<PagedSequence&>(*fork), Tokens(20, 5)), one);
+  EXPECT_EQ(RunTokens(*llama, *shared, Tokens(20, 6)), two);
+  EXPECT_EQ(llama->pages().shared, 2);
+}
+
+TEST(CpuLlama, ForgottenTokensAreNotSeenAndLaterOnesKeepTheirPlaces) {
+  const auto llama = Load({.threads = 1});
+  std::vector<TokenId> tokens = Tokens(90, 1);
+  const auto sequence = llama->NewPagedSequence();
+  RunRange(*llama, *sequence, tokens, 0, 43);
+  const int64_t pages = sequence->pages();
+  sequence->Forget(20, 29);
+  EXPECT_EQ(sequence->pages(), pages - 1);
+  EXPECT_EQ(sequence->length(), 43);
+  const std::vector<float> forgotten = RunRange(*llama, *sequence, tokens, 43, 63);
+
+  // The same whenever it was forgotten, so long as nothing was appended in between.
+  const auto whole = llama->NewPagedSequence();
+  const std::vector<float> remembered = RunRange(*llama, *whole, tokens, 0, 63);
+  EXPECT_NE(forgotten, remembered);
+  whole->Truncate(43);
+  whole->Forget(20, 29);
+  EXPECT_EQ(RunRange(*llama, *whole, tokens, 43, 63), forgotten);
+  // A rewind goes by position, past the gap and to its edge.
+  whole->Truncate(43);
+  EXPECT_EQ(RunRange(*llama, *whole, tokens, 43, 63), forgotten);
+  whole->Truncate(20);
+  RunRange(*llama, *whole, tokens, 20, 43);
+  EXPECT_EQ(RunRange(*llama, *whole, tokens, 43, 63), remembered);
+}
+
+TEST(CpuLlama, ReservedPagesAreThereForTheStep) {
+  const auto llama = Load({.threads = 1, .kv_bytes = 4 * 4 * 1024});
+  const auto sequence = llama->NewPagedSequence();
+  ASSERT_TRUE(sequence->Reserve(33, {}).ok());
+  const auto other = llama->NewPagedSequence();
+  EXPECT_EQ(other->Reserve(17, {}).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(other->Reserve(16, {}, 0).code(), absl::StatusCode::kResourceExhausted);
+  RunTokens(*llama, *sequence, Tokens(33, 1));
+  EXPECT_EQ(llama->pages().in_use, 3);
 }
 
 TEST(CpuLlama, SaysWhenThePagesAreOutAndGoesOnWhenSomeAreGivenBack) {

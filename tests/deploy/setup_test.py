@@ -3,7 +3,9 @@
 
 import os
 import pathlib
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -27,7 +29,7 @@ class Scripts(unittest.TestCase):
     def run_script(self, name, *arguments, **environment):
         for variable in ("PARLEY_TORCH_ROOT", "PARLEY_MODEL_DIR"):
             environment.setdefault(variable, "")
-        path = f"{self.shims}:{os.environ['PATH']}"
+        path = f"{self.shims}:{environment.pop('TOOLS', os.environ['PATH'])}"
         return subprocess.run([DEPLOY / name, *arguments], env={**os.environ, "PATH": path, **environment},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
@@ -52,6 +54,44 @@ class Scripts(unittest.TestCase):
         self.shim("df", "printf 'Avail\\n 12\\n'")
         self.refused(self.run_script("setup", PARLEY_CACHE=str(self.folder / "cache")), "12 MB free", "LibTorch")
 
+    def test_the_room_for_all_that_is_missing_is_checked_before_anything_is_fetched(self):
+        cache = self.folder / "cache"
+        self.shim("df", "printf 'Avail\\n 2000\\n'")
+        self.shim("python3", "echo fetched >&2; exit 9")
+        self.refused(self.run_script("setup", PARLEY_CACHE=str(cache)), "2000 MB free", "LibTorch", "the model")
+        self.assertFalse(cache.exists())
+
+    def pip(self, script):
+        """A pip that does what `script` says with $dest, the folder for wheels; all else goes to the real python."""
+        self.shim("python3", f"""[ "$3" = download ] || exec {sys.executable} "$@"
+while [ $# -gt 0 ]; do [ "$1" = --dest ] && dest=$2; [ "$1" = -r ] && requirement=$(cat "$2"); shift; done
+[ -n "$dest" ] || exit 0
+{script}""")
+
+    def test_the_progress_of_a_download_is_shown_without_a_terminal(self):
+        self.pip("""case $requirement in
+torch*) for part in 1 2 3; do head -c 110000000 /dev/zero >> "$TMPDIR/torch.whl"; sleep 0.7; done
+  mv "$TMPDIR/torch.whl" "$dest"; exit 0;;
+esac
+echo 'Connection broken' >&2; exit 1""")
+        cache = self.folder / "cache"
+        result = self.run_script("setup", PARLEY_CACHE=str(cache))
+        self.refused(result, "nvidia-cuda-runtime", "network")
+        told = [int(megabytes) for megabytes in re.findall(r"(\d+) of 544 MB", result.stdout)]
+        self.assertGreaterEqual(len(told), 2, result.stdout)
+        self.assertEqual(told, sorted(told))
+        self.assertIn("Connection broken", result.stderr)
+        # What was complete stays; what was not is gone.
+        self.assertEqual([path.name for path in (cache / "wheels/torch").glob("*.whl")], ["torch.whl"])
+        self.assertFalse((cache / "wheels/torch/.partial").exists())
+
+    def test_a_broken_connection_is_taken_up_where_pip_can(self):
+        arguments = self.folder / "arguments"
+        for said, expected in (("--resume-retries", True), ("--retries", False)):
+            self.shim("python3", f"""case "$*" in *--help*) echo '  {said} <n>';; *) echo "$@" > {arguments}; exit 1;; esac""")
+            self.refused(self.run_script("setup", PARLEY_CACHE=str(self.folder / "cache")), "torch==2.11.0")
+            self.assertEqual("--resume-retries" in arguments.read_text(), expected)
+
     def test_without_a_network_the_package_is_named(self):
         self.refused(
             self.run_script("setup", PARLEY_CACHE=str(self.folder / "cache"), PIP_INDEX_URL="http://127.0.0.1:1/",
@@ -69,6 +109,23 @@ class Scripts(unittest.TestCase):
         self.shim("apt-cache", "exit 100")
         self.shim("sudo", 'while [ "${1#-}" != "$1" ]; do shift; done; exec "$@"')
         self.refused(self.run_script("setup"), "no package", "Debian 12")
+
+    def test_without_root_and_without_sudo_the_command_is_named(self):
+        self.shim("dpkg-query", "exit 1")
+        self.shim("id", "echo 1000")
+        tools = self.folder / "tools"
+        tools.mkdir()
+        for folder in os.environ["PATH"].split(os.pathsep):
+            for tool in pathlib.Path(folder).glob("*"):
+                if tool.name != "sudo" and not (tools / tool.name).exists():
+                    (tools / tool.name).symlink_to(tool)
+        self.refused(self.run_script("setup", TOOLS=str(tools)), "needs root", "there is no sudo", "apt-get install", "g++")
+
+    def test_without_root_and_with_a_sudo_that_asks_the_command_is_named(self):
+        self.shim("dpkg-query", "exit 1")
+        self.shim("id", "echo 1000")
+        self.shim("sudo", "echo 'sudo: a password is required' >&2; exit 1")
+        self.refused(self.run_script("setup"), "needs root", "wants a password", "apt-get install", "g++")
 
     def test_a_failed_package_index_is_named(self):
         self.shim("dpkg-query", "exit 1")

@@ -6,12 +6,16 @@
 
 import argparse
 import os
+import pathlib
+import shutil
 import signal
 import sys
+import tempfile
 import unittest
 
 from harness import SAMPLE, SOURCE, Client, Server, parse_events
 
+RECORDINGS = SOURCE / "tests/e2e/recordings"  # by make_recordings
 BINARIES = None
 
 
@@ -65,11 +69,32 @@ class RealCalls(unittest.TestCase):
         self.assertEqual(len(plain.answers()), 1)
         self.assertNotIn("speculation", plain.of("metrics")[0])
 
-    def test_eight_calls_at_once_all_end_properly(self):
-        clients = [self.call("--json", "--file", SAMPLE) for _ in range(8)]
+    def test_eight_calls_at_once_all_hear_see_and_answer(self):
+        # Without interruption: however slow the machine, the second question waits for the first one's answer.
+        clients = [self.call("--json", "--no-interruption", "--file", SAMPLE) for _ in range(8)]
         for client in clients:
-            events = self.events_of(client)
-            self.assertGreaterEqual(len(events.of("response_done")), 1)
+            self.check_sample(self.events_of(client))
+
+    def check_recording(self, name, place, answer, thing):
+        """A question of knowledge, then one about what is in view."""
+        events = self.events_of(self.call("--json", "--file", RECORDINGS / name))
+        transcripts = events.transcripts()
+        self.assertEqual(len(transcripts), 2, transcripts)
+        self.assertIn(f"capital of {place}", transcripts[0].lower())
+        self.assertIn("in the picture", transcripts[1].lower())
+        answers = events.answers()
+        self.assertIn(answer, answers[0])
+        self.assertIn(thing, answers[1].lower())
+        seen = [status for status in events.of("input_status") if status["outcome"] == "ENCODED"]
+        self.assertTrue(any(thing in status["description"] for status in seen), seen)
+        for status in seen:
+            self.assertIn("age_ms", status)  # parley-call says when it captures
+
+    def test_another_voice_another_picture_and_vp9(self):
+        self.check_recording("rms_moped.webm", "italy", "Rome", "moped")
+
+    def test_a_third_voice(self):
+        self.check_recording("awb_coffee.mp4", "france", "Paris", "espresso")
 
     def test_the_same_text_gives_the_same_answer(self):
         question = "What is the capital of France?"
@@ -106,6 +131,51 @@ class RealCalls(unittest.TestCase):
 
 
 class BrokenBundles(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.bundle = pathlib.Path(folder.name) / "bundle"
+        # Every file is a link to the real one, until a test puts something else there.
+        shutil.copytree(BINARIES.model, self.bundle,
+                        copy_function=lambda source, to: os.symlink(os.path.realpath(source), to))
+
+    def replace(self, name, data):
+        path = self.bundle / name
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+
+    def refused(self, *words):
+        with self.assertRaises(RuntimeError) as caught:
+            Server(BINARIES.server, "--model", self.bundle).stop()
+        said = str(caught.exception)
+        self.assertRegex(said, r"exit code [1-9]")
+        for word in words:
+            self.assertIn(word, said)
+
+    def test_the_links_are_a_bundle(self):
+        self.assertEqual(Server(BINARIES.server, "--model", self.bundle).stop(), 0)
+
+    def test_a_half_copied_file_is_named(self):
+        weights = pathlib.Path(BINARIES.model, "language_model/model.gguf").read_bytes()
+        self.replace("language_model/model.gguf", weights[:len(weights) // 2])
+        self.refused("language_model/model.gguf")
+
+    def test_a_file_that_has_not_been_copied_yet_is_named(self):
+        self.replace("audio_tower/model.safetensors", None)
+        self.refused("audio_tower/model.safetensors")
+
+    def test_a_file_with_one_wrong_bit_is_named(self):
+        weights = bytearray(pathlib.Path(BINARIES.model, "vision_tower/model.safetensors").read_bytes())
+        weights[len(weights) // 2] ^= 1
+        self.replace("vision_tower/model.safetensors", weights)
+        self.refused("vision_tower/model.safetensors")
+
+    def test_a_parley_json_cut_short_is_named(self):
+        text = pathlib.Path(BINARIES.model, "parley.json").read_bytes()
+        self.replace("parley.json", text[:len(text) // 2])
+        self.refused("parley.json")
+
     def test_a_bundle_that_is_not_there_is_named(self):
         with self.assertRaises(RuntimeError) as caught:
             Server(BINARIES.server, "--model", "/nonexistent/bundle")

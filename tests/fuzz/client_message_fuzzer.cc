@@ -20,6 +20,7 @@
 #include "server/dispatch.h"
 #include "server/outgoing_queue.h"
 #include "server/validation.h"
+#include "streaming/call/capture_clock.h"
 #include "streaming/call/live_call.h"
 #include "streaming/turn/detector_thread.h"
 
@@ -92,7 +93,7 @@ class Session {
     ConfigOrFault parsed = ParseConfig(proto, limits_, {});
     if (!std::holds_alternative<streaming::CallConfig>(parsed)) return;
     auto call = streaming::LiveCall::Start(
-        "fuzz", std::get<streaming::CallConfig>(parsed), ToCallLimits(limits_),
+        std::get<streaming::CallConfig>(parsed), ToCallLimits(limits_),
         {.engine = engine_.get(), .detector = detector_.get(), .media_pool = &pool_, .clock = &clock_},
         &sink_);
     if (!call.ok()) return;
@@ -117,7 +118,7 @@ class Session {
       Run();
       return false;
     } else {
-      Dispatch(message, *call_);
+      Dispatch(message, capture_clock_.Place(message.capture_time_us(), clock_.Now()), *call_);
     }
     clock_.Advance(absl::Milliseconds(20));
     // A message now and then comes before the last one was worked on.
@@ -142,6 +143,7 @@ class Session {
   std::unique_ptr<streaming::DetectorThread> detector_;
   const v1::Limits limits_ = TestLimits();
   InboundState state_;
+  streaming::CaptureClock capture_clock_;
   Sink sink_;
   std::unique_ptr<streaming::LiveCall> call_;
 };

@@ -12,22 +12,44 @@
 namespace parley::engine::kernels {
 namespace {
 
-// One head's cache, written token by token, and the exact answer in double.
+// Pages that are all full but the last.
+std::vector<uint8_t> FullPages(int tokens) {
+  std::vector<uint8_t> counts(tokens / kPageTokens, kPageTokens);
+  if (tokens % kPageTokens != 0) counts.push_back(tokens % kPageTokens);
+  return counts;
+}
+
+// Pages as frames leave them: any of them may be partly filled.
+std::vector<uint8_t> RaggedPages(int tokens) {
+  std::vector<uint8_t> counts;
+  for (int i = 0; tokens > 0; ++i) {
+    const int count = std::min(tokens, (i * 7 + 3) % kPageTokens + 1);
+    counts.push_back(static_cast<uint8_t>(count));
+    tokens -= count;
+  }
+  return counts;
+}
+
+// The second head of a cache of two, written token by token, and the exact answer in double.
 class Cache {
  public:
-  Cache(int tokens, int head_dim, uint32_t seed) : dim_(head_dim) {
+  Cache(int tokens, int head_dim, uint32_t seed) : Cache(FullPages(tokens), head_dim, seed) {}
+  Cache(std::vector<uint8_t> counts, int head_dim, uint32_t seed)
+      : dim_(head_dim), counts_(std::move(counts)) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal(0, 1);
-    const int pages = (tokens + kPageTokens - 1) / kPageTokens;
+    const int offset = PageHalves(head_dim);
     // Memory that was used before: what is past the end must not matter, whatever it holds.
-    memory_.assign(pages, std::vector<uint16_t>(PageHalves(head_dim), 0x7e00));
-    for (int t = 0; t < tokens; ++t) {
-      for (int d = 0; d < head_dim; ++d) {
-        keys_.push_back(normal(random));
-        values_.push_back(normal(random));
+    memory_.assign(counts_.size(), std::vector<uint16_t>(2 * offset, 0x7e00));
+    for (size_t page = 0; page < counts_.size(); ++page) {
+      for (int slot = 0; slot < counts_[page]; ++slot) {
+        const size_t at = keys_.size();
+        for (int d = 0; d < head_dim; ++d) {
+          keys_.push_back(normal(random));
+          values_.push_back(normal(random));
+        }
+        WriteKeyValue(&keys_[at], &values_[at], dim_, slot, memory_[page].data() + offset);
       }
-      WriteKeyValue(&keys_[static_cast<size_t>(t) * dim_], &values_[static_cast<size_t>(t) * dim_], dim_,
-                    t % kPageTokens, memory_[t / kPageTokens].data());
     }
     for (const auto& page : memory_) pages_.push_back(page.data());
   }
@@ -35,6 +57,8 @@ class Cache {
   std::vector<float> Run(const std::vector<float>& q, int rows, int group, int first_length, Isa isa) const {
     std::vector<float> out(q.size());
     Attend({.pages = pages_.data(),
+            .counts = counts_.data(),
+            .offset = PageHalves(dim_),
             .head_dim = dim_,
             .scale = 1 / std::sqrt(static_cast<float>(dim_)),
             .q = q.data(),
@@ -69,6 +93,7 @@ class Cache {
 
  private:
   const int dim_;
+  const std::vector<uint8_t> counts_;
   std::vector<float> keys_;
   std::vector<float> values_;
   std::vector<std::vector<uint16_t>> memory_;
@@ -98,6 +123,26 @@ TEST_P(Attention, EqualsThePlainSoftmaxSum) {
         const std::vector<double> exact = cache.Exact(&q[static_cast<size_t>(g) * dim], length);
         for (int d = 0; d < dim; ++d) EXPECT_NEAR(out[g * dim + d], exact[d], 1e-3) << length;
       }
+    }
+  }
+}
+
+TEST_P(Attention, CountsThroughPagesThatArePartlyFilled) {
+  const int dim = 64;
+  const int group = 3;
+  const int length = 150;
+  const Cache cache(RaggedPages(length), dim, 11);
+  const std::vector<float> q = Queries(40 * group, dim, 12);
+  const std::vector<float> chunk = cache.Run(q, 40, group, length - 39, GetParam());
+  for (int r = 0; r < 40; ++r) {
+    const size_t at = static_cast<size_t>(r) * group * dim;
+    const std::vector<float> mine(q.begin() + at, q.begin() + at + group * dim);
+    // A query alone, with the pages it does not see left out, and in its chunk: the same bits.
+    const std::vector<float> one = cache.Run(mine, 1, group, length - 39 + r, GetParam());
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), chunk.begin() + at));
+    for (int g = 0; g < group; ++g) {
+      const std::vector<double> exact = cache.Exact(&mine[static_cast<size_t>(g) * dim], length - 39 + r);
+      for (int d = 0; d < dim; ++d) EXPECT_NEAR(one[g * dim + d], exact[d], 1e-3);
     }
   }
 }
@@ -133,11 +178,13 @@ TEST_P(Attention, GivesAQueryTheSameBitsAloneAndInAChunk) {
 
 TEST(AttentionVariants, AgreeTo1e4) {
   const int dim = 64;
-  const Cache cache(200, dim, 7);
-  const std::vector<float> q = Queries(4 * 3, dim, 8);
-  const std::vector<float> fast = cache.Run(q, 4, 3, 190, DetectIsa());
-  const std::vector<float> plain = cache.Run(q, 4, 3, 190, Isa::kPortable);
-  for (size_t i = 0; i < fast.size(); ++i) EXPECT_NEAR(fast[i], plain[i], 1e-4);
+  for (const std::vector<uint8_t>& counts : {FullPages(200), RaggedPages(200)}) {
+    const Cache cache(counts, dim, 7);
+    const std::vector<float> q = Queries(4 * 3, dim, 8);
+    const std::vector<float> fast = cache.Run(q, 4, 3, 190, DetectIsa());
+    const std::vector<float> plain = cache.Run(q, 4, 3, 190, Isa::kPortable);
+    for (size_t i = 0; i < fast.size(); ++i) EXPECT_NEAR(fast[i], plain[i], 1e-4);
+  }
 }
 
 }  // namespace

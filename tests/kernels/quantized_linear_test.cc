@@ -1,5 +1,3 @@
-#include "engine/kernels/quantized_linear.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +8,8 @@
 #include <vector>
 
 #include "engine/kernels/half.h"
+#include "engine/kernels/quantized_rows.h"
+#include "engine/kernels/quantized_weights.h"
 
 namespace parley::engine::kernels {
 namespace {
@@ -68,9 +68,10 @@ std::vector<float> MakeRows(int rows, int k, uint32_t seed) {
   return x;
 }
 
-std::vector<float> Multiply(const QuantizedWeights& w, const std::vector<float>& x, int rows, Isa isa) {
+std::vector<float> Multiply(const QuantizedWeights& w, const std::vector<float>& x, int rows, Isa isa,
+                            int terms = 1) {
   QuantizedRows quantized;
-  quantized.Assign(x.data(), rows, w.inputs(), w.inputs(), isa);
+  quantized.Assign(x.data(), rows, w.inputs(), w.inputs(), terms, isa);
   std::vector<float> y(static_cast<size_t>(rows) * w.outputs(), -1e9f);
   w.Multiply(quantized, 0, w.tiles(), y.data(), w.outputs(), isa);
   return y;
@@ -106,9 +107,15 @@ TEST_P(QuantizedLinear, GivesTheSameBitsOnEveryInstructionSet) {
     const RandomMatrix m = MakeMatrix(GetParam(), shape, shape.n);
     const auto w = Pack(GetParam(), m, shape);
     ASSERT_TRUE(w.ok()) << w.status();
-    for (int rows : {1, 2, 3, 4, 7, 16}) {
+    for (int rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16}) {
       const std::vector<float> x = MakeRows(rows, shape.k, rows);
-      EXPECT_EQ(Multiply(*w, x, rows, DetectIsa()), Multiply(*w, x, rows, Isa::kPortable));
+      for (int terms : {1, 2}) {
+        const std::vector<float> portable = Multiply(*w, x, rows, Isa::kPortable, terms);
+        for (Isa isa : {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512}) {
+          if (!HasIsa(isa)) continue;
+          EXPECT_EQ(Multiply(*w, x, rows, isa, terms), portable) << IsaName(isa) << ", " << rows << " rows";
+        }
+      }
     }
   }
 }
@@ -131,26 +138,21 @@ TEST_P(QuantizedLinear, ARowDoesNotDependOnTheOtherRowsNorOnHowTilesAreSplit) {
   }
 }
 
-TEST_P(QuantizedLinear, KeepsTheNeighboursOfAnOutlierWhenRowsAreSplit) {
+TEST_P(QuantizedLinear, KeepsTheNeighboursOfAnOutlierWithTwoTermsARow) {
   const Shape shape = {16, 64};
   const RandomMatrix m = MakeMatrix(GetParam(), shape, 4);
   const auto w = Pack(GetParam(), m, shape);
   ASSERT_TRUE(w.ok()) << w.status();
   std::vector<float> x = MakeRows(2, shape.k, 5);
   x[10] = 3000;
-  QuantizedRows split;
-  split.AssignSplit(x.data(), 2, shape.k, shape.k);
-  ASSERT_EQ(split.rows(), 4);
-  std::vector<float> halves(4 * shape.n);
-  w->Multiply(split, 0, w->tiles(), halves.data(), shape.n);
+  const std::vector<float> y = Multiply(*w, x, 2, DetectIsa(), /*terms=*/2);
   for (int r = 0; r < 2; ++r) {
     for (int n = 0; n < shape.n; ++n) {
       double exact = 0;
       for (int k = 0; k < shape.k; ++k) {
         exact += static_cast<double>(x[r * shape.k + k]) * m.values[n * shape.k + k];
       }
-      const double y = halves[2 * r * shape.n + n] + halves[(2 * r + 1) * shape.n + n];
-      EXPECT_NEAR(y, exact, r == 0 ? 0.5 : 2e-3) << r << "," << n;
+      EXPECT_NEAR(y[r * shape.n + n], exact, r == 0 ? 0.5 : 2e-3) << r << "," << n;
     }
   }
 }

@@ -3,7 +3,7 @@
   whisper_log_mel.f32       slt_capital padded to 30 s: the first 96 frames of [80 mel bins], mel after mel
   whisper_encoder_full.f32  the same padded window: every 50th of 1500 positions, the first 32 of its 512 values
   whisper_encoder_trimmed.f32  speech and one second of silence with truncated positions: every 10th position
-  whisper_transcripts.txt   one line a clip: name, tab, text, by generate() on the full window with timestamps
+  whisper_transcripts.txt   one line a clip: name, tab, text, by greedy decoding on the full window without timestamps
 
 Usage: whisper.py BUNDLE. Needs torch, transformers and safetensors.
 """

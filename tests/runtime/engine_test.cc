@@ -118,7 +118,7 @@ TEST(EngineTest, ManyConversationsOnManyThreadsAllFinish) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int round = 0; round < 10; ++round) {
-        auto conversation = fake.engine->StartConversation({.call_id = "call"}).value();
+        auto conversation = fake.engine->StartConversation({}).value();
         conversation->AppendFrame(Colour(255, 0, 0), kIgnore);
         conversation->AppendSpeech(Speech(1.5), kIgnore);
         const MarkId mark = conversation->Mark();

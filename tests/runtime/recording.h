@@ -73,7 +73,7 @@ struct Bench {
     engine = MakeManualEngine(MakeFakeModel(options), options.runtime, &clock);
   }
   std::unique_ptr<Conversation> Start(std::string instructions = "") {
-    return engine->StartConversation({.call_id = "test", .instructions = std::move(instructions)}).value();
+    return engine->StartConversation({.instructions = std::move(instructions)}).value();
   }
   // Asks by text and answers to the end.
   std::shared_ptr<RecordedAnswer> Ask(Conversation* conversation, std::string text,

@@ -213,7 +213,7 @@ TEST(SpeculationTest, OnItsThreadItIsBegunAgainThoughNobodyComes) {
   absl::Mutex mutex;
   int read = 0;
   for (int i = 0; i < 8; ++i) {
-    conversations.push_back(fake.engine->StartConversation({.call_id = "call"}).value());
+    conversations.push_back(fake.engine->StartConversation({}).value());
     if (i % 2 == 0) conversations.back()->Speculate();
     conversations.back()->AppendSpeech(Speech(4), [&](const auto& result) {
       absl::MutexLock lock(&mutex);

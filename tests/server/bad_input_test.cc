@@ -187,65 +187,75 @@ TEST_F(BadInput, MessageOverTheLimitEndsTheStream) {
   ExpectServerGoesOn();
 }
 
-// Fifty calls that vanish, each after another number of messages, speech or answers under way.
-TEST_F(BadInput, DisconnectAtAnyMomentFreesTheConversation) {
-  std::vector<absl::Duration> waits;
-  for (int seed = 0; seed < 50; ++seed) {
+#ifdef PARLEY_SANITIZED
+constexpr absl::Duration kFreedWithin = absl::Seconds(1);  // everything is slower
+#else
+constexpr absl::Duration kFreedWithin = absl::Milliseconds(100);
+#endif
+
+class Disconnect : public BadInput {
+ protected:
+  // A call that vanishes after some messages, speech or answers under way; how long its conversation stays.
+  absl::Duration TimeToFree(int seed) {
     std::mt19937 random(seed);
     TestCall call(server_.NewChannel());
-    v1::SessionConfig config = AudioConfig();
-    config.mutable_video()->set_codec(v1::VideoFormat::JPEG);
     const int steps = static_cast<int>(random() % 12);
-    for (int step = 0; step < steps; ++step) {
-      if (step == 0) {
-        call.Open(config);
-        if (random() % 2 == 0) call.Await(M::kReady);
-        continue;
-      }
-      switch (random() % 7) {
-        case 0:
-          call.SendText("Hello there.");
-          break;
-        case 1:
-        case 2:
-          call.SendSpeech(100 + static_cast<int>(random() % 600));
-          break;
-        case 3:
-          call.SendSilence(700);
-          break;
-        case 4: {
-          v1::ClientMessage video;
-          video.mutable_video()->set_frame_id(step);
-          video.mutable_video()->set_data("no picture");
-          call.Send(video);
-          break;
-        }
-        case 5: {
-          v1::ClientMessage cancel;
-          cancel.mutable_cancel_response();
-          call.Send(cancel);
-          break;
-        }
-        case 6: {
-          v1::ClientMessage commit;
-          commit.mutable_commit();
-          call.Send(commit);
-          break;
-        }
-      }
-    }
+    for (int step = 0; step < steps; ++step) Say(random, step, call);
     call.Cancel();
     const absl::Time gone = absl::Now();
-    ASSERT_TRUE(Eventually([&] {
+    EXPECT_TRUE(Eventually([&] {
       return server_.conversations() == 0 && server_.server().live_calls() == 0;
     })) << "seed "
         << seed;
-    waits.push_back(absl::Now() - gone);
+    return absl::Now() - gone;
   }
-  // Half of them, so that other work on the machine does not decide the test.
-  std::nth_element(waits.begin(), waits.begin() + 25, waits.end());
-  EXPECT_LT(waits[25], absl::Milliseconds(100));
-  RecordProperty("median_us", static_cast<int>(absl::ToInt64Microseconds(waits[25])));
+
+ private:
+  static void Say(std::mt19937& random, int step, TestCall& call) {
+    if (step == 0) {
+      v1::SessionConfig config = AudioConfig();
+      config.mutable_video()->set_codec(v1::VideoFormat::JPEG);
+      call.Open(config);
+      if (random() % 2 == 0) call.Await(M::kReady);
+      return;
+    }
+    v1::ClientMessage message;
+    switch (random() % 7) {
+      case 0:
+        call.SendText("Hello there.");
+        return;
+      case 1:
+      case 2:
+        call.SendSpeech(100 + static_cast<int>(random() % 600));
+        return;
+      case 3:
+        call.SendSilence(700);
+        return;
+      case 4:
+        message.mutable_video()->set_frame_id(step);
+        message.mutable_video()->set_data("no picture");
+        break;
+      case 5:
+        message.mutable_cancel_response();
+        break;
+      case 6:
+        message.mutable_commit();
+        break;
+    }
+    call.Send(message);
+  }
+};
+
+// Fifty seeds; one that other work on the machine held up may try again.
+TEST_F(Disconnect, AtAnyMomentFreesTheConversation) {
+  absl::Duration longest;
+  for (int seed = 0; seed < 50; ++seed) {
+    absl::Duration took = TimeToFree(seed);
+    if (took >= kFreedWithin) took = TimeToFree(seed);
+    EXPECT_LT(took, kFreedWithin) << "seed " << seed;
+    longest = std::max(longest, took);
+  }
+  RecordProperty("longest_us", static_cast<int>(absl::ToInt64Microseconds(longest)));
   ExpectServerGoesOn();
 }
 
@@ -299,6 +309,21 @@ TEST(FlowControl, AudioFasterThanRealTimeIsSlowedDownAndAllHeard) {
   const auto messages = call.messages();
   EXPECT_EQ(
       std::count_if(messages.begin(), messages.end(), [](const M& m) { return m.has_speech_stopped(); }), 10);
+}
+
+// More texts than may wait: the server reads on as it acts on them, and nothing is lost or refused silently.
+TEST(FlowControl, MessagesFasterThanTheyAreActedOnAreAllActedOn) {
+  TestServer server;
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(call.Open(AudioConfig()));
+  v1::ClientMessage cancel;
+  cancel.mutable_cancel_response()->set_response_id(999);
+  for (int i = 0; i < 2'000; ++i) ASSERT_TRUE(call.Send(cancel));
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  const auto messages = call.messages();
+  EXPECT_EQ(std::count_if(messages.begin(), messages.end(), [](const M& m) { return m.has_warning(); }),
+            2'000);
 }
 
 }  // namespace

@@ -200,6 +200,63 @@ TEST(CallRpc, SameInputGivesTheSameAnswerInAnotherCall) {
   EXPECT_EQ(answers[0], answers[1]);
 }
 
+TEST(CallRpc, ALongCallForgetsItsOldestTurnsAndSaysSo) {
+  TestSetup setup;
+  setup.fake.context_tokens = 1024;
+  TestServer server(setup);
+  TestCall call(server.NewChannel());
+  v1::SessionConfig config;
+  config.mutable_context_policy()->set_max_frames(4);
+  ASSERT_TRUE(call.Open(config));
+  const v1::SessionConfig in_force = call.Await(M::kReady).ready().config();
+  EXPECT_EQ(in_force.context_policy().max_frames(), 4u);
+  EXPECT_TRUE(in_force.context_policy().has_max_frame_age_ms());
+  for (int turn = 0; turn < 40; ++turn) {
+    call.SendText(std::string(60, 'q'));
+    const M done = call.Await(M::kResponseDone);
+    ASSERT_EQ(done.response_done().finish_reason(), v1::ResponseDone::END_OF_TURN);
+    ASSERT_LE(done.response_done().usage().context_tokens(), 1024u);
+  }
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  int compactions = 0;
+  for (const M& message : call.messages()) {
+    if (!message.has_context_compacted()) continue;
+    ++compactions;
+    EXPECT_EQ(message.context_compacted().reason(), v1::ContextCompacted::CONTEXT_LIMIT);
+    EXPECT_GT(message.context_compacted().turns_dropped(), 0u);
+    EXPECT_LT(message.context_compacted().tokens_after(), message.context_compacted().tokens_before());
+    EXPECT_EQ(message.turn_id(), 0u);
+  }
+  EXPECT_GE(compactions, 4);
+  ExpectGoodEnvelopes(call.messages());
+}
+
+TEST(CallRpc, ACallThatMemoryCannotBeKeptForIsRefusedUntilAnotherEnds) {
+  TestSetup setup;
+  setup.fake.kv_bytes = 12 * engine::kFakePageBytes;  // a call is promised six, two of them shared
+  setup.fake.runtime.promised_tokens = 64;
+  TestServer server(setup);
+  TestCall first(server.NewChannel());
+  TestCall second(server.NewChannel());
+  ASSERT_TRUE(first.Open({}));
+  first.Await(M::kReady);
+  ASSERT_TRUE(second.Open({}));
+  second.Await(M::kReady);
+  TestCall third(server.NewChannel());
+  ASSERT_TRUE(third.Open({}));
+  const v1::Error error = third.Await(M::kError).error();
+  EXPECT_EQ(error.code(), v1::AT_CAPACITY);
+  EXPECT_GT(error.retry_after_ms(), 0u);
+  EXPECT_EQ(third.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  first.Close();
+  EXPECT_TRUE(first.Finish().ok());
+  EXPECT_TRUE(Eventually([&] { return server.conversations() == 1; }));
+  TestCall fourth(server.NewChannel());
+  ASSERT_TRUE(fourth.Open({}));
+  fourth.Await(M::kReady);
+}
+
 TEST(CallRpc, CapabilitiesNameWhatTheBundleTakes) {
   TestSetup setup;
   setup.fake.sees = false;

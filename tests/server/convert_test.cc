@@ -35,11 +35,23 @@ TEST(ToProto, EveryEventButTheServersOwnHasItsPayload) {
   EXPECT_EQ(payload(streaming::ResponseStarted{}), M::kResponseStarted);
   EXPECT_EQ(payload(streaming::TokenDelta{}), M::kToken);
   EXPECT_EQ(payload(streaming::ResponseDone{}), M::kResponseDone);
+  EXPECT_EQ(payload(streaming::ContextCompacted{}), M::kContextCompacted);
   EXPECT_EQ(payload(streaming::CallWarning{}), M::kWarning);
   EXPECT_EQ(payload(streaming::CallError{}), M::kError);
   EXPECT_EQ(payload(streaming::ConfigChanged{}), M::PAYLOAD_NOT_SET);
   EXPECT_EQ(payload(streaming::TurnTimes{}), M::PAYLOAD_NOT_SET);
   EXPECT_EQ(payload(streaming::CallEnded{}), M::PAYLOAD_NOT_SET);
+}
+
+TEST(ToProto, ACompactionSaysWhatWentAndWhy) {
+  const v1::ContextCompacted compacted =
+      ToProto(streaming::CallEvent{
+                  .payload = streaming::ContextCompacted{{engine::Compaction::Reason::kMemory, 3, 900, 200}}})
+          .context_compacted();
+  EXPECT_EQ(compacted.reason(), v1::ContextCompacted::MEMORY);
+  EXPECT_EQ(compacted.turns_dropped(), 3u);
+  EXPECT_EQ(compacted.tokens_before(), 900u);
+  EXPECT_EQ(compacted.tokens_after(), 200u);
 }
 
 TEST(ToProto, CountsNeverWrapBelowZero) {
@@ -48,9 +60,31 @@ TEST(ToProto, CountsNeverWrapBelowZero) {
   EXPECT_EQ(message.token().tokens(), 0u);
 }
 
+TEST(ToProto, AFrameTellsItsAgeWhereItIsKnownAndItsStagesWhenEncoded) {
+  streaming::InputStatus status{.encoded = true, .age = absl::Milliseconds(85)};
+  status.times.queued = kStart;
+  status.times.encode_start = kStart + absl::Microseconds(5);
+  status.times.encode_end = kStart + absl::Microseconds(25);
+  status.times.prefill_start = kStart + absl::Microseconds(26);
+  status.times.prefill_end = kStart + absl::Microseconds(75);
+  v1::InputStatus got = ToProto(streaming::CallEvent{.payload = status}).input_status();
+  EXPECT_EQ(got.age_ms(), 85u);
+  EXPECT_EQ(got.queue_us(), 5u);
+  EXPECT_EQ(got.encode_us(), 20u);
+  EXPECT_EQ(got.prefill_us(), 50u);
+  got = ToProto(streaming::CallEvent{.payload = streaming::InputStatus{}}).input_status();
+  EXPECT_FALSE(got.has_age_ms());
+  EXPECT_EQ(got.encode_us(), 0u);
+  // A client's clock says anything.
+  status.age = absl::Hours(24 * 365 * 1000);
+  EXPECT_EQ(ToProto(streaming::CallEvent{.payload = status}).input_status().age_ms(),
+            std::numeric_limits<uint32_t>::max());
+}
+
 TEST(TurnMetrics, DurationsComeFromTheMomentsOfTheirStage) {
   auto at = [](int ms) { return kStart + absl::Milliseconds(ms); };
   streaming::TurnTimes times;
+  times.speech_captured = at(-30);
   times.speech_end = at(0);
   times.end_decided = at(500);
   times.speech_queued = at(501);
@@ -63,6 +97,7 @@ TEST(TurnMetrics, DurationsComeFromTheMomentsOfTheirStage) {
   times.last_token = at(920);
   times.speech = absl::Milliseconds(1'500);
   const v1::TurnMetrics metrics = ToProto(times, at(621));
+  EXPECT_EQ(metrics.uplink_us(), 30'000u);
   EXPECT_EQ(metrics.endpoint_us(), 500'000u);
   EXPECT_EQ(metrics.speech_queue_us(), 9'000u);
   EXPECT_EQ(metrics.speech_encode_us(), 50'000u);
@@ -108,6 +143,7 @@ TEST(TurnMetrics, StagesThatDidNotHappenAreZero) {
   times.prefill_start = kStart;
   times.prefill_end = kStart - absl::Seconds(1);
   const v1::TurnMetrics metrics = ToProto(times, absl::InfinitePast());
+  EXPECT_EQ(metrics.uplink_us(), 0u);
   EXPECT_EQ(metrics.endpoint_us(), 0u);
   EXPECT_EQ(metrics.prefill_us(), 0u);
   EXPECT_EQ(metrics.first_token_us(), 0u);

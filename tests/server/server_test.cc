@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
 namespace parley::server {
@@ -170,7 +171,17 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
   TestServer server(setup);
   {
     TestCall call(server.NewChannel());
-    ASSERT_TRUE(call.Open(AudioConfig()));
+    v1::SessionConfig config = AudioConfig();
+    config.mutable_video()->set_codec(v1::VideoFormat::PNG);
+    ASSERT_TRUE(call.Open(config));
+    v1::ClientMessage frame;
+    frame.set_capture_time_us(3'000'000);
+    frame.mutable_video()->set_frame_id(1);
+    frame.mutable_video()->set_data(streaming::TestPng(50));
+    call.Send(frame);
+    const M status = call.Await(M::kInputStatus);
+    EXPECT_EQ(status.input_status().outcome(), v1::InputStatus::ENCODED);
+    EXPECT_TRUE(status.input_status().has_age_ms());
     call.SendSpeech(800);
     call.SendSilence(800);
     call.Await(M::kMetrics);
@@ -187,7 +198,8 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
        {"parley_calls_opened_total 1", "parley_calls_active 0",
         "parley_calls_ended_total{reason=\"completed\"} 1", "parley_turns_total{reason=\"silence\"} 1",
         "parley_answer_tokens_total ", "parley_audio_seconds_total 1.6",
-        "parley_errors_total{code=\"invalid_message\"} 1",
+        "parley_errors_total{code=\"invalid_message\"} 1", "parley_frame_age_seconds_count 1",
+        "parley_frame_stage_seconds_count{stage=\"encode\"} 1",
         "parley_turn_stage_seconds_count{stage=\"first_token\"} 1", "parley_response_latency_seconds_count 1",
         "parley_turn_stage_seconds_count{stage=\"held\"} 1",
         "parley_turn_speculation_total{outcome=\"hit\"} 1", "parley_speculation_wasted_tokens_total 0",
@@ -252,6 +264,34 @@ TEST(Tls, CallsAreEncryptedWithTheGivenCertificate) {
   EXPECT_EQ(call.Await(M::kReady).ready().server_config().at("tls"), "on");
   TestCall plain(server.NewChannel());
   EXPECT_EQ(plain.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// Certificates of tests/server/testdata: make_certificates has made them.
+TEST(Tls, WithAClientAuthorityOnlyItsClientsGetIn) {
+  const std::string folder = std::string(PARLEY_SOURCE_DIR) + "/tests/server/testdata/";
+  TestSetup setup;
+  setup.server.tls_cert = folder + "localhost.cert.pem";
+  setup.server.tls_key = folder + "localhost.key.pem";
+  setup.server.tls_client_ca = folder + "client_ca.cert.pem";
+  TestServer server(setup);
+  const auto open = [&](const std::string& certificate) {
+    grpc::SslCredentialsOptions trust;
+    trust.pem_root_certs = ReadFile(setup.server.tls_cert);
+    if (!certificate.empty()) {
+      trust.pem_cert_chain = ReadFile(folder + certificate + ".cert.pem");
+      trust.pem_private_key = ReadFile(folder + certificate + ".key.pem");
+    }
+    grpc::ChannelArguments arguments;
+    arguments.SetSslTargetNameOverride("localhost");
+    return grpc::CreateCustomChannel(server.address(), grpc::SslCredentials(trust), arguments);
+  };
+  TestCall known(open("client"));
+  ASSERT_TRUE(known.Open({}));
+  EXPECT_EQ(known.Await(M::kReady).ready().server_config().at("tls"), "mutual");
+  for (const char* stranger : {"", "localhost"}) {
+    TestCall call(open(stranger));
+    EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE) << stranger;
+  }
 }
 
 TEST(Detector, BundleWithoutOneTakesAudioInManualModeOnly) {

@@ -63,6 +63,9 @@ TEST(ParseConfig, UnsetFieldsTakeTheDefaultsOfTheContract) {
   EXPECT_FLOAT_EQ(config->video_policy.speaking_fps, 1);
   EXPECT_FLOAT_EQ(config->video_policy.silent_fps, 0.3f);
   EXPECT_FLOAT_EQ(config->video_policy.scene_threshold, 0.02f);
+  EXPECT_EQ(config->context_policy.max_frames, 32);
+  EXPECT_EQ(config->context_policy.max_frame_age, absl::InfiniteDuration());
+  EXPECT_EQ(config->context_policy.max_frame_tokens, 0);
 }
 
 TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
@@ -134,6 +137,18 @@ TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
        [](C& c, double v) { c.mutable_video_policy()->set_scene_threshold(v); },
        {0, 1},
        {-0.01, 1.01, nan}},
+      {"max_frames",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frames(v); },
+       {1, 1'000},
+       {0, 1'001, 4'294'967'295.0}},
+      {"max_frame_age_ms",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frame_age_ms(v); },
+       {0, 1'000, 86'400'000},
+       {1, 999, 86'400'001}},
+      {"max_frame_tokens",
+       [](C& c, double v) { c.mutable_context_policy()->set_max_frame_tokens(v); },
+       {0, 1'000'000},
+       {1'000'001, 4'294'967'295.0}},
       {"pcm rate",
        [](C& c, double v) {
          c = Pcm();
@@ -397,18 +412,28 @@ TEST_F(CheckMessageTest, ActivityNeedsManualMode) {
 TEST(PolicyOf, EveryCodeSaysWhatItDoesToTheCall) {
   // code -> fatal, retryable
   const std::vector<std::tuple<v1::Code, bool, bool>> table = {
-      {v1::INVALID_SEQUENCE, true, false},   {v1::INVALID_CONFIG, false, false},
-      {v1::INVALID_MESSAGE, false, false},   {v1::NOT_OPEN, true, false},
-      {v1::ALREADY_OPEN, false, false},      {v1::UNSUPPORTED_CODEC, false, false},
-      {v1::UNDECODABLE_AUDIO, false, false}, {v1::UNDECODABLE_VIDEO, false, false},
-      {v1::TOO_LARGE, false, false},         {v1::AUDIO_GAP, false, false},
-      {v1::AUDIO_OVERLAP, false, false},     {v1::WRONG_MODE, false, false},
-      {v1::UNKNOWN_RESPONSE, false, false},  {v1::CONTEXT_FULL, true, true},
-      {v1::SLOW_READER, true, true},         {v1::SHUTTING_DOWN, true, true},
-      {v1::AT_CAPACITY, true, true},         {v1::DEADLINE, true, true},
-      {v1::ENGINE_FAILED, true, true},       {v1::INTERNAL, true, false},
+      {v1::INVALID_SEQUENCE, true, false},
+      {v1::INVALID_CONFIG, false, false},
+      {v1::INVALID_MESSAGE, false, false},
+      {v1::NOT_OPEN, true, false},
+      {v1::ALREADY_OPEN, false, false},
+      {v1::UNSUPPORTED_CODEC, false, false},
+      {v1::UNDECODABLE_AUDIO, false, false},
+      {v1::TOO_LARGE, false, false},
+      {v1::AUDIO_GAP, false, false},
+      {v1::AUDIO_OVERLAP, false, false},
+      {v1::WRONG_MODE, false, false},
+      {v1::UNKNOWN_RESPONSE, false, false},
+      {v1::CONTEXT_FULL, true, true},
+      {v1::SLOW_READER, true, true},
+      {v1::SHUTTING_DOWN, true, true},
+      {v1::AT_CAPACITY, true, true},
+      {v1::DEADLINE, true, true},
+      {v1::ENGINE_FAILED, true, true},
+      {v1::INTERNAL, true, false},
   };
-  EXPECT_EQ(table.size() + 1, static_cast<size_t>(v1::Code_ARRAYSIZE)) << "a code without a row";
+  EXPECT_EQ(table.size() + 1, static_cast<size_t>(v1::Code_descriptor()->value_count()))
+      << "a code without a row";
   for (const auto& [code, fatal, retryable] : table) {
     EXPECT_EQ(PolicyOf(code).fatal, fatal) << v1::Code_Name(code);
     EXPECT_EQ(PolicyOf(code).retryable, retryable) << v1::Code_Name(code);

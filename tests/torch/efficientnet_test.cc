@@ -2,16 +2,18 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 
 #include "engine/bundle/mapped_file.h"
 #include "engine/torch/efficientnet/preprocessing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/reference/photo.h"
 #include "tests/reference/wav.h"
 
 namespace parley::engine {
 namespace {
+
+using parley::testing::ReadPhoto;
 
 constexpr size_t kPicture = static_cast<size_t>(3) * kEfficientNetSize * kEfficientNetSize;
 constexpr const char* kPhotos[] = {"astronaut", "chelsea", "coffee", "motorcycle_left", "rocket"};
@@ -30,20 +32,6 @@ const EfficientNet& Network() {
     return loaded->release();
   }();
   return *network;
-}
-
-ImagePtr ReadPhoto(const std::string& name) {
-  std::ifstream file(parley::testing::ReferencePath("photos/" + name + ".ppm"), std::ios::binary);
-  std::string magic;
-  int largest = 0;
-  auto image = std::make_shared<Image>();
-  file >> magic >> image->width >> image->height >> largest;
-  file.get();
-  image->pixels.resize(static_cast<size_t>(image->width) * image->height * 3);
-  file.read(reinterpret_cast<char*>(image->pixels.data()),
-            static_cast<std::streamsize>(image->pixels.size()));
-  EXPECT_TRUE(file.good()) << name;
-  return image;
 }
 
 std::vector<float> Preprocess(const Image& image) {

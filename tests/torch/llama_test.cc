@@ -89,9 +89,72 @@ TEST_P(TinyModelTest, ATruncatedSequenceGoesOnAsIfTheRestHadNeverBeen) {
   ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
 }
 
+TEST_P(TinyModelTest, AForkGoesOnByItself) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const auto cache = model_->NewCache();
+  RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).first(4));
+  const std::unique_ptr<Sequence> fork = cache->Fork();
+  RunChunk(*model_, cache.get(), std::vector<TokenId>{1, 2, 3});
+  ExpectRow(RunChunk(*model_, fork.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+  cache->Truncate(4);
+  ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+}
+
+TEST_P(TinyModelTest, WhatIsForgottenIsNotSeenAndLaterTokensKeepTheirPlaces) {
+  const auto ids = expected_["ids"].get<std::vector<TokenId>>();
+  const absl::Span<const TokenId> rest = absl::MakeConstSpan(ids).subspan(7);
+  // Whatever it was, once it is forgotten the scores are the same: those of a gap of three positions.
+  std::vector<std::vector<float>> scores;
+  for (const std::vector<TokenId>& forgotten : {std::vector<TokenId>{1, 2, 3}, {9, 9, 9}, {}}) {
+    const auto cache = model_->NewCache();
+    RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).first(4));
+    if (!forgotten.empty()) {
+      RunChunk(*model_, cache.get(), forgotten);
+      cache->Forget(4, 7);
+      EXPECT_EQ(cache->length(), 7);
+      EXPECT_EQ(cache->held(), 4);
+    }
+    scores.push_back(RunChunk(*model_, cache.get(), rest));
+    // A rewind to the gap's far edge, and to its near one, where it was never there.
+    if (!forgotten.empty()) {
+      cache->Truncate(7);
+      EXPECT_EQ(RunChunk(*model_, cache.get(), rest), scores.back());
+      cache->Truncate(4);
+      ExpectRow(RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(4)), ids.size() - 1);
+    }
+  }
+  EXPECT_EQ(scores[0], scores[1]);
+  EXPECT_NE(scores[0], scores[2]);  // the positions count
+}
+
 INSTANTIATE_TEST_SUITE_P(Checkpoints, TinyModelTest,
                          testing::Values("tiny_qwen2", "tiny_packed", "tiny_llama"),
                          [](const auto& info) { return info.param; });
+
+// The same weights as tiny_* from a GGUF file: biases, order of rotary rows, scaling; then blocks of 256.
+class GgufModelTest : public testing::TestWithParam<std::pair<std::string, std::string>> {};
+INSTANTIATE_TEST_SUITE_P(Files, GgufModelTest,
+                         testing::Values(std::pair("llama", "torch/data/tiny_llama/expected.json"),
+                                         std::pair("qwen2", "torch/data/tiny_qwen2/expected.json"),
+                                         std::pair("qwen2_q8_0", "reference/tiny_gguf/qwen2_q8_0.json"),
+                                         std::pair("llama_k", "reference/tiny_gguf/llama_k.json")),
+                         [](const auto& info) { return info.param.first; });
+
+TEST_P(GgufModelTest, LogitsAreTheReferences) {
+  const auto expected = ReadJson(GetParam().second);
+  auto files = bundle::LanguageModelFiles::Open(
+      {.kind = "gguf", .path = PARLEY_SOURCE_DIR "/tests/reference/tiny_gguf/" + GetParam().first + ".gguf"});
+  ASSERT_TRUE(files.ok()) << files.status();
+  const auto model =
+      Llama::Load(std::make_shared<const bundle::LanguageModelFiles>(*std::move(files)), Arithmetic::kFp32);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const auto rows = RunEachToken(**model, expected["ids"].get<std::vector<TokenId>>());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto row = expected["logits"][i].get<std::vector<float>>();
+    ASSERT_EQ(rows[i].size(), row.size());
+    for (size_t j = 0; j < row.size(); ++j) EXPECT_NEAR(rows[i][j], row[j], 1e-4) << i << " " << j;
+  }
+}
 
 TEST(LlamaTest, EveryArithmeticStaysNearTheReference) {
   const auto expected = ReadJson("torch/data/tiny_qwen2/expected.json");

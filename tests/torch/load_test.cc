@@ -7,10 +7,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
+#include "tests/reference/photo.h"
+#include "tests/reference/wav.h"
 
 namespace parley::engine {
 namespace {
@@ -23,16 +30,19 @@ std::string BundleFolder() {
   return folder == nullptr ? "" : folder;
 }
 
-absl::StatusOr<LoadedBundle> Load(const std::string& folder) {
+absl::StatusOr<LoadedBundle> Load(const std::string& folder, const std::string& arithmetic = "fp32") {
   LoadOptions options;
   options.bundle_dir = folder;
-  options.arithmetic = "fp32";
+  options.arithmetic = arithmetic;
   return LoadTorchBundle(options, Clock::Real());
 }
 
 class Listener final : public AnswerListener {
  public:
-  void OnText(std::string text, int) override { text_ += text; }
+  void OnText(std::string text, int tokens) override {
+    text_ += text;
+    deltas_.push_back(absl::StrCat(tokens, ":", text));
+  }
   void OnDone(const AnswerResult& result) override {
     result_ = result;
     done_.Notify();
@@ -42,9 +52,12 @@ class Listener final : public AnswerListener {
     return text_;
   }
   const AnswerResult& result() const { return result_; }
+  // After Wait: "<tokens so far>:<text>".
+  const std::vector<std::string>& deltas() const { return deltas_; }
 
  private:
   std::string text_;
+  std::vector<std::string> deltas_;
   AnswerResult result_;
   absl::Notification done_;
 };
@@ -80,12 +93,114 @@ TEST(LoadTest, TheBundleAnswersOverTwoTurns) {
               HasSubstr("cat"));
 }
 
+// Speech, pictures and text, three turns of them. Lines say what each became, and every token of the answers.
+class Talk {
+ public:
+  // `piecewise`: each piece is prefilled before the next one is given, as in a call; else all are given at
+  // once.
+  Talk(Engine& engine, bool piecewise) : piecewise_(piecewise) {
+    auto conversation = engine.StartConversation({});
+    EXPECT_TRUE(conversation.ok()) << conversation.status();
+    conversation_ = *std::move(conversation);
+    Show("coffee");
+    Show("chelsea");
+    Hear("slt_capital");
+    Answer();
+    conversation_->AppendText("What animal do you see?", Note<TextResult>([](const TextResult& result) {
+                                return absl::StrCat("text of ", result.tokens);
+                              }));
+    Await();
+    Answer();
+    Show("motorcycle_left");
+    Hear("rms_color");
+    Answer();
+  }
+
+  std::vector<std::string> Lines() {
+    std::vector<std::string> lines;
+    for (const std::unique_ptr<Piece>& piece : pieces_) {
+      piece->done.WaitForNotification();
+      lines.push_back(piece->line);
+    }
+    for (const std::shared_ptr<Listener>& answer : answers_) {
+      answer->Wait();
+      lines.push_back(
+          absl::StrCat(absl::StrJoin(answer->deltas(), "|"), " of ", answer->result().context_tokens));
+    }
+    return lines;
+  }
+
+ private:
+  struct Piece {
+    std::string line;
+    absl::Notification done;
+  };
+
+  template <typename Result>
+  Conversation::Done<Result> Note(std::function<std::string(const Result&)> line) {
+    Piece* piece = pieces_.emplace_back(std::make_unique<Piece>()).get();
+    return [piece, line = std::move(line)](absl::StatusOr<Result> result) {
+      piece->line = result.ok() ? line(*result) : result.status().ToString();
+      piece->done.Notify();
+    };
+  }
+  void Await() {
+    if (piecewise_) pieces_.back()->done.WaitForNotification();
+  }
+  void Show(const std::string& photo) {
+    conversation_->AppendFrame(parley::testing::ReadPhoto(photo),
+                               Note<FrameResult>([](const FrameResult& result) {
+                                 return absl::StrCat(result.description, " of ", result.tokens);
+                               }));
+    Await();
+  }
+  void Hear(const std::string& clip) {
+    conversation_->AppendSpeech(parley::testing::ReadClip(clip),
+                                Note<SpeechResult>([](const SpeechResult& result) {
+                                  return absl::StrCat(result.transcript, " of ", result.tokens);
+                                }));
+    Await();
+  }
+  void Answer() {
+    answers_.push_back(std::make_shared<Listener>());
+    conversation_->Answer({.max_tokens = 48}, answers_.back());
+    if (piecewise_) answers_.back()->Wait();
+  }
+
+  const bool piecewise_;
+  std::unique_ptr<Conversation> conversation_;
+  std::vector<std::unique_ptr<Piece>> pieces_;
+  std::vector<std::shared_ptr<Listener>> answers_;
+};
+
+TEST(LoadTest, APiecewiseTalkEqualsOneGivenAtOnceTokenForTokenWhateverElseRuns) {
+  absl::StatusOr<LoadedBundle> loaded = Load(BundleFolder(), "auto");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  Engine& engine = *loaded->engine;
+  const std::vector<std::string> piecewise = Talk(engine, true).Lines();
+  ASSERT_EQ(piecewise.size(), 9u);
+  EXPECT_THAT(piecewise[2], HasSubstr("capital of France"));
+  EXPECT_THAT(piecewise[6], HasSubstr("Paris"));
+  EXPECT_THAT(piecewise[7], HasSubstr("cat"));
+  EXPECT_EQ(Talk(engine, false).Lines(), piecewise);
+  // Three at once, beside somebody's long answer: the chunks of prefill are cut in other places.
+  auto other = engine.StartConversation({});
+  ASSERT_TRUE(other.ok()) << other.status();
+  (*other)->AppendText("Tell me a long story.", [](const absl::StatusOr<TextResult>&) {});
+  const auto story = std::make_shared<Listener>();
+  (*other)->Answer({.max_tokens = 300}, story);
+  std::vector<std::unique_ptr<Talk>> talks;
+  for (int i = 0; i < 3; ++i) talks.push_back(std::make_unique<Talk>(engine, false));
+  for (const auto& talk : talks) EXPECT_EQ(talk->Lines(), piecewise);
+  story->Wait();
+}
+
 // The bundle's folder with some files changed, as links to the rest.
-class ChangedBundle : public testing::Test {
+class ChangedBundle : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(fs::exists(BundleFolder() + "/parley.json")) << "PARLEY_MODEL_DIR='" << BundleFolder() << "'";
-    folder_ = fs::path(testing::TempDir()) / "parley_changed_bundle";
+    folder_ = fs::path(::testing::TempDir()) / "parley_changed_bundle";
     fs::remove_all(folder_);
     for (const auto& entry : fs::recursive_directory_iterator(BundleFolder())) {
       const fs::path to = folder_ / fs::relative(entry.path(), BundleFolder());

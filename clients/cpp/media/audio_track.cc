@@ -137,9 +137,9 @@ absl::Status AudioTrack::EmitChunks(bool last) {
     Item item;
     item.kind = Item::Kind::kAudio;
     item.first_sample_index = emitted_samples_;
-    item.captured = SampleTime(emitted_samples_);
     emitted_samples_ += kChunkSamples;
-    item.due = SampleTime(emitted_samples_);  // a microphone has a chunk when its last sample has come
+    // A microphone has a chunk when its last sample has come.
+    item.captured = item.due = SampleTime(emitted_samples_);
     if (codec_ == AudioCodec::kOpus) {
       item.data.resize(kMaxPacketBytes);
       const int bytes = opus_encode(encoder_, chunk, kChunkSamples,

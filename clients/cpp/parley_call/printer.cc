@@ -127,6 +127,16 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
       }
       break;
     }
+    case v1::ServerMessage::kContextCompacted:
+      if (options_.verbose) {
+        const v1::ContextCompacted& compacted = event.context_compacted();
+        Line("context",
+             absl::StrCat(compacted.turns_dropped(), " oldest turns forgotten: ", compacted.tokens_before(),
+                          " tokens, now ", compacted.tokens_after(), " (",
+                          Lower(v1::ContextCompacted::Reason_Name(compacted.reason())), ")"),
+             kDim);
+      }
+      break;
     case v1::ServerMessage::kMetrics:
       if (options_.timing) Line("timing", TimingLine(event.turn_id(), event.metrics()), kDim);
       break;

@@ -1,4 +1,4 @@
-#include "engine/kernels/quantized_linear.h"
+#include "engine/kernels/quantized_weights.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,9 @@
 #include "engine/kernels/quantized_linear_internal.h"
 
 namespace parley::engine::kernels {
+
+static_assert(kTileOutputs == internal::kTile);
+
 namespace {
 
 // GGUF blocks of 32 weights.
@@ -37,41 +40,6 @@ absl::Status CheckShape(size_t bytes, int n, int k, int block_bytes) {
 
 }  // namespace
 
-void QuantizedRows::Resize(int rows, int k) {
-  rows_ = rows;
-  k_ = k;
-  const size_t groups = static_cast<size_t>(rows) * (k / kGroup);
-  values_.Resize(groups * kGroup);
-  scales_.Resize(groups);
-  sums_.Resize(groups);
-}
-
-void QuantizedRows::QuantizeRow(const float* x, int row, Isa isa) {
-  const auto quantize = isa == Isa::kAvx2 ? internal::QuantizeRowAvx2 : internal::QuantizeRowPortable;
-  const int64_t at = static_cast<int64_t>(row) * (k_ / kGroup);
-  quantize(x, k_, values_.data() + at * kGroup, scales_.data() + at, sums_.data() + at);
-}
-
-void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, Isa isa) {
-  Resize(rows, k);
-  for (int row = 0; row < rows; ++row) QuantizeRow(x + row * stride, row, isa);
-}
-
-void QuantizedRows::AssignSplit(const float* x, int rows, int k, int64_t stride, Isa isa) {
-  Resize(2 * rows, k);
-  rest_.Resize(k);
-  for (int row = 0; row < rows; ++row) {
-    const float* const from = x + row * stride;
-    QuantizeRow(from, 2 * row, isa);
-    const int8_t* const first = values(2 * row);
-    for (int i = 0; i < k; ++i) {
-      const float taken = scales(2 * row)[i / kGroup] * static_cast<float>(first[i]);
-      rest_.data()[i] = from[i] - taken;
-    }
-    QuantizeRow(rest_.data(), 2 * row + 1, isa);
-  }
-}
-
 int QuantizedWeights::block_bytes() const {
   return format_ == WeightFormat::kQ4 ? internal::kQ4BlockBytes : internal::kQ8BlockBytes;
 }
@@ -95,14 +63,14 @@ void QuantizedWeights::SetGroup(int output, int group, const uint8_t* q, uint16_
   if (format_ == WeightFormat::kQ4) {
     for (int j = 0; j < 4; ++j) {
       for (int i = 0; i < 4; ++i) {
-        to[j * 32 + o * 4 + i] = static_cast<uint8_t>(q[4 * j + i] | q[16 + 4 * j + i] << 4);
+        to[j * 64 + o * 4 + i] = static_cast<uint8_t>(q[4 * j + i] | q[16 + 4 * j + i] << 4);
       }
     }
-    std::memcpy(to + 128 + 2 * o, &scale_fp16, 2);
-    std::memcpy(to + 144 + 2 * o, &minimum_fp16, 2);
+    std::memcpy(to + internal::kQ4Bytes + 2 * o, &scale_fp16, 2);
+    std::memcpy(to + internal::kQ4Bytes + 2 * kTileOutputs + 2 * o, &minimum_fp16, 2);
   } else {
-    for (int j = 0; j < 8; ++j) std::memcpy(to + j * 32 + o * 4, q + 4 * j, 4);
-    std::memcpy(to + 256 + 2 * o, &scale_fp16, 2);
+    for (int j = 0; j < 8; ++j) std::memcpy(to + j * 64 + o * 4, q + 4 * j, 4);
+    std::memcpy(to + internal::kQ8Bytes + 2 * o, &scale_fp16, 2);
   }
 }
 
@@ -197,18 +165,22 @@ void QuantizedWeights::Multiply(const QuantizedRows& x, int tile_begin, int tile
       .n = n_,
       .tile_begin = tile_begin,
       .tile_end = tile_end,
-      .x = x.values(0),
-      .scales = x.scales(0),
-      .sums = x.sums(0),
-      .rows = x.rows(),
+      .panels = x.panels(),
+      .terms = x.rows() * x.terms(),
+      .terms_per_row = x.terms(),
       .y = y,
       .y_stride = y_stride,
   };
-  const bool avx2 = isa == Isa::kAvx2;
-  if (format_ == WeightFormat::kQ4) {
-    (avx2 ? internal::MultiplyQ4Avx2 : internal::MultiplyQ4Portable)(task);
-  } else {
-    (avx2 ? internal::MultiplyQ8Avx2 : internal::MultiplyQ8Portable)(task);
+  const bool q4 = format_ == WeightFormat::kQ4;
+  switch (isa) {
+    case Isa::kPortable:
+      return (q4 ? internal::MultiplyQ4Portable : internal::MultiplyQ8Portable)(task);
+    case Isa::kAvx2:
+      return (q4 ? internal::MultiplyQ4Avx2 : internal::MultiplyQ8Avx2)(task);
+    case Isa::kAvxVnni:
+      return (q4 ? internal::MultiplyQ4AvxVnni : internal::MultiplyQ8AvxVnni)(task);
+    case Isa::kAvx512:
+      return (q4 ? internal::MultiplyQ4Avx512 : internal::MultiplyQ8Avx512)(task);
   }
 }
 

@@ -1,62 +1,29 @@
 // Linear layers on group-quantised weights: y[r, n] = sum_k x[r, k] * w[n, k], without bias.
 //
 // Weights keep the file's own precision: groups of 32 along k, each w = scale * q + minimum (Q4_0, Q4_1, Q8_0
-// of GGUF). They are repacked once so that one SIMD lane holds one output. Activations are quantised per row
-// in the same groups (int8, symmetric, scale = largest / 127). A group's sum of products is an exact integer;
-// groups are added in order of k with one fused multiply-add each. So a row's result is the same bit for bit
-// whatever other rows there are, on whatever instructions, with however many threads.
+// of GGUF). They are repacked once so that one SIMD lane holds one output. A group's sum of products with
+// quantised activations is an exact integer; groups are added in order of k with one fused multiply-add each.
+// So a row's result is the same bit for bit whatever other rows there are, on whatever instructions, with
+// however many threads.
 //
 // Plain memory, no threads of its own: the caller splits tiles among threads. Thread-safe where const.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/cpu_features.h"
+#include "engine/kernels/quantized_rows.h"
 
 namespace parley::engine::kernels {
 
-inline constexpr int kGroup = 32;       // weights that share a scale, along k
-inline constexpr int kTileOutputs = 8;  // outputs that are computed together
+inline constexpr int kTileOutputs = 16;  // outputs that are packed together
 
 enum class WeightFormat {
   kQ4,  // 4 bits: Q4_0 and Q4_1
   kQ8,  // 8 bits: Q8_0
-};
-
-// Rows of activations, quantised. Reused between calls: Assign allocates only when it must grow.
-class QuantizedRows {
- public:
-  // x: [rows, k], row-major, `stride` floats from row to row. k is a multiple of kGroup. Not finite values
-  // quantise to something finite: garbage in one row stays in that row.
-  void Assign(const float* x, int rows, int k, int64_t stride, Isa isa = DetectIsa());
-
-  // The same with twice the bits: each row becomes two, 2r what Assign gives and 2r + 1 what that leaves
-  // over, quantised in turn. The products of the two add up to the row's. For activations with outliers,
-  // which cost their group its precision.
-  void AssignSplit(const float* x, int rows, int k, int64_t stride, Isa isa = DetectIsa());
-
-  int rows() const { return rows_; }
-  int k() const { return k_; }
-  const int8_t* values(int row) const { return values_.data() + static_cast<int64_t>(row) * k_; }
-  // [k / kGroup] each: the group's scale, and its scale times the sum of its quantised values.
-  const float* scales(int row) const { return scales_.data() + static_cast<int64_t>(row) * (k_ / kGroup); }
-  const float* sums(int row) const { return sums_.data() + static_cast<int64_t>(row) * (k_ / kGroup); }
-
- private:
-  void Resize(int rows, int k);
-  void QuantizeRow(const float* x, int row, Isa isa);
-
-  int rows_ = 0;
-  int k_ = 0;
-  AlignedBuffer<int8_t> values_;
-  AlignedBuffer<float> scales_;
-  AlignedBuffer<float> sums_;
-  AlignedBuffer<float> rest_;  // of one row: what its first half leaves over
 };
 
 class QuantizedWeights {

@@ -1,0 +1,45 @@
+// Activations as the quantised linear layers take them: int8 in groups of 32 along the row, each group with a
+// scale of its own (symmetric, largest / 127).
+//
+// A row is one term, or two: what the first term leaves over is quantised in turn, and the two add up to the
+// row with twice the bits. That is for activations with outliers, which cost their group its precision, and
+// for those who want fp32's answers; it takes twice the products.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/aligned_buffer.h"
+#include "engine/kernels/cpu_features.h"
+
+namespace parley::engine::kernels {
+
+inline constexpr int kGroup = 32;  // values that share a scale, along k
+
+namespace internal {
+struct Panel;
+}
+
+// Reused between steps: memory is taken only where it must grow.
+class QuantizedRows {
+ public:
+  // Rows of k values, a multiple of kGroup, in `terms` (1 or 2) terms each; what was held is gone.
+  void Reset(int rows, int k, int terms = 1);
+  // Quantises x [k] into a row. Threads may set different rows at once. A row's bits depend on x alone;
+  // values that are not finite count as zeros, so that garbage in one row stays in that row.
+  void Set(int row, const float* x, Isa isa = DetectIsa());
+  // Reset, then Set of every row: x [rows, k], `stride` floats from row to row.
+  void Assign(const float* x, int rows, int k, int64_t stride, int terms = 1, Isa isa = DetectIsa());
+
+  int rows() const { return rows_; }
+  int k() const { return k_; }
+  int terms() const { return terms_; }
+  const internal::Panel* panels() const;
+
+ private:
+  int rows_ = 0;
+  int k_ = 0;
+  int terms_ = 1;
+  AlignedBuffer<uint8_t> panels_;  // [ceil(rows x terms / 4), k / kGroup] of Panel
+};
+
+}  // namespace parley::engine::kernels

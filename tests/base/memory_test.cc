@@ -1,0 +1,25 @@
+#include "base/memory.h"
+
+#include <gtest/gtest.h>
+
+namespace parley {
+namespace {
+
+TEST(Memory, MemAvailableIsFoundByNameAndGivenInBytes) {
+  EXPECT_EQ(MemAvailableOf("MemTotal:  8000 kB\nMemFree: 10 kB\nMemAvailable:    3000 kB\n"), 3000 * 1024);
+  EXPECT_EQ(MemAvailableOf("MemTotal:  8000 kB\n"), -1);
+  EXPECT_EQ(MemAvailableOf("MemAvailable: much\n"), -1);
+  EXPECT_EQ(MemAvailableOf(""), -1);
+}
+
+TEST(Memory, AControlGroupWithoutALimitSaysNothing) {
+  EXPECT_EQ(LeftInGroup("1000\n", "400\n"), 600);
+  EXPECT_EQ(LeftInGroup("1000\n", "1400\n"), 0);
+  EXPECT_EQ(LeftInGroup("max\n", "400\n"), -1);
+  EXPECT_EQ(LeftInGroup("", ""), -1);
+}
+
+TEST(Memory, ThisMachineHasSome) { EXPECT_GE(AvailableMemoryBytes(), int64_t{256} << 20); }
+
+}  // namespace
+}  // namespace parley
