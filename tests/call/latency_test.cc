@@ -92,10 +92,10 @@ class Caller : public CallSink {
   void Chunk(bool speech) {
     std::string bytes;
     for (int i = 0; i < kChunk; ++i) bytes.append(speech ? "\x00\x40" : "\0\0", 2);
-    call_->PushAudio(std::move(bytes), next_sample_, ++seq_);
+    call_->PushAudio(std::move(bytes), next_sample_, device_->clock.Now(), ++seq_);
     next_sample_ += kChunk;
   }
-  void Show(uint8_t luma) { call_->PushFrame(TestPng(luma), ++last_frame_, 0, absl::ZeroDuration(), ++seq_); }
+  void Show(uint8_t luma) { call_->PushFrame(TestPng(luma), ++last_frame_, 0, device_->clock.Now(), ++seq_); }
   const std::vector<Turn>& turns() const { return turns_; }
 
  private:
