@@ -73,6 +73,7 @@ bool Responses::Commit(UserTurn turn) {
   if (reason != CommitReason::kText && reason != CommitReason::kResponseCreate) {
     turn.speculations = std::exchange(speculations_, 0);
     turn.wasted_tokens = std::exchange(wasted_tokens_, 0);
+    refused_ = false;
   }
   if (accepted) {
     Accept(std::move(turn));
@@ -166,7 +167,7 @@ void Responses::TellTranscript(const engine::SpeechResult& result) {
 
 void Responses::Speculate(Utterance so_far) {
   if (!turn_open() || !waiting_.empty() || so_far.samples.empty()) return;
-  if (!speculation_config_.enabled || speculations_ > speculation_config_.max_retries) return;
+  if (!speculation_config_.enabled || refused_ || speculations_ > speculation_config_.max_retries) return;
   ++speculations_;
   speculation_ = std::make_unique<Speculation>();
   speculation_->attempt = ++last_attempt_;
@@ -183,12 +184,15 @@ bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
 }
 
 void Responses::HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
-  // Refused: the engine gives nothing up for what nobody waits for yet. It will for the turn, if it ends
-  // here.
-  if (absl::IsResourceExhausted(result.status())) return DropSpeculation();
+  if (absl::IsResourceExhausted(result.status())) return RefuseSpeculation();
   if (!result.ok()) return host_->OnConversationFailed(result.status());
   speculation_->speech = result;
   if (result.ok() && HasWords(*result)) speculation_->answer = Ask(speculation_->attempt);
+}
+
+void Responses::RefuseSpeculation() {
+  refused_ = true;
+  DropSpeculation();
 }
 
 void Responses::DropSpeculation() {
@@ -209,6 +213,7 @@ void Responses::ForgetSpeech() {
   DropSpeculation();
   speculations_ = 0;
   wasted_tokens_ = 0;
+  refused_ = false;
 }
 
 // The turn ended where it was thought to.
@@ -295,8 +300,9 @@ void Responses::OnText(uint64_t attempt, TokenDelta delta) {
 void Responses::OnDone(uint64_t attempt, const engine::AnswerResult& result) {
   if (IsHeld(attempt)) {
     if (result.reason == engine::FinishReason::kFailed) return host_->OnConversationFailed(result.status);
-    // No memory for it, see HoldSpeech; a context that is full by itself is the turn's end either way.
-    if (result.reason == engine::FinishReason::kContextFull && !result.status.ok()) return DropSpeculation();
+    // No memory for it; a context that is full by itself is the turn's end either way.
+    if (result.reason == engine::FinishReason::kContextFull && !result.status.ok())
+      return RefuseSpeculation();
     speculation_->done = result;
   } else if (phase_ == Phase::kAnswering && current_.attempt == attempt) {
     EndAnswer(result);

@@ -21,6 +21,8 @@
 //   dropped   when speech goes on, and by all that changes what the plain path would read or answer: a commit
 //             of other audio, typed text, ResponseCreate, a cut of an earlier answer, InputClear, another
 //             configuration. The conversation is rewound to where it was before the speech.
+// Where the engine has no room for it, it is dropped and not tried again in this turn: the engine gives
+// nothing up for what nobody waits for yet, as it may for the turn itself.
 // An engine that fails while it speculates has lost the conversation, and that is told at once.
 #pragma once
 
@@ -150,6 +152,7 @@ class Responses {
   void Open(UserTurn turn, std::shared_ptr<TurnFrames> frames);
   void AppendSpeech(std::vector<float> samples, uint64_t attempt);
   void OnSpeechRead(uint64_t attempt, const absl::StatusOr<engine::SpeechResult>& result);
+  void RefuseSpeculation();
   void HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result);
   void TakeSpeech(const absl::StatusOr<engine::SpeechResult>& result);
   void TellTranscript(const engine::SpeechResult& result);
@@ -186,6 +189,7 @@ class Responses {
   // Of the turn being spoken:
   int speculations_ = 0;
   int wasted_tokens_ = 0;
+  bool refused_ = false;  // the engine has no room for speculation: not tried again
 };
 
 }  // namespace parley::streaming

@@ -167,7 +167,7 @@ TEST_F(FaultsTest, AFailedAnswerIsDoneAndThenTheCallEnds) {
 TEST_F(FaultsTest, ATurnThatDoesNotFitTheContextIsDoneWithThatReasonAndTheCallGoesOn) {
   config_.turn.speculation.enabled = false;
   Start();
-  engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));
+  engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"), 2);  // at the pause, and for the turn
   Turn();
   EXPECT_EQ(Count("done 1/1 context_full"), 1);
   engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));

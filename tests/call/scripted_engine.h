@@ -177,8 +177,11 @@ class ScriptedEngine : public engine::Engine {
   void SetAnswerEnd(engine::FinishReason reason) { answer_end_ = reason; }
   // The conversation is lost at its next piece of work.
   void FailNext(absl::Status status) { fail_next_ = std::move(status); }
-  // The next append is refused: nothing is done, nothing is lost.
-  void RefuseNext(absl::Status status) { refuse_next_ = std::move(status); }
+  // The next appends are refused: nothing is done, nothing is lost.
+  void RefuseNext(absl::Status status, int appends = 1) {
+    refuse_next_ = std::move(status);
+    refusals_ = appends;
+  }
   void SetSenses(bool hears, bool sees) {
     hears_ = hears;
     sees_ = sees;
@@ -207,6 +210,7 @@ class ScriptedEngine : public engine::Engine {
   engine::FinishReason answer_end_ = engine::FinishReason::kEndOfTurn;
   absl::Status fail_next_;
   absl::Status refuse_next_;
+  int refusals_ = 0;
   engine::GenerationConfig last_generation_;
   int speculations_ = 0;
   int promotions_ = 0;
@@ -269,8 +273,9 @@ inline void ScriptedConversation::Step() {
   if (op.listener == nullptr) {
     Op taken = std::move(op);
     ops_.pop_front();
-    const bool refused = taken.append && !engine_->refuse_next_.ok();
-    taken.run(refused ? std::exchange(engine_->refuse_next_, absl::OkStatus()) : poison_);
+    const bool refused = taken.append && engine_->refusals_ > 0;
+    if (refused) --engine_->refusals_;
+    taken.run(refused ? engine_->refuse_next_ : poison_);
     return;
   }
   if (!poison_.ok()) return FinishAnswer(op, engine::FinishReason::kFailed, poison_);

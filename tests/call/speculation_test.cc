@@ -529,7 +529,7 @@ TEST_F(SpeculationTest, SpeechThatGoesOnAfterAPauseIsTakenUpLateIsDropped) {
 TEST_F(SpeculationTest, RefusedForWantOfRoomIsReadAgainWhenTheTurnEnds) {
   Start();
   Say(20);
-  engine_.RefuseNext(absl::ResourceExhaustedError("full"));
+  engine_.RefuseNext(absl::ResourceExhaustedError("full"), 2);
   BeSilent(kPause);
   EXPECT_THAT(News(), ElementsAre("started 1/0"));
   BeSilent(kRest);
@@ -550,6 +550,19 @@ TEST_F(SpeculationTest, AFullContextIsSaidWhenTheTurnEndsAndNotBefore) {
               ElementsAre("stopped 1/0", "committed 1/0 silence", "response 1/1", "done 1/1 context_full"));
   Turn();
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
+}
+
+TEST_F(SpeculationTest, WhereThereIsNoRoomForItTheTurnIsReadThePlainWay) {
+  Start();
+  Say(20);
+  engine_.RefuseNext(absl::ResourceExhaustedError("no page is free"));  // but for a turn one is freed
+  BeSilent(kPause + kRest);
+  EXPECT_EQ(started(), 1);
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+  EXPECT_EQ(engine_.History(), "U: speech of 26 windows | A: t1.1 t1.2");
+  EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kMiss);
+  Turn();  // the next turn tries again
+  EXPECT_EQ(started(), 2);
 }
 
 TEST_F(SpeculationTest, AFullContextIsForgottenWhenSpeechGoesOn) {
