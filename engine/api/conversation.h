@@ -31,10 +31,10 @@ namespace parley::engine {
 
 // Which frames stay in the model's context; ranges are those of parley.v1.ContextPolicy. The oldest leave
 // when a frame is appended, and before the user's words are; never those of a turn in which something is
-// being asked or answered, nor the newest. What comes after a forgotten frame stays as it is: it was read
-// with the frame in view.
+// being asked or answered, nor the newest of an open turn. Where a limit is passed as many as half of the
+// frames may leave at once. What came after a frame that left may stay as it is, read with the frame in view.
 struct ContextPolicy {
-  int max_frames = 32;                                      // the newest ones
+  int max_frames = 8;                                       // the newest ones
   absl::Duration max_frame_age = absl::InfiniteDuration();  // since they were appended
   int max_frame_tokens = 0;                                 // of all frames together; 0: no limit
 };

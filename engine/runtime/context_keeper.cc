@@ -51,8 +51,8 @@ void ContextKeeper::Idle(Sequence* sequence) {
 }
 
 bool ContextKeeper::GiveUp(Sequence* sequence) {
-  if (history_->OldestFrame().has_value()) {
-    ForgetOldestFrame(sequence);
+  if (history_->MayForget() > 0) {
+    ForgetOldestFrame(/*in_place=*/true, sequence);
     return true;
   }
   const ConversationHistory::Drop drop = history_->PlanCompaction(history_->held() / 2, history_->held());
@@ -61,9 +61,9 @@ bool ContextKeeper::GiveUp(Sequence* sequence) {
   return true;
 }
 
-void ContextKeeper::ForgetOldestFrame(Sequence* sequence) {
-  const ConversationHistory::Frame frame = *history_->OldestFrame();
-  const int filled = sequence == nullptr ? 0 : sequence->length();
+void ContextKeeper::ForgetOldestFrame(bool in_place, Sequence* sequence) {
+  const ConversationHistory::Frame frame = history_->oldest_frame();
+  const int filled = sequence == nullptr || !in_place ? 0 : sequence->length();
   history_->ForgetOldestFrame(filled);
   if (frame.end <= filled) {
     sequence->Forget(frame.begin, frame.end);
@@ -74,7 +74,12 @@ void ContextKeeper::ForgetOldestFrame(Sequence* sequence) {
 }
 
 void ContextKeeper::ForgetByPolicy(absl::Time now, Sequence* sequence) {
-  while (history_->FrameToForget(policy_, now).has_value()) ForgetOldestFrame(sequence);
+  const int due = history_->ToForget(policy_, now);
+  if (due == 0) return;
+  // Half of them at once: then a frame is read again once, on average.
+  const int half = std::min(history_->MayForget(), std::max(due, history_->frames() / 2));
+  const bool again = history_->TokensAfterCutting(half) <= limits_.reread_tokens;
+  for (int i = 0; i < (again ? half : due); ++i) ForgetOldestFrame(/*in_place=*/!again, sequence);
 }
 
 void ContextKeeper::CompactNearLimit(Sequence* sequence) {

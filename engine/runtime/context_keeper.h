@@ -1,7 +1,10 @@
 // Keeps one conversation within what it may hold: forgets old frames, compacts, gives up pages when the pool
 // is full. The history decides what may go; here is when.
 //
-//   a frame is appended       the oldest beyond the policy are forgotten: pages freed, nothing prefilled
+//   a frame is appended       the oldest beyond the policy are forgotten. Large ones in place: pages freed,
+//                             nothing prefilled. Small ones (a label's words) are cut out, the older half at
+//                             once, and what stays is prefilled again: it was read with them in view, and a
+//                             small language model makes little of a frame whose forerunners are gone
 //   nothing is being asked    positions near the model's limit: compaction, at the cost of prefilling a
 //                             quarter of the context, while nobody waits if it can be helped
 //   a turn begins             the pool is short: compaction to half
@@ -19,10 +22,12 @@
 
 namespace parley::engine {
 
-// Shares of the model's context.
 struct ContextLimits {
+  // Shares of the model's context.
   double compact_above = 0.75;  // positions taken
   double keep = 0.25;           // of tokens, after a compaction
+  // Frames are cut out where no more tokens than this are then prefilled again; else forgotten in place.
+  int reread_tokens = 384;
 };
 
 // One thread. Every method leaves the sequence, which may be null, no longer than what history has of it.
@@ -53,7 +58,7 @@ class ContextKeeper {
   const Counts& counts() const { return counts_; }
 
  private:
-  void ForgetOldestFrame(Sequence* sequence);
+  void ForgetOldestFrame(bool in_place, Sequence* sequence);
   void ForgetByPolicy(absl::Time now, Sequence* sequence);
   void CompactNearLimit(Sequence* sequence);
   void Compact(Compaction::Reason reason, const ConversationHistory::Drop& drop, Sequence* sequence);

@@ -211,26 +211,34 @@ bool ConversationHistory::Rewind(MarkId id) {
   return true;
 }
 
-std::optional<ConversationHistory::Frame> ConversationHistory::OldestFrame() const {
-  if (frames_.empty()) return std::nullopt;
-  const Frame& oldest = frames_.front();
-  if (turn_.open) {
-    if (asking() && oldest.begin >= turn_begins_.back()) return std::nullopt;
-    if (frames_.size() == 1 && oldest.begin >= turn_begins_.back()) return std::nullopt;
-  }
-  return oldest;
+int ConversationHistory::MayForget() const {
+  const auto in_open_turn = [this](const Frame& frame) {
+    return turn_.open && frame.begin >= turn_begins_.back();
+  };
+  if (!asking()) return frames_.empty() || !in_open_turn(frames_.back()) ? frames() : frames() - 1;
+  return static_cast<int>(std::find_if(frames_.begin(), frames_.end(), in_open_turn) - frames_.begin());
 }
 
-std::optional<ConversationHistory::Frame> ConversationHistory::FrameToForget(const ContextPolicy& policy,
-                                                                             absl::Time now) const {
-  const std::optional<Frame> oldest = OldestFrame();
-  if (!oldest.has_value()) return std::nullopt;
+int ConversationHistory::ToForget(const ContextPolicy& policy, absl::Time now) const {
   int tokens = 0;
   for (const Frame& frame : frames_) tokens += frame.end - frame.begin;
-  const bool many = static_cast<int>(frames_.size()) > policy.max_frames;
-  const bool old = now - oldest->appended > policy.max_frame_age;
-  const bool large = policy.max_frame_tokens > 0 && tokens > policy.max_frame_tokens;
-  return many || old || large ? oldest : std::nullopt;
+  const int most = MayForget();
+  int count = 0;
+  for (; count < most; ++count) {
+    const Frame& frame = frames_[count];
+    const bool many = frames() - count > policy.max_frames;
+    const bool old = now - frame.appended > policy.max_frame_age;
+    const bool large = policy.max_frame_tokens > 0 && tokens > policy.max_frame_tokens;
+    if (!many && !old && !large) break;
+    tokens -= frame.end - frame.begin;
+  }
+  return count;
+}
+
+int ConversationHistory::TokensAfterCutting(int count) const {
+  int tokens = HeldIn(frames_.front().begin, size());
+  for (int i = 0; i < count; ++i) tokens -= frames_[i].end - frames_[i].begin;
+  return tokens;
 }
 
 void ConversationHistory::ForgetOldestFrame(int filled) {

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -77,13 +76,19 @@ class ConversationHistory {
   // False when the mark is unknown.
   bool Rewind(MarkId mark);
 
-  // The oldest frame, if it may be forgotten: frames of a turn in which something is asked may not, nor the
-  // newest one of an open turn.
-  std::optional<Frame> OldestFrame() const;
-  // The same, when the policy wants it forgotten.
-  std::optional<Frame> FrameToForget(const ContextPolicy& policy, absl::Time now) const;
+  // Frames held.
+  int frames() const { return static_cast<int>(frames_.size()); }
+  // REQUIRES: there are frames.
+  const Frame& oldest_frame() const { return frames_.front(); }
+  // How many of the oldest may be forgotten: none of a turn in which something is asked, nor the newest one
+  // of an open turn.
+  int MayForget() const;
+  // How many of these the policy wants forgotten.
+  int ToForget(const ContextPolicy& policy, absl::Time now) const;
+  // Tokens to prefill again if the `count` oldest frames were cut out.
+  int TokensAfterCutting(int count) const;
   // Forgets the oldest frame: in place when the KV cache, which holds [0, filled), has all of it; else it is
-  // cut out. REQUIRES: OldestFrame gives one.
+  // cut out. REQUIRES: there are frames.
   void ForgetOldestFrame(int filled);
 
   // What a compaction would drop: the oldest answered turns until at most `want` tokens are held, but for the

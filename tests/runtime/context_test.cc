@@ -20,6 +20,12 @@ const auto kIgnore = [](const auto&) {};
 ImagePtr Red() { return Colour(255, 0, 0); }
 ImagePtr Blue() { return Colour(0, 0, 255); }
 
+// Frames leave in place, however small they are.
+FakeOptions InPlace(FakeOptions options = {}) {
+  options.runtime.context.reread_tokens = 0;
+  return options;
+}
+
 struct Compactions {
   std::vector<Compaction> all;
   auto Listen() {
@@ -98,7 +104,7 @@ TEST(SystemPromptTest, OnlyTheLastOnesUsedAreKept) {
 // ---- frames
 
 TEST(FrameEvictionTest, OldFramesLeaveByFreeingTheirPagesAndNothingIsPrefilledAgain) {
-  Bench bench;
+  Bench bench(InPlace());
   auto conversation = Start(bench, {.max_frames = 3});
   conversation->AppendFrame(Red(), kIgnore);
   bench.Ask(conversation.get(), "What is it?");
@@ -125,7 +131,7 @@ TEST(FrameEvictionTest, OldFramesLeaveByFreeingTheirPagesAndNothingIsPrefilledAg
 }
 
 TEST(FrameEvictionTest, FramesOfATurnInWhichSomethingIsAskedStay) {
-  Bench bench;
+  Bench bench(InPlace());
   auto conversation = Start(bench, {.max_frames = 1});
   conversation->AppendText("Look:", kIgnore);
   conversation->AppendFrame(Red(), kIgnore);
@@ -144,7 +150,7 @@ TEST(FrameEvictionTest, FramesOfATurnInWhichSomethingIsAskedStay) {
 }
 
 TEST(FrameEvictionTest, AgeAndTokensCountToo) {
-  Bench bench;
+  Bench bench(InPlace());
   auto by_age = Start(bench, {.max_frame_age = absl::Seconds(10)});
   for (int i = 0; i < 4; ++i) {
     by_age->AppendFrame(Red(), kIgnore);
@@ -163,7 +169,7 @@ TEST(FrameEvictionTest, AgeAndTokensCountToo) {
 }
 
 TEST(FrameEvictionTest, RewindsPastForgottenFramesLeaveWhatWasBefore) {
-  Bench bench;
+  Bench bench(InPlace());
   auto conversation = Start(bench, {.max_frames = 2});
   conversation->AppendFrame(Red(), kIgnore);
   const MarkId first = conversation->Mark();
@@ -185,7 +191,7 @@ TEST(FrameEvictionTest, RewindsPastForgottenFramesLeaveWhatWasBefore) {
 }
 
 TEST(FrameEvictionTest, ACutAboveAForgottenFrameGivesTheConversationThatNeverHadIt) {
-  Bench bench;
+  Bench bench(InPlace());
   const auto talk = [&](bool frame) {
     auto conversation = Start(bench, {.max_frames = 1});
     bench.Ask(conversation.get(), "Hello?", {.max_tokens = 8});
@@ -213,12 +219,58 @@ TEST(FrameEvictionTest, ACutAboveAForgottenFrameGivesTheConversationThatNeverHad
   EXPECT_NE(talk(true), talk(false));
 }
 
+TEST(FrameEvictionTest, SmallFramesLeaveByHalvesAndWhatStaysIsReadAgain) {
+  Bench bench;
+  auto conversation = Start(bench, {.max_frames = 8});
+  int tokens = 0;
+  std::vector<int64_t> rows;
+  std::vector<int64_t> pages;
+  for (int i = 0; i < 17; ++i) {
+    const int64_t before = bench.engine->stats().step_rows;
+    conversation->AppendFrame(i < 4 ? Red() : Blue(),
+                              [&](absl::StatusOr<FrameResult> frame) { tokens = frame->tokens; });
+    bench.engine->RunUntilIdle();
+    rows.push_back(bench.engine->stats().step_rows - before);
+    pages.push_back(bench.engine->stats().kv_pages_in_use);
+  }
+  EXPECT_EQ(bench.engine->stats().frames_forgotten, 12);
+  for (int i = 5; i < 17; ++i) {
+    EXPECT_EQ(rows[i], (i == 8 || i == 12 || i == 16 ? 5 : 1) * tokens) << i;  // the ninth, and every fourth
+  }
+  EXPECT_EQ(pages[7], pages[11]);
+  bench.faults->FailConversationsHolding("red", absl::DataLossError("red is held"));
+  auto answer = bench.Ask(conversation.get(), "And now?");
+  EXPECT_EQ(answer->result().reason, FinishReason::kEndOfTurn);
+  // What left leaves no trace: the same is said after other frames that left.
+  auto other = Start(bench, {.max_frames = 8});
+  for (int i = 0; i < 13; ++i) {
+    other->AppendFrame(Blue(), kIgnore);
+    bench.engine->RunUntilIdle();
+  }
+  EXPECT_EQ(bench.Ask(other.get(), "And now?")->text(), answer->text());
+}
+
+TEST(FrameEvictionTest, LargeFramesAreNotReadAgain) {
+  FakeOptions options;
+  options.runtime.context.reread_tokens = 40;
+  Bench bench(options);
+  auto conversation = Start(bench, {.max_frames = 8});
+  for (int i = 0; i < 12; ++i) conversation->AppendFrame(Red(), kIgnore);
+  bench.engine->RunUntilIdle();
+  EXPECT_EQ(bench.engine->stats().frames_forgotten, 4);
+  const int64_t rows = bench.engine->stats().step_rows;
+  int tokens = 0;
+  conversation->AppendFrame(Red(), [&](absl::StatusOr<FrameResult> frame) { tokens = frame->tokens; });
+  bench.engine->RunUntilIdle();
+  EXPECT_EQ(bench.engine->stats().step_rows - rows, tokens);
+}
+
 // ---- compaction
 
 TEST(CompactionTest, TheOldestTurnsAreDroppedAndTheCallGoesOnForHours) {
   FakeOptions options;
   options.context_tokens = 2048;
-  Bench bench(options);
+  Bench bench(InPlace(options));
   Compactions compactions;
   auto conversation = Start(bench, {.max_frames = 8}, &compactions);
   int64_t most_pages = 0;
@@ -253,7 +305,7 @@ TEST(CompactionTest, TheOldestTurnsAreDroppedAndTheCallGoesOnForHours) {
 TEST(CompactionTest, ASilentCameraRunsForHours) {
   FakeOptions options;
   options.context_tokens = 1024;
-  Bench bench(options);
+  Bench bench(InPlace(options));
   Compactions compactions;
   auto conversation = Start(bench, {.max_frames = 8}, &compactions);
   int64_t pages = 0;

@@ -100,7 +100,7 @@ TEST_P(HistoryTest, AnOpenTurnStays) {
 TEST_P(HistoryTest, ForgottenFramesKeepTheirPositionsUntilACutFurtherUp) {
   Talk(0);
   const int size = history_->size();
-  const ConversationHistory::Frame cat = *history_->OldestFrame();
+  const ConversationHistory::Frame cat = history_->oldest_frame();
   history_->ForgetOldestFrame(size);
   EXPECT_EQ(history_->size(), size);
   EXPECT_EQ(history_->held(), size - (cat.end - cat.begin));
@@ -119,8 +119,8 @@ TEST_P(HistoryTest, FramesHavePagesOfTheirOwn) {
   history_->PageStarts(0, history_->size(), starts);
   ASSERT_EQ(starts.size(), 5u);
   EXPECT_EQ(starts[0], history_->system_size());
-  EXPECT_EQ(starts[1], history_->OldestFrame()->begin);
-  EXPECT_EQ(starts[2], history_->OldestFrame()->end);
+  EXPECT_EQ(starts[1], history_->oldest_frame().begin);
+  EXPECT_EQ(starts[2], history_->oldest_frame().end);
   std::vector<int> part;
   history_->PageStarts(starts[2] + 1, starts[3] + 1, part);
   EXPECT_THAT(part, ElementsAre(starts[3] - starts[2] - 1));

@@ -63,7 +63,7 @@ TEST(ParseConfig, UnsetFieldsTakeTheDefaultsOfTheContract) {
   EXPECT_FLOAT_EQ(config->video_policy.speaking_fps, 1);
   EXPECT_FLOAT_EQ(config->video_policy.silent_fps, 0.3f);
   EXPECT_FLOAT_EQ(config->video_policy.scene_threshold, 0.02f);
-  EXPECT_EQ(config->context_policy.max_frames, 32);
+  EXPECT_EQ(config->context_policy.max_frames, 8);
   EXPECT_EQ(config->context_policy.max_frame_age, absl::InfiniteDuration());
   EXPECT_EQ(config->context_policy.max_frame_tokens, 0);
 }
