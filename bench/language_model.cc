@@ -1,165 +1,279 @@
-// Suites `decode` and `prefill`: the int8 language model on engine/cpu beside the same weights in fp32 on
-// LibTorch, alternating in one process. Both must agree on what comes next before anything is timed. One JSON
-// object a figure, in tokens a second.
+#include "bench/language_model.h"
+
 #include <ATen/Parallel.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <thread>
-#include <vector>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/bundle/tokenizer_files.h"
 #include "engine/cpu/llama.h"
+#include "engine/text/prompt_layout.h"
+#include "engine/torch/arithmetic.h"
 #include "engine/torch/llama.h"
 
-namespace parley::engine {
+namespace parley::bench {
 namespace {
 
-constexpr int kPromptTokens = 128;
+using engine::Arithmetic;
+using engine::TokenId;
+using engine::bundle::LanguageModelFiles;
+using engine::bundle::LanguageModelShape;
+using engine::bundle::Weight;
 
-std::string CpuName() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+constexpr int kCheckedTokens = 32;
+constexpr float kSureLead = 1.0f;
+constexpr double kAgreement = 0.90;
+constexpr double kRequantisedAgreement = 0.60;
+
+constexpr const char* kPrompts[] = {
+    "What is the capital of France?",
+    "The image shows an Egyptian cat. What animal do you see?",
+    "Explain in two sentences why the sky is blue.",
+    "Write a Python function that reverses a string.",
+};
+
+// llama.cpp's files other than the bundle's own, made once; a newer bundle makes them anew.
+absl::StatusOr<std::string> Requantised(const SuiteOptions& options, const std::string& gguf,
+                                        const std::string& format, LlamaFileType type) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path folder = fs::path(options.peers_dir) / "llama.cpp.models";
+  const fs::path file = folder / absl::StrCat(format, ".gguf");
+  if (fs::exists(file, error) && fs::last_write_time(file, error) > fs::last_write_time(gguf, error))
+    return file;
+  fs::create_directories(folder, error);
+  const std::string partial = absl::StrCat(file.string(), ".partial");
+  std::fprintf(stderr, "making %s\n", file.c_str());
+  if (absl::Status status = LlamaCpp::Quantize(options.peers_dir + "/llama.cpp", gguf, partial, type);
+      !status.ok()) {
+    return status;
   }
-  return "unknown";
+  fs::rename(partial, file, error);
+  if (error) return absl::InternalError(absl::StrCat(file.string(), ": ", error.message()));
+  return file;
 }
 
-// Some text's worth of ids: the arithmetic does not care which.
-std::vector<TokenId> Prompt(int tokens) {
-  std::vector<TokenId> ids(tokens);
-  for (int i = 0; i < tokens; ++i) ids[i] = 1000 + i * 37 % 20000;
-  return ids;
+// The number of a weight's values, and the bytes they take in the file.
+struct Size {
+  double values = 0;
+  double bytes = 0;
+};
+
+Size SizeOf(const LanguageModelFiles& files, Weight weight, int layer = 0) {
+  const engine::bundle::TensorView view = files.Find(weight, layer);
+  return {static_cast<double>(view.values()), static_cast<double>(view.bytes.size())};
 }
 
-TokenId Best(const std::vector<float>& logits) {
-  return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
-absl::Status Prefill(LanguageModel& model, Sequence& sequence, absl::Span<const TokenId> ids,
-                     std::vector<float>* logits) {
-  StepEntry entry = {&sequence, ids, logits};
-  return model.Step(absl::MakeSpan(&entry, 1));
-}
-
-double Seconds(std::chrono::steady_clock::time_point since) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
-}
-
-// `batch` sequences of kPromptTokens, then `steps` steps of one token each; tokens a second.
-double TimeDecode(LanguageModel& model, int batch, int steps) {
-  std::vector<std::unique_ptr<Sequence>> sequences;
-  std::vector<std::vector<float>> logits(batch);
-  const std::vector<TokenId> prompt = Prompt(kPromptTokens);
-  for (int i = 0; i < batch; ++i) {
-    sequences.push_back(*model.NewSequence());
-    if (!Prefill(model, *sequences[i], prompt, &logits[i]).ok()) return 0;
-  }
-  std::vector<TokenId> next(batch);
-  const auto start = std::chrono::steady_clock::now();
-  for (int step = 0; step < steps; ++step) {
-    std::vector<StepEntry> entries;
-    for (int i = 0; i < batch; ++i) {
-      next[i] = Best(logits[i]);
-      entries.push_back({sequences[i].get(), {&next[i], 1}, &logits[i]});
-    }
-    if (!model.Step(absl::MakeSpan(entries)).ok()) return 0;
-  }
-  return batch * steps / Seconds(start);
-}
-
-double TimePrefill(LanguageModel& model, int tokens) {
-  const std::unique_ptr<Sequence> sequence = *model.NewSequence();
-  const std::vector<TokenId> prompt = Prompt(tokens);
-  const auto start = std::chrono::steady_clock::now();
-  if (!Prefill(model, *sequence, prompt, nullptr).ok()) return 0;
-  return tokens / Seconds(start);
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
-}
-
-int Main(int argc, char** argv) {
-  std::string suite;
-  std::string model_dir;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  int repeats = 5;
-  CLI::App app("Language model figures, one JSON object a line. Run it by bench/run.");
-  app.add_option("suite", suite, "decode or prefill")
-      ->required()
-      ->check(CLI::IsMember({"decode", "prefill"}));
-  app.add_option("--model", model_dir, "The bundle's folder")->required()->check(CLI::ExistingDirectory);
-  app.add_option("--threads", threads, "Threads of both sides")->check(CLI::Range(1, 256));
-  app.add_option("--repeats", repeats, "Runs of each side, alternating; the median counts")
-      ->check(CLI::Range(1, 1000));
-  CLI11_PARSE(app, argc, argv);
-
-  at::set_num_threads(threads);
-  auto opened = bundle::LanguageModelFiles::Open({"gguf", model_dir + "/language_model/model.gguf"});
-  if (!opened.ok()) {
-    std::fprintf(stderr, "%s\n", opened.status().ToString().c_str());
-    return 1;
-  }
-  const auto files = std::make_shared<const bundle::LanguageModelFiles>(*std::move(opened));
-  auto ours = cpu::Llama::Load(files, {.threads = threads});
-  auto peer = Llama::Load(files, Arithmetic::kFp32);
-  if (!ours.ok() || !peer.ok()) {
-    std::fprintf(stderr, "%s %s\n", ours.status().ToString().c_str(), peer.status().ToString().c_str());
-    return 1;
-  }
-
-  // The same weights must say the same thing: "<|im_start|>user" and so on are ordinary ids to both.
-  std::vector<float> logits[2];
-  if (!Prefill(**ours, **(*ours)->NewSequence(), Prompt(16), &logits[0]).ok() ||
-      !Prefill(**peer, **(*peer)->NewSequence(), Prompt(16), &logits[1]).ok() ||
-      Best(logits[0]) != Best(logits[1])) {
-    std::fprintf(stderr, "the two sides disagree on the next token: nothing is timed\n");
-    return 1;
-  }
-
-  const auto print = [&](const std::string& figure, const auto& time) {
-    std::vector<double> our_runs;
-    std::vector<double> peer_runs;
-    for (int i = 0; i < repeats; ++i) {
-      our_runs.push_back(time(**ours));
-      peer_runs.push_back(time(**peer));
-    }
-    const double our_median = Median(our_runs);
-    const double peer_median = Median(peer_runs);
-    std::printf("%s\n", nlohmann::json{{"suite", suite},
-                                       {"figure", figure},
-                                       {"ours", our_median},
-                                       {"peer", peer_median},
-                                       {"peer_name", "LibTorch fp32, same weights"},
-                                       {"ratio", our_median / peer_median},
-                                       {"unit", "tokens/s"},
-                                       {"better", "higher"},
-                                       {"setting", {{"threads", threads}, {"repeats", repeats}}},
-                                       {"cpu", CpuName()}}
-                            .dump()
-                            .c_str());
-    std::fflush(stdout);
-  };
-  if (suite == "decode") {
-    for (int batch : {1, 4, 8, 16}) {
-      print("batch_" + std::to_string(batch), [&](LanguageModel& m) { return TimeDecode(m, batch, 16); });
-    }
-  } else {
-    for (int tokens : {64, 182, 512}) {
-      print(std::to_string(tokens), [&](LanguageModel& m) { return TimePrefill(m, tokens); });
+Size LayersSize(const LanguageModelFiles& files) {
+  Size size;
+  for (int layer = 0; layer < files.shape().layers; ++layer) {
+    for (Weight weight : {Weight::kQuery, Weight::kKey, Weight::kValue, Weight::kAttentionOut, Weight::kGate,
+                          Weight::kUp, Weight::kDown}) {
+      const Size one = SizeOf(files, weight, layer);
+      size.values += one.values;
+      size.bytes += one.bytes;
     }
   }
-  return 0;
+  return size;
+}
+
+// What fp32 writes, and by how much each token's score leads the next best.
+struct ExactText {
+  std::vector<TokenId> tokens;
+  std::vector<float> leads;
+};
+
+absl::StatusOr<ExactText> Write(engine::LanguageModel& model, absl::Span<const TokenId> prompt, int count) {
+  absl::StatusOr<std::unique_ptr<engine::Sequence>> sequence = model.NewSequence();
+  if (!sequence.ok()) return sequence.status();
+  ExactText text;
+  std::vector<float> logits;
+  engine::StepEntry entry = {sequence->get(), prompt, &logits};
+  for (int i = 0; i < count; ++i) {
+    if (absl::Status status = model.Step(absl::MakeSpan(&entry, 1)); !status.ok()) return status;
+    const auto best = std::max_element(logits.begin(), logits.end());
+    const float score = *best;
+    text.tokens.push_back(static_cast<TokenId>(best - logits.begin()));
+    *best = -std::numeric_limits<float>::infinity();
+    text.leads.push_back(score - *std::max_element(logits.begin(), logits.end()));
+    entry.tokens = absl::MakeConstSpan(&text.tokens.back(), 1);
+  }
+  return text;
 }
 
 }  // namespace
-}  // namespace parley::engine
 
-int main(int argc, char** argv) { return parley::engine::Main(argc, argv); }
+absl::StatusOr<std::unique_ptr<LanguageModelSides>> LanguageModelSides::Load(const SuiteOptions& options) {
+  std::unique_ptr<LanguageModelSides> sides(new LanguageModelSides(options));
+  at::set_num_threads(options.threads);
+  sides->machine_ = MeasureMachine(options.threads);
+  if (absl::Status status = sides->LoadOurs(); !status.ok()) return status;
+  if (absl::Status status = sides->LoadPeers(); !status.ok()) return status;
+  return sides;
+}
+
+absl::Status LanguageModelSides::LoadOurs() {
+  gguf_ = options_.model_dir + "/language_model/model.gguf";
+  absl::StatusOr<LanguageModelFiles> opened = LanguageModelFiles::Open({"gguf", gguf_});
+  if (!opened.ok()) return opened.status();
+  files_ = std::make_shared<const LanguageModelFiles>(*std::move(opened));
+  const absl::StatusOr<engine::ArithmeticChoice> choice = engine::ChooseArithmetic("auto", files_->shape());
+  if (!choice.ok()) return choice.status();
+  arithmetic_ = choice->arithmetic;
+  arithmetic_description_ = choice->description;
+  if (arithmetic_ == Arithmetic::kInt8 || arithmetic_ == Arithmetic::kInt16) {
+    auto model = engine::cpu::Llama::Load(
+        files_, {.threads = options_.threads,
+                 .activations = arithmetic_ == Arithmetic::kInt16 ? engine::cpu::ActivationBits::k16
+                                                                  : engine::cpu::ActivationBits::k8});
+    if (!model.ok()) return model.status();
+    our_model_ = *std::move(model);
+  } else {
+    auto model = engine::Llama::Load(files_, arithmetic_);
+    if (!model.ok()) return model.status();
+    our_model_ = *std::move(model);
+  }
+  ours_ = MakeGreedy(our_model_.get());
+  return absl::OkStatus();
+}
+
+absl::Status LanguageModelSides::LoadPeers() {
+  const absl::StatusOr<std::string> q4_0 = Requantised(options_, gguf_, "Q4_0", LlamaFileType::kQ4_0);
+  if (!q4_0.ok()) return q4_0.status();
+  const absl::StatusOr<std::string> q8_0 = Requantised(options_, gguf_, "Q8_0", LlamaFileType::kQ8_0);
+  if (!q8_0.ok()) return q8_0.status();
+  const std::pair<const char*, std::string> formats[] = {{"Q4_1", gguf_}, {"Q4_0", *q4_0}, {"Q8_0", *q8_0}};
+  for (const auto& [format, path] : formats) {
+    absl::StatusOr<std::unique_ptr<LlamaCpp>> model =
+        LlamaCpp::Load(options_.peers_dir + "/llama.cpp", path, options_.threads);
+    if (!model.ok()) return model.status();
+    peers_.push_back({format, *std::move(model)});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::vector<TokenId>>> LanguageModelSides::Prompts() const {
+  absl::StatusOr<engine::bundle::TokenizerFiles> read = engine::bundle::ReadTokenizer(*files_);
+  if (!read.ok()) return read.status();
+  const auto tokenizer = engine::text::Tokenizer::Create(std::move(read->tokenizer));
+  if (!tokenizer.ok()) return tokenizer.status();
+  const auto layout =
+      engine::text::PromptLayout::Create({.chat_template = read->chat_template}, tokenizer->get());
+  if (!layout.ok()) return layout.status();
+  std::vector<std::vector<TokenId>> prompts;
+  for (const char* words : kPrompts) {
+    std::vector<TokenId>& ids = prompts.emplace_back(layout->System(""));
+    for (const std::vector<TokenId>& more :
+         {layout->UserOpen(true), layout->UserPart(words, true), layout->AnswerOpen()}) {
+      ids.insert(ids.end(), more.begin(), more.end());
+    }
+  }
+  return prompts;
+}
+
+absl::Status LanguageModelSides::CheckTheySayTheSame() {
+  const auto prompts = Prompts();
+  if (!prompts.ok()) return prompts.status();
+  const absl::StatusOr<std::unique_ptr<engine::Llama>> exact = engine::Llama::Load(files_, Arithmetic::kFp32);
+  if (!exact.ok()) return exact.status();
+  std::vector<ExactText> texts;
+  for (const std::vector<TokenId>& prompt : *prompts) {
+    absl::StatusOr<ExactText> text = Write(**exact, prompt, kCheckedTokens);
+    if (!text.ok()) return text.status();
+    texts.push_back(*std::move(text));
+  }
+  const auto check = [&](const std::string& name, GreedyModel& model, bool same_weights, double* agreement) {
+    int agreeing = 0;
+    int surely_wrong = 0;
+    for (size_t p = 0; p < texts.size(); ++p) {
+      const absl::StatusOr<std::vector<TokenId>> chosen = Predict(model, (*prompts)[p], texts[p].tokens);
+      if (!chosen.ok()) return chosen.status();
+      for (size_t i = 0; i < chosen->size(); ++i) {
+        const bool same = (*chosen)[i] == texts[p].tokens[i];
+        agreeing += same ? 1 : 0;
+        surely_wrong += !same && texts[p].leads[i] > kSureLead ? 1 : 0;
+      }
+    }
+    *agreement = agreeing / (static_cast<double>(texts.size()) * kCheckedTokens);
+    if (*agreement >= (same_weights ? kAgreement : kRequantisedAgreement) &&
+        (!same_weights || surely_wrong == 0)) {
+      return absl::OkStatus();
+    }
+    return absl::InternalError(
+        absl::StrFormat("%s chooses fp32's token %.1f times in 100, and another %d times where fp32 is sure: "
+                        "nothing is timed",
+                        name, 100 * *agreement, surely_wrong));
+  };
+  if (absl::Status status = check("ours", *ours_, true, &our_agreement_); !status.ok()) return status;
+  for (Peer& peer : peers_) {
+    const absl::Status status =
+        check("llama.cpp " + peer.format, *peer.model, &peer == &peers_.front(), &peer.agreement);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Comparison> LanguageModelSides::Compare(
+    const std::function<absl::StatusOr<double>(GreedyModel&)>& time, Better better) const {
+  std::vector<Run> peers;
+  for (const Peer& peer : peers_) peers.push_back([&] { return time(*peer.model); });
+  return bench::Compare([&] { return time(*ours_); }, peers, better, {.seconds = options_.seconds});
+}
+
+double LanguageModelSides::StepFloor(const Work& step) const {
+  const LanguageModelShape& shape = files_->shape();
+  const Size layers = LayersSize(*files_);
+  const Size head = SizeOf(*files_, Weight::kHead);
+  // Keys and values: read once a sequence from memory, fp16; multiplied in fp32, each with a query's and a
+  // probability's number.
+  const double kv_bytes =
+      2.0 * 2 * shape.layers * shape.kv_heads * shape.head_dim * step.attended * step.sequences;
+  const double attention_products =
+      2.0 * shape.layers * shape.heads * shape.head_dim * step.attended * step.rows;
+  const double bytes = layers.bytes + (step.scored_rows > 0 ? head.bytes : 0) + kv_bytes;
+
+  const double linear_products = layers.values * step.rows + head.values * step.scored_rows;
+  double linear_seconds = 0;
+  switch (arithmetic_) {
+    case Arithmetic::kInt8:
+      linear_seconds = linear_products / machine_.int8_products_per_s;
+      break;
+    case Arithmetic::kInt16:  // two int8 terms an activation
+      linear_seconds = 2 * linear_products / machine_.int8_products_per_s;
+      break;
+    default:
+      linear_seconds = linear_products / machine_.fp32_products_per_s;
+  }
+  const double multiply_seconds = linear_seconds + attention_products / machine_.fp32_products_per_s;
+  return std::max(bytes / machine_.read_bytes_per_s, multiply_seconds);
+}
+
+Figure LanguageModelSides::MakeFigure(const std::string& suite, const std::string& name,
+                                      const Comparison& comparison, const Work& step) const {
+  Figure figure;
+  figure.suite = suite;
+  figure.name = name;
+  figure.ours = comparison.ours;
+  figure.peer = comparison.peers[comparison.best];
+  figure.peer_name = absl::StrCat("llama.cpp v0.5.0, ", peers_[comparison.best].format);
+  figure.unit = "tokens/s";
+  figure.better = Better::kHigher;
+  figure.limit = step.rows / StepFloor(step);
+  figure.setting = {{"threads", options_.threads},
+                    {"arithmetic", arithmetic_description_},
+                    {"agreement_with_fp32", our_agreement_},
+                    {"peer_agreement_with_fp32", peers_[comparison.best].agreement},
+                    {"ms_per_step", 1e3 * step.rows / comparison.ours}};
+  for (size_t i = 0; i < peers_.size(); ++i) {
+    figure.setting["peer_formats"][peers_[i].format] = comparison.peers[i];
+  }
+  return figure;
+}
+
+}  // namespace parley::bench

@@ -1,4 +1,4 @@
-# Shared by the scripts of this folder: where things are, how steps are told. Sourced, not run.
+# Shared by the scripts of this folder and of bench/: where things are, how steps are told. Sourced, not run.
 set -euo pipefail
 
 PARLEY_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,11 +11,11 @@ export PARLEY_SOURCE PARLEY_CACHE PARLEY_TORCH_ROOT PARLEY_MODEL_DIR
 # One compiler cache serves every checkout: paths below the source are taken as relative.
 export CCACHE_BASEDIR=$PARLEY_SOURCE CCACHE_NOHASHDIR=1
 
-PARLEY_SCRIPT=$(basename "$0")
+PARLEY_SCRIPT=$(realpath --relative-to="$PARLEY_SOURCE" "$0")
 
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 fail() {
-  printf '%s: %s\n' "deploy/$PARLEY_SCRIPT" "$*" >&2
+  printf '%s: %s\n' "$PARLEY_SCRIPT" "$*" >&2
   exit 1
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What deploy/'s scripts say where they cannot work: one line that names what is missing, and exit code 1."""
+"""What the scripts of deploy/ and bench/ say where they cannot work: one line that names what is missing, and exit
+code 1."""
 
 import os
 import pathlib
@@ -40,11 +41,12 @@ class Scripts(unittest.TestCase):
             self.assertIn(word, last)
 
     def test_every_script_has_help_and_refuses_what_it_does_not_know(self):
-        for name in ("quickstart", "setup", "test"):
-            result = self.run_script(name, "--help")
+        for path in ("deploy/quickstart", "deploy/setup", "deploy/test", "bench/run", "bench/peers/install"):
+            result = self.run_script(f"../{path}", "--help")
             self.assertEqual(result.returncode, 0, result.stderr)
-            self.assertIn(f"deploy/{name}", result.stdout)
-            self.refused(self.run_script(name, "--nonsense"), f"deploy/{name}", "--nonsense")
+            self.assertIn(path, result.stdout)
+            self.refused(self.run_script(f"../{path}", "--nonsense"), path, "--nonsense")
+        self.refused(self.run_script("../bench/run", "decode", "--nonsense", "1"), "bench/run", "--nonsense")
 
     def test_another_processor_is_named(self):
         self.shim("uname", 'case "$1" in -s) echo Linux;; *) echo aarch64;; esac')
@@ -142,6 +144,17 @@ echo 'Connection broken' >&2; exit 1""")
         (torch / "lib/libtorch_cpu.so").touch()
         self.refused(self.run_script("setup", PARLEY_TORCH_ROOT=str(torch), PARLEY_MODEL_DIR="/nonexistent/bundle"),
                      "/nonexistent/bundle", "parley.json")
+
+    def test_a_peer_that_cannot_be_fetched_is_named(self):
+        self.shim("npm", "exit 1")
+        self.refused(self.run_script("../bench/peers/install", PARLEY_CACHE=str(self.folder / "cache")),
+                     "@node-llama-cpp/linux-x64", "network")
+
+    def test_a_peer_that_is_not_the_pinned_file_is_not_unpacked(self):
+        self.shim("npm", "echo other > package.tgz; echo package.tgz")
+        self.refused(self.run_script("../bench/peers/install", PARLEY_CACHE=str(self.folder / "cache")),
+                     "@node-llama-cpp/linux-x64", "sha256 differs")
+        self.assertFalse((self.folder / "cache/peers/llama.cpp").exists())
 
     def test_the_environment_for_a_build_by_hand_is_printed(self):
         result = self.run_script("setup", "--env", PARLEY_CACHE="/a cache")

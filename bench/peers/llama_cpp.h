@@ -1,0 +1,31 @@
+// llama.cpp as a peer: release v0.5.0 as npm's @node-llama-cpp/linux-x64 3.22.1 ships it, libraries without
+// headers, loaded at run time from the folder that bench/peers/install made. It chooses its own library for
+// this processor, keeps a pool of threads of its own, and runs with its defaults otherwise: flash attention
+// where it has it, fp16 keys and values, one stream of them a sequence.
+//
+// One process holds one copy of the libraries. Used by one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bench/greedy_model.h"
+
+namespace parley::bench {
+
+// llama.cpp's numbers for the type of a file's matrices.
+enum class LlamaFileType : int { kQ4_0 = 2, kQ8_0 = 7 };
+
+class LlamaCpp : public GreedyModel {
+ public:
+  // `folder` holds libllama. NOT_FOUND, INTERNAL: what could not be loaded.
+  static absl::StatusOr<std::unique_ptr<LlamaCpp>> Load(const std::string& folder, const std::string& gguf,
+                                                        int threads);
+  // Writes `to`, the weights of `from` in another type.
+  static absl::Status Quantize(const std::string& folder, const std::string& from, const std::string& to,
+                               LlamaFileType type);
+};
+
+}  // namespace parley::bench
