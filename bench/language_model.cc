@@ -148,12 +148,21 @@ absl::Status LanguageModelSides::LoadPeers() {
   if (!q4_0.ok()) return q4_0.status();
   const absl::StatusOr<std::string> q8_0 = Requantised(options_, gguf_, "Q8_0", LlamaFileType::kQ8_0);
   if (!q8_0.ok()) return q8_0.status();
-  const std::pair<const char*, std::string> formats[] = {{"Q4_1", gguf_}, {"Q4_0", *q4_0}, {"Q8_0", *q8_0}};
-  for (const auto& [format, path] : formats) {
+  const struct {
+    const char* name;
+    const std::string& path;
+    LlamaAttention attention;
+  } kinds[] = {
+      {"Q4_1", gguf_, LlamaAttention::kDefault},
+      {"Q4_0", *q4_0, LlamaAttention::kDefault},
+      {"Q8_0", *q8_0, LlamaAttention::kDefault},
+      {"Q4_0 without flash attention", *q4_0, LlamaAttention::kPlain},
+  };
+  for (const auto& kind : kinds) {
     absl::StatusOr<std::unique_ptr<LlamaCpp>> model =
-        LlamaCpp::Load(options_.peers_dir + "/llama.cpp", path, options_.threads);
+        LlamaCpp::Load(options_.peers_dir + "/llama.cpp", kind.path, options_.threads, kind.attention);
     if (!model.ok()) return model.status();
-    peers_.push_back({format, *std::move(model)});
+    peers_.push_back({kind.name, *std::move(model)});
   }
   return absl::OkStatus();
 }
@@ -213,7 +222,7 @@ absl::Status LanguageModelSides::CheckTheySayTheSame() {
   if (absl::Status status = check("ours", *ours_, true, &our_agreement_); !status.ok()) return status;
   for (Peer& peer : peers_) {
     const absl::Status status =
-        check("llama.cpp " + peer.format, *peer.model, &peer == &peers_.front(), &peer.agreement);
+        check("llama.cpp " + peer.name, *peer.model, &peer == &peers_.front(), &peer.agreement);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -261,7 +270,7 @@ Figure LanguageModelSides::MakeFigure(const std::string& suite, const std::strin
   figure.name = name;
   figure.ours = comparison.ours;
   figure.peer = comparison.peers[comparison.best];
-  figure.peer_name = absl::StrCat("llama.cpp v0.5.0, ", peers_[comparison.best].format);
+  figure.peer_name = absl::StrCat("llama.cpp v0.5.0, ", peers_[comparison.best].name);
   figure.unit = "tokens/s";
   figure.better = Better::kHigher;
   figure.limit = step.rows / StepFloor(step);
@@ -271,7 +280,7 @@ Figure LanguageModelSides::MakeFigure(const std::string& suite, const std::strin
                     {"peer_agreement_with_fp32", peers_[comparison.best].agreement},
                     {"ms_per_step", 1e3 * step.rows / comparison.ours}};
   for (size_t i = 0; i < peers_.size(); ++i) {
-    figure.setting["peer_formats"][peers_[i].format] = comparison.peers[i];
+    figure.setting["peers"][peers_[i].name] = comparison.peers[i];
   }
   return figure;
 }

@@ -35,7 +35,7 @@ class LanguageModelSides {
   absl::Status CheckTheySayTheSame();
 
   GreedyModel& ours() { return *ours_; }
-  // By the best format, and what the others gave.
+  // Ours against the best of the peers.
   absl::StatusOr<Comparison> Compare(const std::function<absl::StatusOr<double>(GreedyModel&)>& time,
                                      Better better) const;
   // One model step of the timed work, for its floor.
@@ -51,7 +51,7 @@ class LanguageModelSides {
 
  private:
   struct Peer {
-    std::string format;
+    std::string name;  // of its format and attention
     std::unique_ptr<LlamaCpp> model;
     double agreement = 0;  // share of teacher-forced tokens
   };

@@ -226,7 +226,7 @@ absl::Status Speech(const SuiteOptions& options) {
                       {"arithmetic", (*ours)->arithmetic()},
                       {"audio_seconds", static_cast<double>(clip.samples.size()) / kSampleRateHz}};
     for (size_t i = 0; i < peers->size(); ++i) {
-      figure.setting["peers_ms"][(*peers)[i].name] = comparison->peers[i];
+      figure.setting["peers"][(*peers)[i].name] = comparison->peers[i];
     }
     Print(figure);
   }

@@ -40,6 +40,7 @@ struct ThreadPoolParams {
 constexpr size_t kContextTokens = 0;      // uint32, of all sequences together
 constexpr size_t kContextBatch = 4;       // uint32, tokens of a llama_decode
 constexpr size_t kContextSequences = 12;  // uint32
+constexpr size_t kContextAttention = 52;  // int32
 constexpr size_t kContextThreads = 28;    // int32, and another for batches behind it
 // llama_model_quantize_params
 constexpr size_t kQuantizeThreads = 0;      // int32
@@ -139,10 +140,11 @@ absl::StatusOr<Api> LoadApi(const std::string& folder) {
 
 class LlamaCppModel final : public LlamaCpp {
  public:
-  LlamaCppModel(const Api& api, LlamaModel* model, int threads)
+  LlamaCppModel(const Api& api, LlamaModel* model, int threads, LlamaAttention attention)
       : api_(api),
         model_(model),
         threads_(threads),
+        attention_(attention),
         vocabulary_(api.vocabulary_size(api.model_vocabulary(model))) {
     ThreadPoolParams params = api_.thread_pool_default_params(threads);
     pool_ = api_.thread_pool_new(&params);
@@ -161,6 +163,7 @@ class LlamaCppModel final : public LlamaCpp {
     params.Set<uint32_t>(kContextSequences, slots);
     params.Set<int32_t>(kContextThreads, threads_);
     params.Set<int32_t>(kContextThreads + 4, threads_);
+    params.Set<int32_t>(kContextAttention, static_cast<int32_t>(attention_));
     context_ = api_.context_new(model_, params);
     if (context_ == nullptr) return absl::InternalError("llama.cpp: no context");
     api_.attach_threads(context_, pool_, pool_);
@@ -202,6 +205,7 @@ class LlamaCppModel final : public LlamaCpp {
   const Api api_;
   LlamaModel* const model_;
   const int threads_;
+  const LlamaAttention attention_;
   const int vocabulary_;
   ThreadPool* pool_;
   LlamaContext* context_ = nullptr;
@@ -218,12 +222,12 @@ class LlamaCppModel final : public LlamaCpp {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LlamaCpp>> LlamaCpp::Load(const std::string& folder, const std::string& gguf,
-                                                         int threads) {
+                                                         int threads, LlamaAttention attention) {
   const absl::StatusOr<Api> api = LoadApi(folder);
   if (!api.ok()) return api.status();
   LlamaModel* model = api->model_load(gguf.c_str(), api->model_default_params());
   if (model == nullptr) return absl::InternalError(absl::StrCat("llama.cpp does not load ", gguf));
-  return std::make_unique<LlamaCppModel>(*api, model, threads);
+  return std::make_unique<LlamaCppModel>(*api, model, threads, attention);
 }
 
 absl::Status LlamaCpp::Quantize(const std::string& folder, const std::string& from, const std::string& to,

@@ -18,11 +18,15 @@ namespace parley::bench {
 // llama.cpp's numbers for the type of a file's matrices.
 enum class LlamaFileType : int { kQ4_0 = 2, kQ8_0 = 7 };
 
+// kDefault is llama.cpp's own choice: flash attention. It prefills faster; without it, one conversation may
+// decode faster.
+enum class LlamaAttention : int { kDefault = -1, kPlain = 0 };
+
 class LlamaCpp : public GreedyModel {
  public:
   // `folder` holds libllama. NOT_FOUND, INTERNAL: what could not be loaded.
   static absl::StatusOr<std::unique_ptr<LlamaCpp>> Load(const std::string& folder, const std::string& gguf,
-                                                        int threads);
+                                                        int threads, LlamaAttention attention);
   // Writes `to`, the weights of `from` in another type.
   static absl::Status Quantize(const std::string& folder, const std::string& from, const std::string& to,
                                LlamaFileType type);
