@@ -526,26 +526,13 @@ TEST_F(SpeculationTest, SpeechThatGoesOnAfterAPauseIsTakenUpLateIsDropped) {
 
 // ---------------------------------------------------------------- faults
 
-TEST_F(SpeculationTest, RefusedForWantOfRoomIsReadAgainWhenTheTurnEnds) {
-  Start();
-  Say(20);
-  engine_.RefuseNext(absl::ResourceExhaustedError("full"), 2);
-  BeSilent(kPause);
-  EXPECT_THAT(News(), ElementsAre("started 1/0"));
-  BeSilent(kRest);
-  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
-}
-
 TEST_F(SpeculationTest, AFullContextIsSaidWhenTheTurnEndsAndNotBefore) {
   Start();
   Say(20);
-  engine_.RefuseNext(absl::ResourceExhaustedError("full"));
+  engine_.RefuseNext(absl::ResourceExhaustedError("full"), 2);  // at the pause, and for the turn
   BeSilent(kPause);
   EXPECT_THAT(News(), ElementsAre("started 1/0"));
-  for (int i = 0; i < kRest; ++i) {  // it is tried again as long as the pause goes on
-    engine_.RefuseNext(absl::ResourceExhaustedError("full"));
-    BeSilent(1);
-  }
+  BeSilent(kRest);
   EXPECT_THAT(News(),
               ElementsAre("stopped 1/0", "committed 1/0 silence", "response 1/1", "done 1/1 context_full"));
   Turn();
