@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Runs the commands of README.md's `sh` blocks, on real weights, so that what it says stays true.
 
-  readme_commands.py --server BINARY --client BINARY --model BUNDLE [unittest arguments]
+  readme_commands.py --server BINARY --client BINARY --load BINARY --model BUNDLE [unittest arguments]
 
 Commands that this test cannot run whole are run as far as it can: scripts that build by their --help, the
 microphone and camera by their flags, what grpcurl is asked by a stand-in of few lines (grpc_json.py).
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -49,6 +50,7 @@ class ReadmeCommands(unittest.TestCase):
 
     def test_every_command_is_one_this_test_knows(self):
         known = ("./deploy/", "build/release/server/parley-server ", "build/release/clients/cpp/parley-call ",
+                 "build/release/clients/cpp/parley-load ",
                  "grpcurl ", "curl http://127.0.0.1:9464/metrics", 'eval "$(./deploy/setup --env)"',
                  "cmake --preset release", "cmake --build build/release", "ctest --test-dir build/release")
         self.assertGreater(len(commands()), 10)
@@ -79,6 +81,19 @@ class ReadmeCommands(unittest.TestCase):
             self.assertEqual(code, 0, f"{arguments}: {err}\n{out}")
             self.assertTrue(out)
 
+    def test_a_load_is_answered_as_a_call_alone_is(self):
+        """Each command's flags; one of them for a few seconds, without an objective: machines differ."""
+        self.assertGreater(len(commands_of("parley-load")), 0)
+        for arguments in commands_of("parley-load"):
+            self.check_flags(BINARIES.load, arguments)
+        command = [BINARIES.load, "--server", self.server.address, "--file", str(SOURCE / "deploy/sample/sample_call.mp4"),
+                   "--calls", "2", "--duration", "8", "--share", "0", "--token-gap-ms", "60000", "--json", "-"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        line = json.loads(done.stdout)
+        self.assertGreater(line["turns"], 0)
+        self.assertEqual((line["turns_answered"], line["turns_other"]), (line["turns"], 0), done.stderr)
+
     def test_metrics_are_served(self):
         self.assertIn("parley_calls_active", self.server.metrics())
 
@@ -106,7 +121,7 @@ class ReadmeCommands(unittest.TestCase):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for name in ("server", "client", "model"):
+    for name in ("server", "client", "load", "model"):
         parser.add_argument(f"--{name}", required=True)
     BINARIES, rest = parser.parse_known_args()
     if not os.path.exists(os.path.join(BINARIES.model, "parley.json")):
