@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "streaming/call/call_audio.h"
 #include "streaming/call/call_loop.h"
 #include "streaming/call/call_outlet.h"
@@ -59,6 +60,9 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   // for.
   void Stop() {
     outlet_.Close();
+    // Whoever comes second waits for the first, who may be a task of the loop: the owner lets go of the
+    // engine and the detector when it returns.
+    absl::MutexLock lock(&teardown_);
     loop_->Close();
     conversation_.Close();
     if (audio_ != nullptr) audio_->Stop();
@@ -249,6 +253,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     Stop();
   }
 
+  absl::Mutex teardown_;  // held while the call lets go of the engine and the detector
   const std::shared_ptr<CallLoop> loop_;
   CallConfig config_;
   const Clock* const clock_;
