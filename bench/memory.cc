@@ -1,23 +1,21 @@
 // Suite `memory`: an hour of camera at a frame a second on the real language model, as fast as it goes.
-// Frames are label words, as the vision bridge writes them; each minute shows another thing and ends with a
-// question about it. Prints how resident memory grew over the second half, the pages of the KV cache, and how
-// many of the questions were answered with the thing shown. Nothing here sleeps: the clock is the bench's.
+// Frames are label words, as the vision bridge writes them. Another thing is shown each minute, and a
+// question about it comes every ten seconds, so that the context fills and is compacted again and again.
+// Nothing here sleeps: the clock is the bench's.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "bench/harness.h"
 #include "engine/bundle/manifest.h"
 #include "engine/bundle/tokenizer_files.h"
 #include "engine/cpu/llama.h"
@@ -25,8 +23,14 @@
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
 
-namespace parley::engine {
+namespace parley::bench {
 namespace {
+
+using namespace engine;  // the runtime, driven by hand
+
+constexpr int kCameraSeconds = 3600;
+constexpr int kQuestionSeconds = 10;
+constexpr int64_t kKvBytes = int64_t{1} << 30;
 
 // What the camera shows, minute by minute, and the word of it that an answer must hold.
 struct Thing {
@@ -44,8 +48,7 @@ constexpr int kThingCount = sizeof(kThings) / sizeof(kThings[0]);
 // The language model of a bundle, and eyes that read a thing's number from a picture's first value.
 class CameraModel final : public Model {
  public:
-  static absl::StatusOr<std::unique_ptr<CameraModel>> Load(const std::string& folder, int threads,
-                                                           int64_t kv_bytes) {
+  static absl::StatusOr<std::unique_ptr<CameraModel>> Load(const std::string& folder, int threads) {
     const absl::StatusOr<bundle::BundleManifest> manifest = bundle::ReadManifest(folder);
     if (!manifest.ok()) return manifest.status();
     absl::StatusOr<bundle::LanguageModelFiles> opened =
@@ -67,7 +70,7 @@ class CameraModel final : public Model {
     if (!layout.ok()) return layout.status();
     model->layout_ = std::make_unique<text::PromptLayout>(*std::move(layout));
     absl::StatusOr<std::unique_ptr<cpu::Llama>> llama = cpu::Llama::Load(
-        files, {.threads = threads, .activations = cpu::ActivationBits::k16, .kv_bytes = kv_bytes});
+        files, {.threads = threads, .activations = cpu::ActivationBits::k16, .kv_bytes = kKvBytes});
     if (!llama.ok()) return llama.status();
     model->llama_ = *std::move(llama);
     model->info_.context_tokens = files->shape().context_tokens;
@@ -122,14 +125,6 @@ int64_t ResidentBytes() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-std::string CpuName() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 struct Hour {
   std::vector<int64_t> resident;  // bytes, at the end of each minute
   std::vector<int64_t> pages;     // in use
@@ -140,25 +135,23 @@ struct Hour {
   int64_t compactions = 0;
 };
 
-absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model, int seconds, int frames, bool print_answers) {
+absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model) {
   SimulatedClock clock;
   const auto engine = MakeManualEngine(std::move(model), RuntimeOptions(), &clock);
-  absl::StatusOr<std::unique_ptr<Conversation>> conversation =
-      engine->StartConversation({.context = {.max_frames = frames}});
+  absl::StatusOr<std::unique_ptr<Conversation>> conversation = engine->StartConversation({});
   if (!conversation.ok()) return conversation.status();
   Hour hour;
   absl::Status failed;
-  for (int second = 0; second < seconds; ++second) {
+  const auto note = [&](const auto& result) { failed.Update(result.status()); };
+  for (int second = 0; second < kCameraSeconds; ++second) {
     const int thing = second / 60 % kThingCount;
     auto image = std::make_shared<Image>();
     image->width = image->height = 1;
     image->pixels = {static_cast<uint8_t>(thing), 0, 0};
-    (*conversation)->AppendFrame(std::move(image), [&](const auto& frame) { failed.Update(frame.status()); });
+    (*conversation)->AppendFrame(std::move(image), note);
     clock.Advance(absl::Seconds(1));
-    if (second % 60 == 59) {
-      (*conversation)->AppendText("What is in the picture?", [&](const auto& text) {
-        failed.Update(text.status());
-      });
+    if (second % kQuestionSeconds == kQuestionSeconds - 1) {
+      (*conversation)->AppendText("What is in the picture?", note);
       auto answer = std::make_shared<Answer>();
       GenerationConfig config;
       config.max_tokens = 24;
@@ -166,74 +159,60 @@ absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model, int seconds, int frames
       engine->RunUntilIdle();
       ++hour.questions;
       if (absl::StrContains(answer->text(), kThings[thing].word)) ++hour.right;
-      if (print_answers) std::fprintf(stderr, "%s: %s\n", kThings[thing].label, answer->text().c_str());
       if (answer->result().reason == FinishReason::kContextFull) ++hour.cut_short;
-      hour.resident.push_back(ResidentBytes());
-      hour.pages.push_back(engine->stats().kv_pages_in_use);
     }
     engine->RunUntilIdle();
     if (!failed.ok()) return failed;
+    if (second % 60 == 59) {
+      hour.resident.push_back(ResidentBytes());
+      hour.pages.push_back(engine->stats().kv_pages_in_use);
+    }
   }
   hour.frames_forgotten = engine->stats().frames_forgotten;
   hour.compactions = engine->stats().compactions;
   return hour;
 }
 
-int Main(int argc, char** argv) {
-  std::string model_dir;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  int seconds = 3600;
-  int frames = ContextPolicy().max_frames;
-  int64_t kv_bytes = int64_t{1} << 30;
-  CLI::App app("Memory over an hour of camera, one JSON object a line.");
-  app.add_option("--model", model_dir, "The bundle's folder")->required()->check(CLI::ExistingDirectory);
-  app.add_option("--threads", threads, "Threads of the language model")->check(CLI::Range(1, 256));
-  app.add_option("--seconds", seconds, "Of camera")->check(CLI::Range(240, 1'000'000));
-  app.add_option("--frames", frames, "That stay in the context")->check(CLI::Range(1, 1000));
-  app.add_option("--kv-bytes", kv_bytes, "Of the KV cache");
-  bool print_answers = false;
-  app.add_flag("--answers", print_answers, "Prints what was shown and answered to the error stream");
-  CLI11_PARSE(app, argc, argv);
-
-  absl::StatusOr<std::unique_ptr<CameraModel>> model = CameraModel::Load(model_dir, threads, kv_bytes);
-  if (!model.ok()) {
-    std::fprintf(stderr, "%s\n", model.status().ToString().c_str());
-    return 1;
-  }
+absl::Status Measure(const SuiteOptions& options) {
+  const int threads = options.threads > 0 ? options.threads : ProcessorCount();
+  absl::StatusOr<std::unique_ptr<CameraModel>> model = CameraModel::Load(options.model_dir, threads);
+  if (!model.ok()) return model.status();
   const int64_t page_bytes = (*model)->page_bytes();
-  const absl::StatusOr<Hour> hour = Watch(*std::move(model), seconds, frames, print_answers);
-  if (!hour.ok()) {
-    std::fprintf(stderr, "%s\n", hour.status().ToString().c_str());
-    return 1;
+  const absl::StatusOr<Hour> hour = Watch(*std::move(model));
+  if (!hour.ok()) return hour.status();
+  if (hour->cut_short > 0) {
+    return absl::InternalError(absl::StrCat(hour->cut_short, " answers ended for want of room"));
   }
 
-  const nlohmann::json setting = {{"camera_s", seconds},
-                                  {"frames_kept", frames},
+  const nlohmann::json setting = {{"camera_s", kCameraSeconds},
+                                  {"question_every_s", kQuestionSeconds},
+                                  {"frames_kept", ContextPolicy().max_frames},
                                   {"threads", threads},
                                   {"frames_forgotten", hour->frames_forgotten},
                                   {"compactions", hour->compactions},
-                                  {"questions", hour->questions},
-                                  {"answers_cut_short", hour->cut_short},
-                                  {"page_bytes", page_bytes}};
-  const auto print = [&](const char* figure, double value, const char* unit, const char* better,
+                                  {"questions", hour->questions}};
+  const auto print = [&](const char* name, double ours, const char* unit, Better better, const char* series,
                          const std::vector<int64_t>& by_minute) {
-    nlohmann::json line = {{"suite", "memory"},    {"figure", figure}, {"ours", value}, {"peer", nullptr},
-                           {"peer_name", nullptr}, {"ratio", nullptr}, {"unit", unit},  {"better", better},
-                           {"setting", setting},   {"cpu", CpuName()}};
-    if (!by_minute.empty()) line["by_minute"] = by_minute;
-    std::printf("%s\n", line.dump().c_str());
+    Figure figure = {.suite = "memory", .name = name, .ours = ours, .unit = unit, .better = better};
+    figure.setting = setting;
+    if (!by_minute.empty()) figure.setting[series] = by_minute;
+    Print(figure);
   };
-  const size_t half = hour->resident.size() / 2;
-  const auto start = static_cast<double>(hour->resident[half]);
-  const int64_t most = *std::max_element(hour->resident.begin() + half, hour->resident.end());
-  print("rss_growth", 100 * (static_cast<double>(most) - start) / start, "%", "lower", hour->resident);
-  print("kv_pages", static_cast<double>(*std::max_element(hour->pages.begin(), hour->pages.end())), "pages",
-        "lower", hour->pages);
-  print("answers_right", 100.0 * hour->right / hour->questions, "%", "higher", {});
-  return 0;
+  const auto half = hour->resident.begin() + static_cast<int64_t>(hour->resident.size() / 2);
+  const auto start = static_cast<double>(*(half - 1));
+  const auto most = static_cast<double>(*std::max_element(half, hour->resident.end()));
+  print("rss_growth", 100 * (most - start) / start, "%", Better::kLower, "bytes_by_minute", hour->resident);
+  const int64_t pages = *std::max_element(hour->pages.begin(), hour->pages.end());
+  print("kv_bytes", static_cast<double>(pages * page_bytes), "bytes", Better::kLower, "pages_by_minute",
+        hour->pages);
+  print("answers_right", 100.0 * hour->right / hour->questions, "%", Better::kHigher, "", {});
+  return absl::OkStatus();
 }
 
 }  // namespace
-}  // namespace parley::engine
+}  // namespace parley::bench
 
-int main(int argc, char** argv) { return parley::engine::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return parley::bench::SuiteMain(argc, argv, "Memory over an hour of camera, in accelerated time.",
+                                  parley::bench::Measure);
+}
