@@ -1,29 +1,13 @@
 // The quantised linear layer on AVX2, and the quantisation of activations. Compiled with -mavx2 -mfma -mf16c;
 // includes nothing that has inline code shared with the rest.
-#include <immintrin.h>
-
-#include "engine/kernels/quantized_linear_simd.h"
+#include "engine/kernels/quantized_linear_256.h"
 
 namespace parley::engine::kernels::internal {
 namespace {
 
-struct Avx2 {
-  using Bytes = __m256i;
-  using Sums = __m256i;  // Dot: 16 bits, 15 * 127 * 2 products * 8 additions = 30,480; DotSigned: 32 bits
-  using Floats = __m256;
-  static constexpr int kLanes = 8;
-  static constexpr int kTermsAtOnce = 4;
-
-  static Bytes Load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static Bytes Low(Bytes b) { return _mm256_and_si256(b, _mm256_set1_epi8(15)); }
-  static Bytes High(Bytes b) { return Low(_mm256_srli_epi16(b, 4)); }
+struct Avx2 : Lanes256 {
+  // Sums: of Dot 16 bits, 15 * 127 * 2 products * 8 additions = 30,480 fits; of DotSigned 32 bits.
   static Bytes Signed(Bytes b) { return _mm256_abs_epi8(b); }
-  static Bytes Broadcast(const int8_t* x) {
-    int32_t four;
-    __builtin_memcpy(&four, x, 4);
-    return _mm256_set1_epi32(four);
-  }
-  static Sums ZeroSums() { return _mm256_setzero_si256(); }
   static void Dot(Sums& sums, Bytes u, Bytes x) { sums = _mm256_add_epi16(sums, _mm256_maddubs_epi16(u, x)); }
   // maddubs takes one unsigned side: the weight's sign moves to the activation. 128 * 127 * 2 fits 16 bits.
   static void DotSigned(Sums& sums, Bytes magnitude, Bytes x, const uint8_t* weights) {
@@ -34,16 +18,6 @@ struct Avx2 {
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
   }
   static Floats FinishSigned(Sums sums, int32_t) { return _mm256_cvtepi32_ps(sums); }
-  static void Pin(Sums& sums) { asm("" : "+x"(sums)); }
-
-  static Floats ZeroFloats() { return _mm256_setzero_ps(); }
-  static Floats LoadHalves(const uint8_t* p) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  }
-  static Floats BroadcastFloat(const float* p) { return _mm256_broadcast_ss(p); }
-  static Floats Multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
-  static Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
-  static void Store(float* p, Floats v) { _mm256_storeu_ps(p, v); }
 };
 
 struct Term {

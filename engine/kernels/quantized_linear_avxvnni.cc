@@ -1,46 +1,20 @@
 // The quantised linear layer on AVX-VNNI. Compiled with -mavx2 -mfma -mf16c -mavxvnni; includes nothing that
 // has inline code shared with the rest.
-#include <immintrin.h>
-
-#include "engine/kernels/quantized_linear_simd.h"
+#include "engine/kernels/quantized_linear_256.h"
 
 namespace parley::engine::kernels::internal {
 namespace {
 
-struct AvxVnni {
-  using Bytes = __m256i;
-  using Sums = __m256i;  // 32 bits
-  using Floats = __m256;
-  static constexpr int kLanes = 8;
-  static constexpr int kTermsAtOnce = 4;
-
-  static Bytes Load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static Bytes Low(Bytes b) { return _mm256_and_si256(b, _mm256_set1_epi8(15)); }
-  static Bytes High(Bytes b) { return Low(_mm256_srli_epi16(b, 4)); }
-  // The instruction takes one unsigned side: 128 is added here, 128 x total taken off at the end.
+struct AvxVnni : Lanes256 {
+  // Sums: 32 bits. The instruction takes one unsigned side: 128 is added to a signed weight here, and 128 x
+  // total taken off at the end.
   static Bytes Signed(Bytes b) { return _mm256_xor_si256(b, _mm256_set1_epi8(-128)); }
-  static Bytes Broadcast(const int8_t* x) {
-    int32_t four;
-    __builtin_memcpy(&four, x, 4);
-    return _mm256_set1_epi32(four);
-  }
-  static Sums ZeroSums() { return _mm256_setzero_si256(); }
   static void Dot(Sums& sums, Bytes u, Bytes x) { sums = _mm256_dpbusd_avx_epi32(sums, u, x); }
   static void DotSigned(Sums& sums, Bytes u, Bytes x, const uint8_t*) { Dot(sums, u, x); }
   static Floats Finish(Sums sums) { return _mm256_cvtepi32_ps(sums); }
   static Floats FinishSigned(Sums sums, int32_t total) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_set1_epi32(128 * total)));
   }
-  static void Pin(Sums& sums) { asm("" : "+x"(sums)); }
-
-  static Floats ZeroFloats() { return _mm256_setzero_ps(); }
-  static Floats LoadHalves(const uint8_t* p) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  }
-  static Floats BroadcastFloat(const float* p) { return _mm256_broadcast_ss(p); }
-  static Floats Multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
-  static Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
-  static void Store(float* p, Floats v) { _mm256_storeu_ps(p, v); }
 };
 
 }  // namespace

@@ -1,14 +1,14 @@
 // The quantised linear layer over an abstract vector unit, instantiated once for each instruction set. A unit
 // V has kLanes outputs a register, kTermsAtOnce terms that fit its registers, and:
-//   Bytes, Sums, Floats        weights and activations; integer sums; one float an output
-//   Load, Low, High            weights of kLanes outputs; their low and high nibbles
-//   Broadcast                  4 activations in every 32-bit lane
-//   Dot(sums, u, x)            adds 4 products a lane, u in 0..15
-//   DotSigned(sums, w, x)      the same, w in -128..127 as Signed(Load()) gives it
-//   Finish(sums)               the sums of a group of Dot as floats
-//   FinishSigned(sums, total)  of DotSigned; total: the sum of the group's activations
-//   Pin(sums)                  keeps the compiler from reordering the additions into more registers than
-//   there are
+//   Bytes, Sums, Floats          weights and activations; integer sums; one float an output
+//   Load, Low, High              weights of kLanes outputs; their low and high nibbles
+//   Broadcast                    4 activations in every 32-bit lane
+//   Dot(sums, u, x)              adds 4 products a lane, u in 0..15
+//   DotSigned(sums, w, x, from)  the same for 8-bit weights: w is Signed(Load(from))
+//   Finish(sums)                 the sums of a group of Dot as floats
+//   FinishSigned(sums, total)    of DotSigned; total: the sum of the group's activations
+//   Pin(sums)                    keeps the compiler from reordering the additions, for which it would need
+//                                more registers than there are
 // Include it in the one file that is compiled for V's instructions, and nowhere else.
 #pragma once
 
@@ -33,7 +33,7 @@ inline void Store(const LinearTask& t, int row, int output, typename V::Floats y
 // N terms (rows x Terms) against H registers of outputs from `output` on. `block`: the first group's weights
 // of these outputs. Each weight is loaded and unpacked once for all terms.
 template <class V, bool kSigned, int N, int Terms, int H>
-inline void Terms16(const LinearTask& t, const uint8_t* block, int half, int output, int term0) {
+inline void MultiplyBlock(const LinearTask& t, const uint8_t* block, int half, int output, int term0) {
   constexpr int kSteps = kSigned ? 8 : 4;
   constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
   constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
@@ -127,12 +127,12 @@ template <class V, bool kSigned, int N, int Terms>
 inline void TileTerms(const LinearTask& t, const uint8_t* block, int tile, int term0) {
   constexpr int kRegisters = kTile / V::kLanes;
   if constexpr (kRegisters == 1) {
-    Terms16<V, kSigned, N, Terms, 1>(t, block, 0, tile * kTile, term0);
+    MultiplyBlock<V, kSigned, N, Terms, 1>(t, block, 0, tile * kTile, term0);
   } else if constexpr (N <= 2) {
-    Terms16<V, kSigned, N, Terms, 2>(t, block, 0, tile * kTile, term0);
+    MultiplyBlock<V, kSigned, N, Terms, 2>(t, block, 0, tile * kTile, term0);
   } else {
-    Terms16<V, kSigned, N, Terms, 1>(t, block, 0, tile * kTile, term0);
-    Terms16<V, kSigned, N, Terms, 1>(t, block, 1, tile * kTile + V::kLanes, term0);
+    MultiplyBlock<V, kSigned, N, Terms, 1>(t, block, 0, tile * kTile, term0);
+    MultiplyBlock<V, kSigned, N, Terms, 1>(t, block, 1, tile * kTile + V::kLanes, term0);
   }
 }
 
