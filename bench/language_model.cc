@@ -12,7 +12,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/bundle/tokenizer_files.h"
-#include "engine/cpu/llama.h"
 #include "engine/text/prompt_layout.h"
 #include "engine/torch/arithmetic.h"
 #include "engine/torch/llama.h"
@@ -127,18 +126,10 @@ absl::Status LanguageModelSides::LoadOurs() {
   if (!choice.ok()) return choice.status();
   arithmetic_ = choice->arithmetic;
   arithmetic_description_ = choice->description;
-  if (arithmetic_ == Arithmetic::kInt8 || arithmetic_ == Arithmetic::kInt16) {
-    auto model = engine::cpu::Llama::Load(
-        files_, {.threads = options_.threads,
-                 .activations = arithmetic_ == Arithmetic::kInt16 ? engine::cpu::ActivationBits::k16
-                                                                  : engine::cpu::ActivationBits::k8});
-    if (!model.ok()) return model.status();
-    our_model_ = *std::move(model);
-  } else {
-    auto model = engine::Llama::Load(files_, arithmetic_);
-    if (!model.ok()) return model.status();
-    our_model_ = *std::move(model);
-  }
+  absl::StatusOr<std::unique_ptr<engine::LanguageModel>> model =
+      engine::MakeLanguageModel(files_, arithmetic_, options_.threads);
+  if (!model.ok()) return model.status();
+  our_model_ = *std::move(model);
   ours_ = MakeGreedy(our_model_.get());
   return absl::OkStatus();
 }

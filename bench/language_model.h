@@ -25,9 +25,8 @@ class LanguageModelSides {
 
   // What must hold before anything is timed, teacher-forced on 32 greedy tokens that LibTorch writes in fp32
   // after each of some chat prompts:
-  //   - ours, and llama.cpp on the file as it is, choose fp32's token wherever fp32's score leads the next by
-  //   more
-  //     than kSureLead, and at least 90 times in 100 everywhere;
+  //   - ours, and llama.cpp on the file as it is, choose fp32's token wherever fp32's score leads the next
+  //     by more than kSureLead, and at least 90 times in 100 everywhere;
   //   - llama.cpp on its requantised files, which are other weights, does at least 60 times in 100.
   // Equal tokens everywhere cannot be asked: llama.cpp rounds activations to 8 bits, so where two tokens are
   // nearly as likely it may choose the other ("The" and "L'" after "What is the capital of France?" are 0.09

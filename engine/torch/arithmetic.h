@@ -1,11 +1,14 @@
 // Which arithmetic the linear layers run in.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "engine/bundle/language_model_files.h"
+#include "engine/runtime/language_model.h"
 #include "engine/torch/linear.h"
 
 namespace parley::engine {
@@ -21,5 +24,12 @@ struct ArithmeticChoice {
 // the shape does not allow them.
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);
+
+// The language model that runs in an arithmetic: engine/cpu's for integers, this folder's for floats.
+// `threads` and `kv_bytes` (of all conversations together) are engine/cpu's; LibTorch has threads of its own,
+// and no pages. Errors name the file.
+absl::StatusOr<std::unique_ptr<LanguageModel>> MakeLanguageModel(
+    std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic, int threads,
+    int64_t kv_bytes = int64_t{2} << 30);
 
 }  // namespace parley::engine

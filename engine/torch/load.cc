@@ -18,11 +18,9 @@
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/safetensors.h"
 #include "engine/bundle/tokenizer_files.h"
-#include "engine/cpu/llama.h"
 #include "engine/runtime/runtime_engine.h"
 #include "engine/silero/silero.h"
 #include "engine/torch/arithmetic.h"
-#include "engine/torch/llama.h"
 #include "engine/torch/torch_model.h"
 
 namespace parley::engine {
@@ -64,20 +62,11 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
 
   const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(options.arithmetic, files->shape());
   if (!choice.ok()) return At(files->path(), choice.status());
-  if (choice->arithmetic == Arithmetic::kInt8 || choice->arithmetic == Arithmetic::kInt16) {
-    const cpu::LlamaOptions kernels = {
-        .threads = threads,
-        .activations =
-            choice->arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8,
-        .kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : AvailableMemoryBytes() / 4};
-    absl::StatusOr<std::unique_ptr<cpu::Llama>> model = cpu::Llama::Load(files, kernels);
-    if (!model.ok()) return model.status();
-    parts.language_model = *std::move(model);
-  } else {
-    absl::StatusOr<std::unique_ptr<Llama>> model = Llama::Load(files, choice->arithmetic);
-    if (!model.ok()) return model.status();
-    parts.language_model = *std::move(model);
-  }
+  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+      MakeLanguageModel(files, choice->arithmetic, threads,
+                        options.kv_bytes > 0 ? options.kv_bytes : AvailableMemoryBytes() / 4);
+  if (!model.ok()) return model.status();
+  parts.language_model = *std::move(model);
 
   parts.info.language_model = files->shape().name;
   parts.info.context_tokens = files->shape().context_tokens;

@@ -33,17 +33,9 @@ LanguageModel* Model(Arithmetic arithmetic) {
   static std::unique_ptr<LanguageModel> models[4];
   std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)];
   if (model != nullptr || Files() == nullptr) return model.get();
-  const auto take = [&](auto loaded) {
-    EXPECT_TRUE(loaded.ok()) << loaded.status();
-    if (loaded.ok()) model = *std::move(loaded);
-  };
-  if (arithmetic == Arithmetic::kInt8) {
-    take(cpu::Llama::Load(Files(), {.threads = 2}));
-  } else if (arithmetic == Arithmetic::kInt16) {
-    take(cpu::Llama::Load(Files(), {.threads = 2, .activations = cpu::ActivationBits::k16}));
-  } else {
-    take(Llama::Load(Files(), arithmetic));
-  }
+  auto loaded = MakeLanguageModel(Files(), arithmetic, /*threads=*/2);
+  EXPECT_TRUE(loaded.ok()) << loaded.status();
+  if (loaded.ok()) model = *std::move(loaded);
   return model.get();
 }
 
