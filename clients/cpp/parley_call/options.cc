@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "CLI/CLI.hpp"
+#include "clients/cpp/server_flags.h"
 
 namespace parley::client {
 namespace {
@@ -34,18 +35,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", PARLEY_VERSION);
 
-  app.add_option("--server", options.channel.server, "Where the server is")
-      ->type_name("HOST:PORT")
-      ->capture_default_str()
-      ->group("Server");
-  app.add_flag("--tls", options.channel.tls, "Use TLS, with the system's certificates")->group("Server");
-  app.add_option("--tls-ca", options.channel.tls_ca_file, "Use TLS, with the certificates of this PEM file")
-      ->type_name("FILE")
-      ->group("Server");
-  app.add_option("--tls-server-name", options.channel.tls_server_name,
-                 "The name in the server's certificate, where it is not the host")
-      ->type_name("NAME")
-      ->group("Server");
+  AddServerFlags(app, options.channel);
   app.add_option("--wait", options.wait_s, "How long to wait for the server")
       ->type_name("SECONDS")
       ->capture_default_str()

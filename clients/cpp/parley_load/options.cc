@@ -1,6 +1,7 @@
 #include "clients/cpp/parley_load/options.h"
 
 #include "CLI/CLI.hpp"
+#include "clients/cpp/server_flags.h"
 
 namespace parley::client {
 namespace {
@@ -26,16 +27,12 @@ std::optional<LoadProgramOptions> ParseLoadOptions(int argc, const char* const* 
   CLI::App app(kDescription, "parley-load");
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", PARLEY_VERSION);
-  app.add_option("--server", options.channel.server, "Where the server is")
-      ->type_name("HOST:PORT")
-      ->capture_default_str();
-  app.add_flag("--tls", options.channel.tls, "Use TLS, with the system's certificates");
-  app.add_option("--tls-ca", options.channel.tls_ca_file, "Use TLS, with the certificates of this PEM file")
-      ->type_name("FILE");
+  AddServerFlags(app, options.channel);
   app.add_option("--wait", options.wait_s, "How long to wait for the server to be ready")
       ->type_name("SECONDS")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 3600.0));
+      ->check(CLI::Range(0.0, 3600.0))
+      ->group("Server");
   app.add_option("--file", options.files,
                  "A recorded call with sound; repeatable, each call takes one by chance")
       ->type_name("FILE")
