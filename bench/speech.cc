@@ -15,6 +15,7 @@
 #include "bench/harness.h"
 #include "bench/peers/worker.h"
 #include "bench/wav.h"
+#include "engine/api/media.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/bundle/manifest.h"
 #include "engine/bundle/mapped_file.h"
@@ -224,7 +225,7 @@ absl::Status Speech(const SuiteOptions& options) {
     figure.peer_name = (*peers)[comparison->best].name;
     figure.setting = {{"threads", options.threads},
                       {"arithmetic", (*ours)->arithmetic()},
-                      {"audio_seconds", static_cast<double>(clip.samples.size()) / kSampleRateHz}};
+                      {"audio_seconds", static_cast<double>(clip.samples.size()) / engine::kSampleRateHz}};
     for (size_t i = 0; i < peers->size(); ++i) {
       figure.setting["peers"][(*peers)[i].name] = comparison->peers[i];
     }

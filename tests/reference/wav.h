@@ -1,12 +1,13 @@
 // Reference inputs and outputs, for the tests that compare with a reference.
 #pragma once
 
-#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
+
+#include "tests/reference/pcm16.h"
 
 namespace parley::testing {
 
@@ -14,18 +15,9 @@ inline std::string ReferencePath(const std::string& name) {
   return std::string(PARLEY_SOURCE_DIR) + "/tests/reference/" + name;
 }
 
-// Samples of tests/reference/clips/<name>.wav (a 44-byte header, mono PCM16 at 16 kHz); empty when it is
-// missing.
+// Samples of tests/reference/clips/<name>.wav; empty when it is missing.
 inline std::vector<float> ReadClip(const std::string& name) {
-  std::ifstream file(ReferencePath("clips/" + name + ".wav"), std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
-  std::vector<float> samples;
-  for (size_t i = 44; i + 1 < bytes.size(); i += 2) {
-    const auto value =
-        static_cast<int16_t>(static_cast<uint8_t>(bytes[i]) | static_cast<uint8_t>(bytes[i + 1]) << 8);
-    samples.push_back(static_cast<float>(value) / 32768.0f);
-  }
-  return samples;
+  return ReadPcm16Wav(ReferencePath("clips/" + name + ".wav"));
 }
 
 // A file of little-endian fp32 values; empty when it is missing.
