@@ -186,8 +186,8 @@ bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
 void Responses::HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
   if (absl::IsResourceExhausted(result.status())) return RefuseSpeculation();
   if (!result.ok()) return host_->OnConversationFailed(result.status());
-  speculation_->speech = result;
-  if (result.ok() && HasWords(*result)) speculation_->answer = Ask(speculation_->attempt);
+  speculation_->speech = *result;
+  if (HasWords(*result)) speculation_->answer = Ask(speculation_->attempt);
 }
 
 void Responses::RefuseSpeculation() {
@@ -198,7 +198,7 @@ void Responses::RefuseSpeculation() {
 void Responses::DropSpeculation() {
   if (speculation_ == nullptr) return;
   const std::unique_ptr<Speculation> dropped = std::move(speculation_);
-  if (dropped->speech.has_value() && dropped->speech->ok()) wasted_tokens_ += (*dropped->speech)->tokens;
+  if (dropped->speech.has_value()) wasted_tokens_ += dropped->speech->tokens;
   if (!dropped->tokens.empty()) wasted_tokens_ += dropped->tokens.back().tokens;
   conversation_->Rewind(dropped->mark);
   host_->GiveBackFrames(std::move(dropped->frames));
@@ -227,7 +227,7 @@ void Responses::Accept(UserTurn turn) {
   current_.times.speculation = SpeculationOutcome::kHit;
   if (!held->speech.has_value()) return;  // it is being read
   if (held->answer == 0) return TakeSpeech(*held->speech);
-  TellTranscript(**held->speech);
+  TellTranscript(*held->speech);
   StartAnswer(held->answer);
   for (TokenDelta& delta : held->tokens) OnText(held->attempt, std::move(delta));
   if (held->done.has_value()) EndAnswer(*held->done);

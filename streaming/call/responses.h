@@ -140,7 +140,7 @@ class Responses {
     std::shared_ptr<TurnFrames> frames;
     engine::MarkId mark = 0;  // before its speech
     absl::Time begun;
-    std::optional<absl::StatusOr<engine::SpeechResult>> speech;
+    std::optional<engine::SpeechResult> speech;
     engine::AnswerId answer = 0;  // 0: not asked for
     std::vector<TokenDelta> tokens;
     std::optional<engine::AnswerResult> done;
