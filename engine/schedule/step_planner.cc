@@ -42,7 +42,7 @@ StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
     if (in_tower || in_step) ++served;
   }
   if (served < awaited) loaded_until_ = now + limits_.speculation_rest;
-  PlanSpeculation(queues, now, plan);
+  PlanSpeculation(queues, /*somebody_waits=*/awaited > 0, now, plan);
   for (const WorkId id : plan.tower) Serve(id);
   for (const StepPlan::Rows& rows : plan.step) Serve(rows.id);
   return plan;
@@ -116,10 +116,8 @@ void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
   take(frames, left);
 }
 
-void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], absl::Time now, StepPlan& plan) {
-  const bool somebody_waits = std::any_of(std::begin(queues), std::end(queues), [](const Queue& queue) {
-    return !queue.empty() && Awaited(queue.front().want.kind);
-  });
+void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now,
+                                  StepPlan& plan) {
   int room = limits_.max_rows;
   for (const StepPlan::Rows& rows : plan.step) room -= rows.rows;
   int left = std::min(room, somebody_waits ? limits_.max_speculative_rides : limits_.max_speculative_rows);

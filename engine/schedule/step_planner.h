@@ -100,7 +100,7 @@ class StepPlanner {
 
   void PlanTower(const Queue (&queues)[kKinds], StepPlan& plan);
   void PlanStep(const Queue (&queues)[kKinds], StepPlan& plan);
-  void PlanSpeculation(const Queue (&queues)[kKinds], absl::Time now, StepPlan& plan);
+  void PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now, StepPlan& plan);
   int FramesAPass() const;
   void Serve(WorkId id) { last_served_[id] = ++turn_; }
 
