@@ -195,8 +195,7 @@ struct Metrics::Impl {
           .Name("parley_turn_stage_seconds")
           .Help(
               "Where a turn's time went, by stage of TurnMetrics: uplink (capture of the last of the speech "
-              "to "
-              "its arrival), endpoint (end of speech to end of turn decided), "
+              "to its arrival), endpoint (end of speech to end of turn decided), "
               "speech_queue, speech_encode, prefill_queue, prefill, first_token (prefilled to first token "
               "made), held (of a hit: made to end of turn decided), "
               "first_write (made or released to handed to the transport), generation (first to last token).")
