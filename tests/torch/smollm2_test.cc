@@ -87,20 +87,31 @@ TEST_F(SmolLm2Test, SixtyFourGreedyTokensAreTheReferencesOnTenPrompts) {
   }
 }
 
+// All prompts side by side, and the tokens after them too: the answers are those of the reference, so that a
+// piece is only compared with what one prefill gives.
 TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
-  for (const auto& prompt : reference_["prompts"]) {
-    const std::vector<TokenId> ids = Ids(prompt["ids"]);
-    for (size_t piece : {size_t{1}, size_t{7}}) {
-      const auto cache = *model_->NewSequence();
+  constexpr int kTokens = 32;
+  for (size_t piece : {size_t{1}, size_t{7}}) {
+    std::vector<std::unique_ptr<Sequence>> sequences;
+    std::vector<std::vector<TokenId>> next;
+    for (const auto& prompt : reference_["prompts"]) {
+      const std::vector<TokenId> ids = Ids(prompt["ids"]);
+      sequences.push_back(*model_->NewSequence());
       std::vector<float> logits;
       for (size_t at = 0; at < ids.size(); at += piece) {
-        logits = RunChunk(*model_, cache.get(), absl::MakeConstSpan(ids).subspan(at, piece));
+        logits = RunChunk(*model_, sequences.back().get(), absl::MakeConstSpan(ids).subspan(at, piece));
       }
-      EXPECT_EQ(Greedy(*model_, cache.get(), logits, 32), [&] {
-        std::vector<TokenId> expected = Ids(prompt["greedy"]);
-        expected.resize(32);
-        return expected;
-      }()) << prompt["text"];
+      next.push_back({Best(logits)});
+    }
+    std::vector<std::vector<TokenId>> answers = next;
+    for (int token = 1; token < kTokens; ++token) {
+      const auto logits = RunChunks(*model_, sequences, next);
+      for (size_t i = 0; i < next.size(); ++i) answers[i].push_back((next[i] = {Best(logits[i])})[0]);
+    }
+    for (size_t i = 0; i < answers.size(); ++i) {
+      std::vector<TokenId> expected = Ids(reference_["prompts"][i]["greedy"]);
+      expected.resize(kTokens);
+      EXPECT_EQ(answers[i], expected) << reference_["prompts"][i]["text"];
     }
   }
 }
@@ -160,11 +171,8 @@ TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
       alone.push_back(Greedy(*model, cache.get(), logits, 24));
     }
     together.resize(next.size());
-    std::vector<std::vector<float>> logits(next.size());
     for (int step = 0; step < 24; ++step) {
-      std::vector<StepEntry> entries;
-      for (size_t i = 0; i < next.size(); ++i) entries.push_back({caches[i].get(), next[i], &logits[i]});
-      ASSERT_TRUE(model->Step(absl::MakeSpan(entries)).ok());
+      const auto logits = RunChunks(*model, caches, next);
       for (size_t i = 0; i < next.size(); ++i) {
         next[i] = {Best(logits[i])};
         together[i].push_back(next[i][0]);
@@ -200,22 +208,32 @@ Agreement Compare(const std::vector<float>& exact, const std::vector<float>& oth
   return total;
 }
 
-// Teacher-forced on the reference's 64 tokens of each prompt.
+// Teacher-forced on the reference's 64 tokens of each prompt, all prompts in one step.
 TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   const Arithmetic faster[] = {Arithmetic::kBf16, Arithmetic::kInt8, Arithmetic::kInt16};
-  Agreement totals[std::size(faster)];
+  using Sequences = std::vector<std::unique_ptr<Sequence>>;
+  const auto start = [&](LanguageModel* model) {
+    Sequences sequences;
+    for (size_t i = 0; i < reference_["prompts"].size(); ++i) sequences.push_back(*model->NewSequence());
+    return sequences;
+  };
+  const Sequences exact_sequences = start(model_);
+  std::vector<Sequences> sequences;
+  for (Arithmetic arithmetic : faster) sequences.push_back(start(Model(arithmetic)));
+  std::vector<std::vector<TokenId>> chunks;
+  std::vector<std::vector<TokenId>> greedy;
   for (const auto& prompt : reference_["prompts"]) {
-    const auto exact_sequence = *model_->NewSequence();
-    std::vector<std::unique_ptr<Sequence>> sequences;
-    for (Arithmetic arithmetic : faster) sequences.push_back(*Model(arithmetic)->NewSequence());
-    std::vector<TokenId> chunk = Ids(prompt["ids"]);
-    for (TokenId id : Ids(prompt["greedy"])) {
-      const std::vector<float> exact = RunChunk(*model_, exact_sequence.get(), chunk);
-      for (size_t i = 0; i < std::size(faster); ++i) {
-        totals[i] = Compare(exact, RunChunk(*Model(faster[i]), sequences[i].get(), chunk), totals[i]);
-      }
-      chunk = {id};
+    chunks.push_back(Ids(prompt["ids"]));
+    greedy.push_back(Ids(prompt["greedy"]));
+  }
+  Agreement totals[std::size(faster)];
+  for (size_t token = 0; token < 64; ++token) {
+    const auto exact = RunChunks(*model_, exact_sequences, chunks);
+    for (size_t i = 0; i < std::size(faster); ++i) {
+      const auto other = RunChunks(*Model(faster[i]), sequences[i], chunks);
+      for (size_t p = 0; p < chunks.size(); ++p) totals[i] = Compare(exact[p], other[p], totals[i]);
     }
+    for (size_t p = 0; p < chunks.size(); ++p) chunks[p] = {greedy[p][token]};
   }
   for (size_t i = 0; i < std::size(faster); ++i) {
     const std::string name(ArithmeticName(faster[i]));

@@ -42,4 +42,16 @@ inline std::vector<TokenId> Greedy(LanguageModel& model, Sequence* sequence, std
   return out;
 }
 
+// The scores after the last token of every chunk, in one step: chunks[i] goes to sequences[i].
+inline std::vector<std::vector<float>> RunChunks(LanguageModel& model,
+                                                 absl::Span<const std::unique_ptr<Sequence>> sequences,
+                                                 absl::Span<const std::vector<TokenId>> chunks) {
+  std::vector<std::vector<float>> logits(chunks.size());
+  std::vector<StepEntry> entries;
+  for (size_t i = 0; i < chunks.size(); ++i) entries.push_back({sequences[i].get(), chunks[i], &logits[i]});
+  const absl::Status status = model.Step(absl::MakeSpan(entries));
+  EXPECT_TRUE(status.ok()) << status;
+  return logits;
+}
+
 }  // namespace parley::engine
