@@ -7,6 +7,15 @@ namespace {
 
 constexpr size_t Index(WorkKind kind) { return static_cast<size_t>(kind); }
 
+// Of prefill. In smaller steps what is done once a step hides what a row takes, and none is planned smaller.
+constexpr int kFewestRows = 16;
+
+// The first measurement counts whole, later ones a quarter.
+absl::Duration Smoothed(absl::Duration so_far, absl::Duration took, int parts) {
+  const absl::Duration each = std::max(took / std::max(1, parts), absl::Nanoseconds(1));
+  return so_far == absl::ZeroDuration() ? each : (so_far * 3 + each) / 4;
+}
+
 bool Awaited(WorkKind kind) { return kind <= WorkKind::kAwaitedPrefill; }
 
 }  // namespace
@@ -88,6 +97,12 @@ int StepPlanner::FramesAPass() const {
   return std::clamp(static_cast<int>(limits_.tower_budget / frame_time_), 1, std::max(1, limits_.max_frames));
 }
 
+int StepPlanner::RowsAStep() const {
+  const int most = std::max(1, limits_.max_rows);
+  if (row_time_ <= absl::ZeroDuration() || most <= kFewestRows) return most;
+  return static_cast<int>(std::clamp<int64_t>(limits_.step_limit / row_time_, kFewestRows, most));
+}
+
 void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
   int left = std::max(1, limits_.max_rows);
   int decodes = 0;
@@ -98,6 +113,7 @@ void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
     ++decodes;
   }
   if (decodes > 0) left = std::min(left, limits_.max_prefill_rows);
+  left = std::min(left, std::max(RowsAStep() - decodes, kFewestRows));
 
   const Queue& awaited = queues[Index(WorkKind::kAwaitedPrefill)];
   const Queue& frames = queues[Index(WorkKind::kFramePrefill)];
@@ -149,17 +165,19 @@ void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_w
 }
 
 void StepPlanner::FramesTook(int frames, absl::Duration took) {
-  const absl::Duration each = std::max(took / std::max(1, frames), absl::Nanoseconds(1));
-  frame_time_ = frame_time_ == absl::ZeroDuration() ? each : (frame_time_ * 3 + each) / 4;
+  frame_time_ = Smoothed(frame_time_, took, frames);
 }
 
 void StepPlanner::StepTook(const StepPlan& plan, absl::Duration took, absl::Time now) {
   bool decoded = false;
   bool awaited = false;
+  int total = 0;
   for (const StepPlan::Rows& rows : plan.step) {
+    total += rows.rows;
     decoded = decoded || rows.kind == WorkKind::kDecode;
     awaited = awaited || Awaited(rows.kind);
   }
+  if (total >= kFewestRows) row_time_ = Smoothed(row_time_, took, total);
   if (awaited) awaited_step_ = took;
   if (decoded && took > limits_.step_budget) loaded_until_ = now + limits_.speculation_rest;
 }

@@ -2,9 +2,10 @@
 //
 // Work comes in steps. A step holds one token of every decoding conversation and, in what is left of its
 // budget, chunks of prefill: what an answer waits for before frames, though frames keep an eighth of the
-// budget. Before each step at most one slice of tower work is done: a transcription slice, or one pass over
-// the frames of several calls, as many as the measured time of a frame lets into `tower_budget`. So no frame
-// delays a decoding token by more than one slice. Speech that someone waits for goes before frames, but after
+// budget. With prefill a step holds no more than the measured time of a token lets into `step_limit`. Before
+// each step at most one slice of tower work is done: a transcription slice, or one pass over the frames of
+// several calls, as many as the measured time of a frame lets into `tower_budget`. So no frame delays a
+// decoding token by more than one slice. Speech that someone waits for goes before frames, but after
 // `speech_slices_per_frame_slice` slices of speech the frames get theirs: nothing starves.
 //
 // Speculation (an answer begun at a pause that may not be the end of the turn) comes last and gets what is
@@ -33,6 +34,9 @@ struct StepLimits {
   int max_rows = 256;         // tokens a step may hold, decoding ones included
   int max_prefill_rows = 64;  // of which prefill, while somebody decodes
   int max_decodes = 64;       // conversations that decode in one step; the others take turns
+  // How long a step with prefill may take, by the measured time of a row: who hangs up is gone after it, and
+  // a token that comes to be due meanwhile is held up no longer.
+  absl::Duration step_limit = absl::Milliseconds(80);
   int speech_slices_per_frame_slice = 8;
   int max_frames = 8;  // in one pass of the vision tower
   absl::Duration tower_budget = absl::Milliseconds(50);
@@ -102,6 +106,7 @@ class StepPlanner {
   void PlanStep(const Queue (&queues)[kKinds], StepPlan& plan);
   void PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now, StepPlan& plan);
   int FramesAPass() const;
+  int RowsAStep() const;
   void Serve(WorkId id) { last_served_[id] = ++turn_; }
 
   const StepLimits limits_;
@@ -109,6 +114,7 @@ class StepPlanner {
   int speech_slices_ = 0;  // since a frame had one while frames waited
   absl::flat_hash_map<WorkId, uint64_t> last_served_;
   absl::Duration frame_time_ = absl::ZeroDuration();    // of a picture, smoothed; zero: not measured yet
+  absl::Duration row_time_ = absl::ZeroDuration();      // of a token in a step of many, likewise
   absl::Duration awaited_step_ = absl::ZeroDuration();  // the last step that somebody waited for took so long
   absl::Time loaded_until_ = absl::InfinitePast();
 };

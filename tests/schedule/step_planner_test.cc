@@ -233,6 +233,35 @@ TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
   EXPECT_TRUE(planner.Plan({{1, WorkKind::kSpeechSlice}, kHeldDecode}, kNow).step.empty());
 }
 
+TEST(StepPlannerTest, PrefillIsCutToWhatTheMeasuredTimeOfATokenLetsIntoAStep) {
+  StepPlanner planner({.max_rows = 256, .max_prefill_rows = 64, .step_limit = absl::Milliseconds(80)});
+  const std::vector<Want> prefill = {{1, WorkKind::kAwaitedPrefill, 1000}};
+  StepPlan plan = planner.Plan(prefill, kNow);
+  EXPECT_EQ(TotalRows(plan), 256);  // nothing is measured yet
+  planner.StepTook(plan, absl::Milliseconds(256 * 2), kNow);
+  plan = planner.Plan(prefill, kNow);
+  EXPECT_EQ(TotalRows(plan), 40);  // 2 ms each
+  planner.StepTook(plan, absl::Milliseconds(40), kNow);
+  EXPECT_EQ(TotalRows(planner.Plan(prefill, kNow)), 45);  // 1.75 ms each: a quarter of the new figure
+
+  // Tokens that are due count too, and a step of few says nothing about the time of one.
+  plan = planner.Plan({{2, WorkKind::kDecode}, {3, WorkKind::kDecode}, prefill[0]}, kNow);
+  EXPECT_EQ(TotalRows(plan), 45);
+  plan = planner.Plan({{2, WorkKind::kDecode}}, kNow);
+  planner.StepTook(plan, absl::Milliseconds(10), kNow);
+  EXPECT_EQ(TotalRows(planner.Plan(prefill, kNow)), 45);
+}
+
+TEST(StepPlannerTest, PrefillGoesOnHoweverManyDecodeOnASlowDevice) {
+  StepPlanner planner({.max_rows = 256, .max_prefill_rows = 64, .step_limit = absl::Milliseconds(80)});
+  std::vector<Want> wants = {{100, WorkKind::kAwaitedPrefill, 1000}};
+  planner.StepTook(planner.Plan(wants, kNow), absl::Seconds(10), kNow);
+  for (WorkId id = 1; id <= 60; ++id) wants.push_back({id, WorkKind::kDecode});
+  const StepPlan plan = planner.Plan(wants, kNow);
+  EXPECT_EQ(TotalRows(plan), 60 + 16);
+  EXPECT_EQ(RowsOf(plan, 100), 16);
+}
+
 TEST(StepPlannerTest, RidingRowsFitIntoTheStep) {
   StepPlanner planner({.max_rows = 3, .max_speculative_rides = 4});
   std::vector<Want> wants = {{1, WorkKind::kDecode}, {2, WorkKind::kDecode}};

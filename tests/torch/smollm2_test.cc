@@ -79,40 +79,54 @@ TEST_F(SmolLm2Test, LogitsAreTheReferencesToATenthOfAThousandth) {
   std::printf("largest difference of a logit: %.2g\n", worst);
 }
 
-TEST_F(SmolLm2Test, SixtyFourGreedyTokensAreTheReferencesOnTenPrompts) {
-  for (const auto& prompt : reference_["prompts"]) {
-    const auto cache = *model_->NewSequence();
-    const std::vector<float> logits = RunChunk(*model_, cache.get(), Ids(prompt["ids"]));
-    EXPECT_EQ(Greedy(*model_, cache.get(), logits, 64), Ids(prompt["greedy"])) << prompt["text"];
+// The greedy answers to all prompts, which have `logits` behind them: side by side, a token of each in a
+// step.
+std::vector<std::vector<TokenId>> Answers(LanguageModel& model,
+                                          absl::Span<const std::unique_ptr<Sequence>> sequences,
+                                          std::vector<std::vector<float>> logits, int tokens) {
+  std::vector<std::vector<TokenId>> answers(sequences.size());
+  std::vector<std::vector<TokenId>> next(sequences.size());
+  for (int token = 0; token < tokens; ++token) {
+    for (size_t i = 0; i < next.size(); ++i) {
+      next[i] = {Best(logits[i])};
+      answers[i].push_back(next[i][0]);
+    }
+    if (token + 1 < tokens) logits = RunChunks(model, sequences, next);
   }
+  return answers;
 }
 
-// All prompts side by side, and the tokens after them too: the answers are those of the reference, so that a
-// piece is only compared with what one prefill gives.
+TEST_F(SmolLm2Test, SixtyFourGreedyTokensAreTheReferencesOnTenPrompts) {
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<std::vector<TokenId>> prompts;
+  std::vector<std::vector<TokenId>> expected;
+  for (const auto& prompt : reference_["prompts"]) {
+    sequences.push_back(*model_->NewSequence());
+    prompts.push_back(Ids(prompt["ids"]));
+    expected.push_back(Ids(prompt["greedy"]));
+  }
+  ASSERT_EQ(prompts.size(), 10u);
+  EXPECT_EQ(Answers(*model_, sequences, RunChunks(*model_, sequences, prompts), 64), expected);
+}
+
 TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   constexpr int kTokens = 32;
   for (size_t piece : {size_t{1}, size_t{7}}) {
     std::vector<std::unique_ptr<Sequence>> sequences;
-    std::vector<std::vector<TokenId>> next;
+    std::vector<std::vector<float>> logits;
+    std::vector<std::vector<TokenId>> expected;
     for (const auto& prompt : reference_["prompts"]) {
       const std::vector<TokenId> ids = Ids(prompt["ids"]);
       sequences.push_back(*model_->NewSequence());
-      std::vector<float> logits;
+      logits.emplace_back();
       for (size_t at = 0; at < ids.size(); at += piece) {
-        logits = RunChunk(*model_, sequences.back().get(), absl::MakeConstSpan(ids).subspan(at, piece));
+        logits.back() =
+            RunChunk(*model_, sequences.back().get(), absl::MakeConstSpan(ids).subspan(at, piece));
       }
-      next.push_back({Best(logits)});
+      expected.push_back(Ids(prompt["greedy"]));
+      expected.back().resize(kTokens);
     }
-    std::vector<std::vector<TokenId>> answers = next;
-    for (int token = 1; token < kTokens; ++token) {
-      const auto logits = RunChunks(*model_, sequences, next);
-      for (size_t i = 0; i < next.size(); ++i) answers[i].push_back((next[i] = {Best(logits[i])})[0]);
-    }
-    for (size_t i = 0; i < answers.size(); ++i) {
-      std::vector<TokenId> expected = Ids(reference_["prompts"][i]["greedy"]);
-      expected.resize(kTokens);
-      EXPECT_EQ(answers[i], expected) << reference_["prompts"][i]["text"];
-    }
+    EXPECT_EQ(Answers(*model_, sequences, std::move(logits), kTokens), expected) << piece;
   }
 }
 

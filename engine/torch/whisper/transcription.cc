@@ -26,8 +26,8 @@ constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is 
 constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
 constexpr float kQuiet = 0.0025f;                     // -26 dB of the loudest: no more speech
 constexpr int kStepsPerSlice = 4;
-constexpr int kLayerPositionsPerSlice =
-    3000;                                     // of the encoder: a 10 s window whole, two layers of a full one
+// Of the encoder: two layers of a 10 s window, one of a full one.
+constexpr int kLayerPositionsPerSlice = 1000;
 constexpr double kNoSpeechProbability = 0.6;  // both as in openai/whisper
 constexpr double kNoSpeechLogProbability = -1.0;
 
