@@ -7,7 +7,7 @@ namespace {
 
 constexpr size_t Index(WorkKind kind) { return static_cast<size_t>(kind); }
 
-// Of prefill. In smaller steps what is done once a step hides what a row takes, and none is planned smaller.
+// In smaller steps what is done once a step hides what a row takes; so much prefill a step may always hold.
 constexpr int kFewestRows = 16;
 
 // The first measurement counts whole, later ones a quarter.
@@ -99,8 +99,9 @@ int StepPlanner::FramesAPass() const {
 
 int StepPlanner::RowsAStep() const {
   const int most = std::max(1, limits_.max_rows);
-  if (row_time_ <= absl::ZeroDuration() || most <= kFewestRows) return most;
-  return static_cast<int>(std::clamp<int64_t>(limits_.step_limit / row_time_, kFewestRows, most));
+  if (row_time_ <= absl::ZeroDuration()) return most;  // not measured yet
+  return static_cast<int>(
+      std::clamp<int64_t>(limits_.step_limit / row_time_, std::min(kFewestRows, most), most));
 }
 
 void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
@@ -134,7 +135,7 @@ void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
 
 void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now,
                                   StepPlan& plan) {
-  int room = limits_.max_rows;
+  int room = RowsAStep();
   for (const StepPlan::Rows& rows : plan.step) room -= rows.rows;
   int left = std::min(room, somebody_waits ? limits_.max_speculative_rides : limits_.max_speculative_rows);
   // No step is made for them after a slice that somebody waits for.

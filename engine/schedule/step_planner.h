@@ -34,8 +34,8 @@ struct StepLimits {
   int max_rows = 256;         // tokens a step may hold, decoding ones included
   int max_prefill_rows = 64;  // of which prefill, while somebody decodes
   int max_decodes = 64;       // conversations that decode in one step; the others take turns
-  // How long a step with prefill may take, by the measured time of a row: who hangs up is gone after it, and
-  // a token that comes to be due meanwhile is held up no longer.
+  // How long a step with prefill or speculation may take, by the measured time of a row: who hangs up is gone
+  // after it, and a token that comes to be due meanwhile is held up no longer. 16 rows of prefill may pass.
   absl::Duration step_limit = absl::Milliseconds(80);
   int speech_slices_per_frame_slice = 8;
   int max_frames = 8;  // in one pass of the vision tower

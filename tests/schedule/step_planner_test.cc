@@ -252,6 +252,16 @@ TEST(StepPlannerTest, PrefillIsCutToWhatTheMeasuredTimeOfATokenLetsIntoAStep) {
   EXPECT_EQ(TotalRows(planner.Plan(prefill, kNow)), 45);
 }
 
+TEST(StepPlannerTest, SpeculationIsWithinWhatTheMeasuredTimeOfATokenLetsIntoAStep) {
+  StepPlanner planner({.step_limit = absl::Milliseconds(80)});
+  const Want frame = {1, WorkKind::kFramePrefill, 1000};
+  planner.StepTook(planner.Plan({frame}, kNow), absl::Milliseconds(256 * 2), kNow);  // 2 ms each
+  EXPECT_EQ(TotalRows(planner.Plan({frame, kPrefill}, kNow)), 40);
+  const StepPlan plan = planner.Plan({{1, WorkKind::kFramePrefill, 30}, kPrefill}, kNow);
+  EXPECT_EQ(RowsOf(plan, 1), 30);
+  EXPECT_EQ(RowsOf(plan, 102), 10);
+}
+
 TEST(StepPlannerTest, PrefillGoesOnHoweverManyDecodeOnASlowDevice) {
   StepPlanner planner({.max_rows = 256, .max_prefill_rows = 64, .step_limit = absl::Milliseconds(80)});
   std::vector<Want> wants = {{100, WorkKind::kAwaitedPrefill, 1000}};
