@@ -1,5 +1,5 @@
-// Speech clips as the tests and the benchmarks have them: WAV with a header of 44 bytes, mono PCM16 at 16
-// kHz.
+// Speech clips as the tests and the benchmarks have them: WAV with a header of 44 bytes, mono PCM16 at
+// 16 kHz.
 #pragma once
 
 #include <cstdint>

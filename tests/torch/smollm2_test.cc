@@ -2,15 +2,17 @@
 // against fp32.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <numeric>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "engine/cpu/llama.h"
+#include "engine/bundle/language_model_files.h"
+#include "engine/kernels/cpu_features.h"
 #include "engine/torch/arithmetic.h"
-#include "engine/torch/llama.h"
 #include "tests/torch/json_file.h"
 #include "tests/torch/steps.h"
 
@@ -39,6 +41,8 @@ LanguageModel* Model(Arithmetic arithmetic) {
   return model.get();
 }
 
+std::vector<TokenId> Ids(const nlohmann::json& array) { return array.get<std::vector<TokenId>>(); }
+
 class SmolLm2Test : public testing::Test {
  protected:
   void SetUp() override {
@@ -46,11 +50,16 @@ class SmolLm2Test : public testing::Test {
     ASSERT_NE(model_, nullptr);
   }
 
+  // "ids" or "greedy" of every prompt.
+  std::vector<std::vector<TokenId>> OfEachPrompt(const char* key) const {
+    std::vector<std::vector<TokenId>> all;
+    for (const auto& prompt : reference_["prompts"]) all.push_back(Ids(prompt[key]));
+    return all;
+  }
+
   const nlohmann::json reference_ = ReadJson("reference/smollm2.json");
   LanguageModel* model_ = nullptr;
 };
-
-std::vector<TokenId> Ids(const nlohmann::json& array) { return array.get<std::vector<TokenId>>(); }
 
 TEST_F(SmolLm2Test, LogitsAreTheReferencesToATenthOfAThousandth) {
   double worst = 0;
@@ -79,54 +88,27 @@ TEST_F(SmolLm2Test, LogitsAreTheReferencesToATenthOfAThousandth) {
   std::printf("largest difference of a logit: %.2g\n", worst);
 }
 
-// The greedy answers to all prompts, which have `logits` behind them: side by side, a token of each in a
-// step.
-std::vector<std::vector<TokenId>> Answers(LanguageModel& model,
-                                          absl::Span<const std::unique_ptr<Sequence>> sequences,
-                                          std::vector<std::vector<float>> logits, int tokens) {
-  std::vector<std::vector<TokenId>> answers(sequences.size());
-  std::vector<std::vector<TokenId>> next(sequences.size());
-  for (int token = 0; token < tokens; ++token) {
-    for (size_t i = 0; i < next.size(); ++i) {
-      next[i] = {Best(logits[i])};
-      answers[i].push_back(next[i][0]);
-    }
-    if (token + 1 < tokens) logits = RunChunks(model, sequences, next);
-  }
-  return answers;
-}
-
 TEST_F(SmolLm2Test, SixtyFourGreedyTokensAreTheReferencesOnTenPrompts) {
-  std::vector<std::unique_ptr<Sequence>> sequences;
-  std::vector<std::vector<TokenId>> prompts;
-  std::vector<std::vector<TokenId>> expected;
-  for (const auto& prompt : reference_["prompts"]) {
-    sequences.push_back(*model_->NewSequence());
-    prompts.push_back(Ids(prompt["ids"]));
-    expected.push_back(Ids(prompt["greedy"]));
-  }
+  const auto prompts = OfEachPrompt("ids");
   ASSERT_EQ(prompts.size(), 10u);
-  EXPECT_EQ(Answers(*model_, sequences, RunChunks(*model_, sequences, prompts), 64), expected);
+  const auto sequences = NewSequences(*model_, prompts.size());
+  EXPECT_EQ(Greedy(*model_, sequences, RunChunks(*model_, sequences, prompts), 64), OfEachPrompt("greedy"));
 }
 
 TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   constexpr int kTokens = 32;
+  const auto prompts = OfEachPrompt("ids");
+  auto expected = OfEachPrompt("greedy");
+  for (auto& tokens : expected) tokens.resize(kTokens);
   for (size_t piece : {size_t{1}, size_t{7}}) {
-    std::vector<std::unique_ptr<Sequence>> sequences;
-    std::vector<std::vector<float>> logits;
-    std::vector<std::vector<TokenId>> expected;
-    for (const auto& prompt : reference_["prompts"]) {
-      const std::vector<TokenId> ids = Ids(prompt["ids"]);
-      sequences.push_back(*model_->NewSequence());
-      logits.emplace_back();
-      for (size_t at = 0; at < ids.size(); at += piece) {
-        logits.back() =
-            RunChunk(*model_, sequences.back().get(), absl::MakeConstSpan(ids).subspan(at, piece));
+    const auto sequences = NewSequences(*model_, prompts.size());
+    std::vector<std::vector<float>> logits(prompts.size());
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      for (size_t at = 0; at < prompts[i].size(); at += piece) {
+        logits[i] = RunChunk(*model_, sequences[i].get(), absl::MakeConstSpan(prompts[i]).subspan(at, piece));
       }
-      expected.push_back(Ids(prompt["greedy"]));
-      expected.back().resize(kTokens);
     }
-    EXPECT_EQ(Answers(*model_, sequences, std::move(logits), kTokens), expected) << piece;
+    EXPECT_EQ(Greedy(*model_, sequences, std::move(logits), kTokens), expected) << piece;
   }
 }
 
@@ -171,28 +153,18 @@ TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
 // Ten conversations in one step each, in the default arithmetic of this machine and in fp32: what one says
 // does not depend on the others.
 TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
+  constexpr int kTokens = 24;
+  const auto prompts = OfEachPrompt("ids");
   for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
-    LanguageModel* model = Model(arithmetic);
-    std::vector<std::unique_ptr<Sequence>> caches;
-    std::vector<std::vector<TokenId>> next;
-    std::vector<std::vector<TokenId>> together;
+    LanguageModel& model = *Model(arithmetic);
     std::vector<std::vector<TokenId>> alone;
-    for (const auto& prompt : reference_["prompts"]) {
-      next.push_back(Ids(prompt["ids"]));
-      caches.push_back(*model->NewSequence());
-      const auto cache = *model->NewSequence();
-      const std::vector<float> logits = RunChunk(*model, cache.get(), next.back());
-      alone.push_back(Greedy(*model, cache.get(), logits, 24));
+    for (const auto& prompt : prompts) {
+      const auto one = NewSequences(model, 1);
+      alone.push_back(Greedy(model, one, {RunChunk(model, one[0].get(), prompt)}, kTokens)[0]);
     }
-    together.resize(next.size());
-    for (int step = 0; step < 24; ++step) {
-      const auto logits = RunChunks(*model, caches, next);
-      for (size_t i = 0; i < next.size(); ++i) {
-        next[i] = {Best(logits[i])};
-        together[i].push_back(next[i][0]);
-      }
-    }
-    EXPECT_EQ(together, alone) << ArithmeticName(arithmetic);
+    const auto all = NewSequences(model, prompts.size());
+    EXPECT_EQ(Greedy(model, all, RunChunks(model, all, prompts), kTokens), alone)
+        << ArithmeticName(arithmetic);
   }
 }
 
@@ -225,21 +197,11 @@ Agreement Compare(const std::vector<float>& exact, const std::vector<float>& oth
 // Teacher-forced on the reference's 64 tokens of each prompt, all prompts in one step.
 TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   const Arithmetic faster[] = {Arithmetic::kBf16, Arithmetic::kInt8, Arithmetic::kInt16};
-  using Sequences = std::vector<std::unique_ptr<Sequence>>;
-  const auto start = [&](LanguageModel* model) {
-    Sequences sequences;
-    for (size_t i = 0; i < reference_["prompts"].size(); ++i) sequences.push_back(*model->NewSequence());
-    return sequences;
-  };
-  const Sequences exact_sequences = start(model_);
-  std::vector<Sequences> sequences;
-  for (Arithmetic arithmetic : faster) sequences.push_back(start(Model(arithmetic)));
-  std::vector<std::vector<TokenId>> chunks;
-  std::vector<std::vector<TokenId>> greedy;
-  for (const auto& prompt : reference_["prompts"]) {
-    chunks.push_back(Ids(prompt["ids"]));
-    greedy.push_back(Ids(prompt["greedy"]));
-  }
+  auto chunks = OfEachPrompt("ids");
+  const auto greedy = OfEachPrompt("greedy");
+  const auto exact_sequences = NewSequences(*model_, chunks.size());
+  std::vector<std::vector<std::unique_ptr<Sequence>>> sequences;
+  for (Arithmetic arithmetic : faster) sequences.push_back(NewSequences(*Model(arithmetic), chunks.size()));
   Agreement totals[std::size(faster)];
   for (size_t token = 0; token < 64; ++token) {
     const auto exact = RunChunks(*model_, exact_sequences, chunks);
@@ -247,7 +209,7 @@ TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
       const auto other = RunChunks(*Model(faster[i]), sequences[i], chunks);
       for (size_t p = 0; p < chunks.size(); ++p) totals[i] = Compare(exact[p], other[p], totals[i]);
     }
-    for (size_t p = 0; p < chunks.size(); ++p) chunks[p] = {greedy[p][token]};
+    for (size_t p = 0; p < chunks.size(); ++p) chunks[p] = {greedy[p].at(token)};
   }
   for (size_t i = 0; i < std::size(faster); ++i) {
     const std::string name(ArithmeticName(faster[i]));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "engine/runtime/language_model.h"
@@ -31,17 +32,6 @@ inline TokenId Best(const std::vector<float>& logits) {
   return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// `count` greedy tokens after a sequence whose last scores are `logits`.
-inline std::vector<TokenId> Greedy(LanguageModel& model, Sequence* sequence, std::vector<float> logits,
-                                   int count) {
-  std::vector<TokenId> out;
-  while (static_cast<int>(out.size()) < count) {
-    out.push_back(Best(logits));
-    logits = RunChunk(model, sequence, absl::MakeConstSpan(&out.back(), 1));
-  }
-  return out;
-}
-
 // The scores after the last token of every chunk, in one step: chunks[i] goes to sequences[i].
 inline std::vector<std::vector<float>> RunChunks(LanguageModel& model,
                                                  absl::Span<const std::unique_ptr<Sequence>> sequences,
@@ -52,6 +42,28 @@ inline std::vector<std::vector<float>> RunChunks(LanguageModel& model,
   const absl::Status status = model.Step(absl::MakeSpan(entries));
   EXPECT_TRUE(status.ok()) << status;
   return logits;
+}
+
+inline std::vector<std::unique_ptr<Sequence>> NewSequences(LanguageModel& model, size_t count) {
+  std::vector<std::unique_ptr<Sequence>> sequences(count);
+  for (auto& sequence : sequences) sequence = *model.NewSequence();
+  return sequences;
+}
+
+// `tokens` greedy tokens after each of the sequences, whose last scores are `logits`: a token of each a step.
+inline std::vector<std::vector<TokenId>> Greedy(LanguageModel& model,
+                                                absl::Span<const std::unique_ptr<Sequence>> sequences,
+                                                std::vector<std::vector<float>> logits, int tokens) {
+  std::vector<std::vector<TokenId>> answers(sequences.size());
+  std::vector<std::vector<TokenId>> next(sequences.size());
+  for (int token = 0; token < tokens; ++token) {
+    if (token > 0) logits = RunChunks(model, sequences, next);
+    for (size_t i = 0; i < next.size(); ++i) {
+      next[i] = {Best(logits[i])};
+      answers[i].push_back(next[i][0]);
+    }
+  }
+  return answers;
 }
 
 }  // namespace parley::engine
