@@ -101,7 +101,7 @@ TEST(SourceTest, WhatIsNotMediaIsNamed) {
   EXPECT_FALSE(text.ok());
 }
 
-TEST(SourceTest, ATruncatedFileEndsWithoutHarm) {
+TEST(SourceTest, ATruncatedFileEndsWithoutHarmAndSaysWhatIsMissing) {
   std::ifstream whole(kSample, std::ios::binary);
   std::string bytes(200'000, '\0');
   whole.read(bytes.data(), bytes.size());
@@ -110,6 +110,16 @@ TEST(SourceTest, ATruncatedFileEndsWithoutHarm) {
   auto source = Source::OpenFile(path, {});
   ASSERT_TRUE(source.ok()) << source.status();
   EXPECT_FALSE(ReadAll(**source).video.empty());
+  EXPECT_GT((*source)->Missing(), absl::Seconds(1));
+}
+
+TEST(SourceTest, OfAWholeFileNothingIsMissingAndNothingOfOneThatIsLeftEarly) {
+  for (const bool whole : {true, false}) {
+    auto source = Source::OpenFile(kSample, {});
+    ASSERT_TRUE(source.ok()) << source.status();
+    if (whole) ReadAll(**source);
+    EXPECT_EQ((*source)->Missing(), absl::ZeroDuration());
+  }
 }
 
 TEST(SourceTest, AMachineWithoutTheDeviceSaysWhichAndHowToChoose) {

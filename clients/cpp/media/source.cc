@@ -158,6 +158,16 @@ absl::StatusOr<std::optional<Item>> Source::Next() {
   return std::move(items_.extract(items_.begin()).mapped());
 }
 
+absl::Duration Source::Missing() const {
+  const AVFormatContext& file = *format_;
+  if (live_ || !at_end_ || file.duration <= 0 ||
+      file.duration_estimation_method == AVFMT_DURATION_FROM_BITRATE) {
+    return absl::ZeroDuration();
+  }
+  const absl::Duration missing = absl::Microseconds(file.duration) - read_until_;
+  return missing > absl::Seconds(1) ? missing : absl::ZeroDuration();
+}
+
 absl::StatusOr<Still> ReadStill(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream content;

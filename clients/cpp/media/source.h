@@ -42,6 +42,10 @@ class Source {
   // The next item; nullopt at the end.
   absl::StatusOr<std::optional<Item>> Next();
 
+  // At a file's end: how much of the length that it declares was not in it, for FFmpeg reads a file that was
+  // cut like one that is over. Zero when it was whole, within a second, or declares no length.
+  absl::Duration Missing() const;
+
  private:
   Source() = default;
   static absl::StatusOr<std::unique_ptr<Source>> Open(const std::string& url, const AVInputFormat* format,

@@ -207,6 +207,13 @@ int PlaceCall(const std::shared_ptr<grpc::Channel>& channel, const Options& opti
   call->Close().IgnoreError();
   const absl::Status outcome = call->Wait();
   printer.PrintEnd(outcome);
+  for (const auto& source : opened->sources) {
+    const absl::Duration missing = source->Missing();
+    if (missing > absl::ZeroDuration()) {
+      std::cerr << "parley-call: " << options.file << " was cut: its last "
+                << absl::Trunc(missing, absl::Milliseconds(100)) << " are missing" << std::endl;
+    }
+  }
   if (!outcome.ok()) return Fail(absl::StrCat("the call failed: ", outcome.message()));
   if (!media_status.ok()) return Fail(std::string(media_status.message()));
   return 0;
