@@ -1,9 +1,22 @@
-# parley_library(NAME SOURCES ... DEPS ... PRIVATE_DEPS ...): a folder's library, named after the folder.
-# Includes are written from the top of the tree: #include "engine/api/engine.h".
+# What runs once, or checks others: half of a build's time went into making it fast.
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(PARLEY_RUN_ONCE_OPTIMIZATION -O1)
+else()
+  set(PARLEY_RUN_ONCE_OPTIMIZATION -O0)
+endif()
+
+# parley_library(NAME SOURCES ... DEPS ... PRIVATE_DEPS ... RUN_ONCE ... INNER_LOOPS): a folder's library, named after
+# the folder. Includes are written from the top of the tree: #include "engine/api/engine.h".
+# RUN_ONCE names sources that no call waits for. INNER_LOOPS: loops over samples, tokens or weights, optimised
+# under the sanitizers too.
 function(parley_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
-  if(ARG_SOURCES)
-    add_library(${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "INNER_LOOPS" "" "SOURCES;DEPS;PRIVATE_DEPS;RUN_ONCE" ${ARGN})
+  if(ARG_SOURCES OR ARG_RUN_ONCE)
+    add_library(${name} STATIC ${ARG_SOURCES} ${ARG_RUN_ONCE})
+    set_source_files_properties(${ARG_RUN_ONCE} PROPERTIES COMPILE_OPTIONS ${PARLEY_RUN_ONCE_OPTIMIZATION})
+    if(ARG_INNER_LOOPS AND PARLEY_SANITIZER)
+      target_compile_options(${name} PRIVATE -O1)
+    endif()
     target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE parley_warnings ${ARG_PRIVATE_DEPS})
   else()
@@ -13,13 +26,6 @@ function(parley_library name)
   endif()
 endfunction()
 
-# What runs once and checks others: half of a build's time went into making it fast.
-if(CMAKE_BUILD_TYPE STREQUAL "Release")
-  set(PARLEY_TEST_OPTIMIZATION -O1)
-else()
-  set(PARLEY_TEST_OPTIMIZATION -O0)
-endif()
-
 # What a test finds in its environment.
 set(PARLEY_TEST_ENVIRONMENT "PARLEY_MODEL_DIR=${PARLEY_MODEL_DIR}")
 if(PARLEY_SANITIZER STREQUAL "thread")
@@ -28,10 +34,10 @@ if(PARLEY_SANITIZER STREQUAL "thread")
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
 endif()
 
-# parley_test(NAME SOURCES ... DEPS ... LABELS ... TIMEOUT s): one gtest binary, one ctest entry per file.
+# parley_test(NAME SOURCES ... DEPS ... LABELS ... TIMEOUT s INNER_LOOPS): one gtest binary, one ctest entry per file.
 # Label `weights` marks a test that needs PARLEY_MODEL_DIR; it fails, never skips, when that is missing.
 function(parley_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "INNER_LOOPS" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT PARLEY_BUILD_TESTS)
     return()
   endif()
@@ -41,7 +47,11 @@ function(parley_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE parley_warnings ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE PARLEY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  target_compile_options(${name} PRIVATE ${PARLEY_TEST_OPTIMIZATION})
+  if(ARG_INNER_LOOPS)
+    target_compile_options(${name} PRIVATE -O1)
+  else()
+    target_compile_options(${name} PRIVATE ${PARLEY_RUN_ONCE_OPTIMIZATION})
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "${PARLEY_TEST_ENVIRONMENT}")
