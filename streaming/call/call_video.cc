@@ -65,9 +65,19 @@ bool CallVideo::TakeAnnounced() {
     if (auto input = VideoInput::Create(codec_, limits_.max_video_pixels); input.ok())
       input_ = *std::move(input);
   }
+  bool more = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    more = task_posted_ = !undecoded_.empty();
+  }
+  if (idle()) host_->OnFramesIdle();
+  return more;
+}
+
+bool CallVideo::idle() const {
+  if (in_flight_ > 0 || !waiting_.empty()) return false;
   absl::MutexLock lock(&mutex_);
-  task_posted_ = !undecoded_.empty();
-  return task_posted_;
+  return undecoded_.empty();
 }
 
 void CallVideo::Decode(const EncodedFrame& frame) {

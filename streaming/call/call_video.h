@@ -62,7 +62,7 @@ class CallVideo {
     virtual bool MayAppendFrames() const = 0;
     // A frame has come that it does not let in now.
     virtual void OnFrameWaits() = 0;
-    // The frame under way is done.
+    // No frame is under way any more.
     virtual void OnFramesIdle() = 0;
   };
 
@@ -99,7 +99,8 @@ class CallVideo {
   void GiveBack(std::shared_ptr<TurnFrames> frames);
   // Throws away what was received since the last turn: what waits or is being encoded is reported CLEARED.
   void Clear();
-  bool idle() const { return in_flight_ == 0 && waiting_.empty(); }
+  // Nothing is owed an InputStatus.
+  bool idle() const;
 
  private:
   struct Picture {
@@ -133,7 +134,7 @@ class CallVideo {
   int in_flight_ = 0;  // frame operations of the conversation
   std::shared_ptr<TurnFrames> turn_ = std::make_shared<TurnFrames>();
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool task_posted_ ABSL_GUARDED_BY(mutex_) = false;  // that will call TakeAnnounced
   std::deque<EncodedFrame> undecoded_ ABSL_GUARDED_BY(mutex_);
   std::vector<EncodedFrame> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported: no data

@@ -255,6 +255,16 @@ TEST_F(FramesTest, CloseWaitsForTheFrameUnderWay) {
   EXPECT_EQ(Count("frame 1 encoded"), 1);
 }
 
+TEST_F(FramesTest, CloseWaitsForFramesThatWereNotDecodedYet) {
+  Start();
+  Show(50);
+  for (int i = 2; i <= 4; ++i) call_->PushFrame(TestPng(50), i, 0, kNotKnown, ++seq_);
+  call_->Close();
+  Settle();
+  EXPECT_EQ(Count("frame"), 4);
+  EXPECT_EQ(lines_.back(), "ended");
+}
+
 TEST_F(FramesTest, AVideoPolicyChangesInMidCall) {
   config_.video_policy.scene_threshold = 1;
   Start();
