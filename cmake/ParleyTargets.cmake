@@ -1,19 +1,12 @@
-# What runs once, or checks others: half of a build's time went into making it fast.
-if(CMAKE_BUILD_TYPE STREQUAL "Release")
-  set(PARLEY_RUN_ONCE_OPTIMIZATION -O1)
-else()
-  set(PARLEY_RUN_ONCE_OPTIMIZATION -O0)
-endif()
-
 # parley_library(NAME SOURCES ... DEPS ... PRIVATE_DEPS ... RUN_ONCE ... INNER_LOOPS): a folder's library, named after
-# the folder. Includes are written from the top of the tree: #include "engine/api/engine.h".
-# RUN_ONCE names sources that no call waits for. INNER_LOOPS: loops over samples, tokens or weights, optimised
-# under the sanitizers too.
+# the folder, built for what links it. Includes are written from the top of the tree: #include "engine/api/engine.h".
+# RUN_ONCE names sources that no call waits for: they are not optimised, because the compiler would take longer over
+# them than they ever run. INNER_LOOPS: loops over samples, tokens or weights, optimised under the sanitizers too.
 function(parley_library name)
   cmake_parse_arguments(ARG "INNER_LOOPS" "" "SOURCES;DEPS;PRIVATE_DEPS;RUN_ONCE" ${ARGN})
   if(ARG_SOURCES OR ARG_RUN_ONCE)
-    add_library(${name} STATIC ${ARG_SOURCES} ${ARG_RUN_ONCE})
-    set_source_files_properties(${ARG_RUN_ONCE} PROPERTIES COMPILE_OPTIONS ${PARLEY_RUN_ONCE_OPTIMIZATION})
+    add_library(${name} STATIC EXCLUDE_FROM_ALL ${ARG_SOURCES} ${ARG_RUN_ONCE})
+    set_source_files_properties(${ARG_RUN_ONCE} PROPERTIES COMPILE_OPTIONS -O0)
     if(ARG_INNER_LOOPS AND PARLEY_SANITIZER)
       target_compile_options(${name} PRIVATE -O1)
     endif()
@@ -34,11 +27,13 @@ if(PARLEY_SANITIZER STREQUAL "thread")
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
 endif()
 
-# parley_test(NAME SOURCES ... DEPS ... LABELS ... TIMEOUT s INNER_LOOPS): one gtest binary, one ctest entry per file.
+# parley_test(NAME SOURCES ... DEPS ... LABELS ... TIMEOUT s INNER_LOOPS ONE_THREAD): one gtest binary, one ctest
+# entry per file. A test is run once, so it is not optimised; INNER_LOOPS: as above. ONE_THREAD: neither the test nor
+# what it tests starts a thread; ThreadSanitizer has nothing to see there and its build leaves the test out.
 # Label `weights` marks a test that needs PARLEY_MODEL_DIR; it fails, never skips, when that is missing.
 function(parley_test name)
-  cmake_parse_arguments(ARG "INNER_LOOPS" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
-  if(NOT PARLEY_BUILD_TESTS)
+  cmake_parse_arguments(ARG "INNER_LOOPS;ONE_THREAD" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT PARLEY_BUILD_TESTS OR (ARG_ONE_THREAD AND PARLEY_SANITIZER STREQUAL "thread"))
     return()
   endif()
   if(NOT ARG_TIMEOUT)
@@ -47,11 +42,7 @@ function(parley_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE parley_warnings ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE PARLEY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  if(ARG_INNER_LOOPS)
-    target_compile_options(${name} PRIVATE -O1)
-  else()
-    target_compile_options(${name} PRIVATE ${PARLEY_RUN_ONCE_OPTIMIZATION})
-  endif()
+  target_compile_options(${name} PRIVATE $<IF:$<BOOL:${ARG_INNER_LOOPS}>,-O1,-O0>)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "${PARLEY_TEST_ENVIRONMENT}")
