@@ -111,10 +111,12 @@ class Ours {
     if (!data.ok()) return data.status();
     auto tokenizer = engine::text::Tokenizer::Create(*std::move(data));
     if (!tokenizer.ok()) return tokenizer.status();
-    auto whisper = Whisper::Load(*weights, *config, *std::move(tokenizer), manifest->audio_bridge->language,
-                                 choice->arithmetic);
+    const engine::Arithmetic arithmetic = engine::TranscriptionArithmetic(choice->arithmetic);
+    auto whisper =
+        Whisper::Load(*weights, *config, *std::move(tokenizer), manifest->audio_bridge->language, arithmetic);
     if (!whisper.ok()) return whisper.status();
-    return std::unique_ptr<Ours>(new Ours(*std::move(whisper), choice->description));
+    return std::unique_ptr<Ours>(
+        new Ours(*std::move(whisper), std::string(engine::ArithmeticName(arithmetic))));
   }
 
   const std::string& arithmetic() const { return arithmetic_; }
