@@ -37,11 +37,11 @@ CallReactor* CallReactor::Start(grpc::CallbackServerContext* context, const Call
 CallReactor::CallReactor(grpc::CallbackServerContext* context, const CallEnvironment* environment)
     : env_(*environment),
       context_(context),
-      started_(environment->dependencies.clock->Now()),
-      last_read_(started_),
+      arrived_(environment->dependencies.clock->Now()),
+      last_read_(arrived_),
       queue_({.max_messages = static_cast<size_t>(environment->options.max_queue_messages),
               .max_bytes = static_cast<size_t>(environment->options.max_queue_bytes)}),
-      progress_(started_) {}
+      progress_(arrived_) {}
 
 CallReactor::~CallReactor() = default;
 
@@ -50,10 +50,36 @@ void CallReactor::Begin() {
   call_id_ = std::move(admission.call_id);
   if (admission.refused.has_value()) {
     Report(*std::move(admission.refused), 0);
-    return;
+  } else if (admission.waits.has_value()) {
+    Wait(*admission.waits);
+  } else {
+    Admit();
   }
+}
+
+void CallReactor::Admit() {
   absl::MutexLock lock(&mutex_);
-  if (!ended()) StartRead(&read_buffer_);  // a drain may have been quicker
+  if (phase_ != Phase::kArrived) return;  // a drain, or the client's end, may have been quicker
+  phase_ = Phase::kOpening;
+  admitted_ = last_read_ = env_.dependencies.clock->Now();
+  env_.metrics->CallAdmitted(admitted_ - arrived_);
+  StartRead(&read_buffer_);
+}
+
+void CallReactor::Wait(QueuePlace place) {
+  absl::MutexLock lock(&mutex_);
+  if (phase_ != Phase::kArrived) return;
+  // The place on arrival may be told after a better one.
+  if (position_told_ != 0 && place.position >= position_told_) return;
+  position_told_ = place.position;
+  v1::ServerMessage message;
+  v1::AdmissionStatus& status = *message.mutable_admission();
+  status.set_position(static_cast<uint32_t>(place.position));
+  if (place.estimated_wait.has_value()) {
+    status.set_estimated_wait_ms(ClampTo<uint32_t>(absl::ToInt64Milliseconds(*place.estimated_wait)));
+  }
+  status.set_wait_limit_ms(ClampTo<uint32_t>(absl::ToInt64Milliseconds(env_.options.max_wait)));
+  Send(std::move(message));
 }
 
 // ---------------------------------------------------------------- reading
@@ -239,7 +265,7 @@ void CallReactor::Report(Fault fault, uint64_t client_seq) {
   {
     absl::MutexLock lock(&mutex_);
     if (ended()) return;
-    fault.fatal = fault.fatal || phase_ == Phase::kOpening;
+    fault.fatal = fault.fatal || phase_ <= Phase::kOpening;
     Log(LogLevel::kInfo, "client told of an error",
         {{"call_id", call_id_},
          {"code", LabelOf(fault.code)},
@@ -443,7 +469,7 @@ void CallReactor::Tick(absl::Time now) {
       if (now - progress_ > options.slow_reader && !cancelled_) context_->TryCancel();
     } else if (stuck) {
       Overflowed();
-    } else if (phase_ == Phase::kOpening && now - started_ > kOpenLimit) {
+    } else if (phase_ == Phase::kOpening && now - admitted_ > kOpenLimit) {
       End(MakeFault(v1::DEADLINE, absl::StrCat("no SessionOpen within ", absl::FormatDuration(kOpenLimit))),
           0);
     } else if (phase_ == Phase::kOpen && !read_paused_ && now - last_read_ > options.idle) {
@@ -470,7 +496,7 @@ void CallReactor::Drain(absl::Duration time_left) {
   v1::ServerMessage message;
   message.mutable_go_away()->set_time_left_ms(ClampTo<uint32_t>(absl::ToInt64Milliseconds(time_left)));
   absl::MutexLock lock(&mutex_);
-  if (phase_ == Phase::kOpening) {
+  if (phase_ <= Phase::kOpening) {
     End(ShuttingDown(), 0);
     Pump();
     return;

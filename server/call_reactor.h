@@ -7,6 +7,9 @@
 // Reads and writes are raw bytes, parsed here: the typed interface of gRPC shows a message that does not
 // parse (invalid UTF-8, say) as the end of the stream, and the client deserves to be told.
 //
+// A stream for which the server has no place yet is not read: what it sends stays with gRPC, under its flow
+// control.
+//
 // Flow control: one message is read at a time, and none while more of the call's audio or messages waits than
 // should. One message is written at a time; the rest waits in OutgoingQueue under its policy. A write that
 // does not complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not
@@ -70,12 +73,15 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void OnEvent(streaming::CallEvent event) override;
 
   // RegisteredCall.
+  void Admit() override;
+  void Wait(QueuePlace place) override;
   void Tick(absl::Time now) override;
   void Drain(absl::Duration time_left) override;
   void Cut(Fault fault) override;
 
  private:
   enum class Phase {
+    kArrived,   // has no place yet
     kOpening,   // waits for SessionOpen
     kOpen,      // takes messages
     kClosing,   // the client has said all; the LiveCall finishes what it owes
@@ -116,7 +122,6 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   const CallEnvironment& env_;
   grpc::CallbackServerContext* const context_;  // valid until OnDone
-  const absl::Time started_;
 
   // Used by the reading side only.
   grpc::ByteBuffer read_buffer_;
@@ -126,7 +131,10 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   absl::Mutex mutex_;
   std::string call_id_;  // set before the first read
-  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kArrived;
+  const absl::Time arrived_;
+  int position_told_ ABSL_GUARDED_BY(mutex_) = 0;                         // 0: none
+  absl::Time admitted_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // when it had its place
   std::shared_ptr<streaming::LiveCall> call_ ABSL_GUARDED_BY(mutex_);
   bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,13 +1,25 @@
 #include "server/call_registry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace parley::server {
+namespace {
 
-CallRegistry::CallRegistry(Limits limits, const Clock* clock) : limits_(limits), clock_(clock) {
+uint32_t Milliseconds(absl::Duration duration) {
+  return static_cast<uint32_t>(absl::ToInt64Milliseconds(duration));
+}
+
+}  // namespace
+
+CallRegistry::CallRegistry(Limits limits, const Clock* clock, std::function<void()> look_at_engine)
+    : limits_(limits),
+      clock_(clock),
+      look_at_engine_(std::move(look_at_engine)),
+      unready_(MakeFault(v1::AT_CAPACITY, "the server is warming up")) {
   ticker_ = std::thread([this] { Run(); });
 }
 
@@ -20,40 +32,124 @@ CallRegistry::~CallRegistry() {
 }
 
 CallRegistry::Admission CallRegistry::Add(std::shared_ptr<RegisteredCall> call) {
+  look_at_engine_();
   absl::MutexLock lock(&mutex_);
   Admission admission;
   admission.call_id = absl::StrFormat("%016x", absl::Uniform<uint64_t>(random_));
+  Entry entry{.since = clock_->Now()};
   if (draining_) {
     admission.refused = ShuttingDown();
-  } else if (!ready_) {
-    admission.refused = MakeFault(v1::AT_CAPACITY, "the server is warming up");
-  } else if (admitted_ >= limits_.max_calls) {
-    admission.refused = MakeFault(
-        v1::AT_CAPACITY, absl::StrCat("the server has ", admitted_, " calls, which is all it takes"));
-  }
-  if (admission.refused.has_value()) {
-    admission.refused->retry_after_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(limits_.retry_after));
-  } else {
+    admission.refused->retry_after_ms = Milliseconds(limits_.retry_after);
+  } else if (unready_.has_value()) {
+    admission.refused = unready_;
+    admission.refused->retry_after_ms = Milliseconds(limits_.retry_after);
+  } else if (waiting_.empty() && HasPlace()) {
+    entry.state = State::kAdmitted;
     ++admitted_;
+  } else if (waiting_.size() < static_cast<size_t>(limits_.max_waiting)) {
+    entry.state = State::kWaiting;
+    waiting_.push_back(call.get());
+    admission.waits = PlaceAt(waiting_.size() - 1);
+    entry.told = admission.waits->position;
+  } else {
+    admission.refused = AtCapacity(
+        limits_.max_waiting == 0 ? "" : absl::StrCat(", and ", waiting_.size(), " wait for a place"));
   }
   const RegisteredCall* key = call.get();
-  entries_.emplace(key, Entry{std::move(call), !admission.refused.has_value()});
+  entry.call = std::move(call);
+  entries_.emplace(key, std::move(entry));
   return admission;
 }
 
 void CallRegistry::Remove(const RegisteredCall* call) {
   std::shared_ptr<RegisteredCall> removed;  // destroyed after the lock is gone
   absl::MutexLock lock(&mutex_);
-  auto entry = entries_.find(call);
-  if (entry == entries_.end()) return;
-  if (entry->second.admitted) --admitted_;
-  removed = std::move(entry->second.call);
-  entries_.erase(entry);
+  auto found = entries_.find(call);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  if (entry.state == State::kAdmitted) {
+    --admitted_;
+    constexpr double kWeight = 1.0 / 8;
+    const absl::Duration length = clock_->Now() - entry.since;
+    call_length_ = call_length_.has_value() ? *call_length_ + (length - *call_length_) * kWeight : length;
+  } else if (entry.state == State::kWaiting) {
+    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), call));
+  }
+  unsettled_ = !waiting_.empty();
+  removed = std::move(entry.call);
+  entries_.erase(found);
 }
 
 void CallRegistry::SetReady() {
   absl::MutexLock lock(&mutex_);
-  ready_ = true;
+  unready_ = std::nullopt;
+}
+
+void CallRegistry::SetUnready(Fault why) {
+  absl::MutexLock lock(&mutex_);
+  unready_ = std::move(why);
+}
+
+void CallRegistry::SetEngineFull(std::string why) {
+  absl::MutexLock lock(&mutex_);
+  engine_full_ = std::move(why);
+}
+
+bool CallRegistry::HasPlace() const {
+  return !draining_ && !unready_.has_value() && admitted_ < limits_.max_calls && engine_full_.empty();
+}
+
+QueuePlace CallRegistry::PlaceAt(size_t index) const {
+  QueuePlace place{.position = static_cast<int>(index) + 1};
+  // Of so many calls of such a length, this many end in a unit of time.
+  if (call_length_.has_value() && admitted_ > 0) {
+    place.estimated_wait = *call_length_ * place.position / admitted_;
+  }
+  return place;
+}
+
+Fault CallRegistry::AtCapacity(absl::string_view more) const {
+  constexpr absl::Duration kLongestAdvice = absl::Minutes(1);
+  Fault fault = MakeFault(
+      v1::AT_CAPACITY,
+      absl::StrCat(
+          admitted_ >= limits_.max_calls
+              ? absl::StrCat("the server has ", admitted_, " calls, which is all it takes")
+              : absl::StrCat("the server has ", admitted_, " calls and takes no more now: ", engine_full_),
+          more));
+  const absl::Duration estimate = PlaceAt(waiting_.size()).estimated_wait.value_or(limits_.retry_after);
+  fault.retry_after_ms = Milliseconds(std::max(limits_.retry_after, std::min(estimate, kLongestAdvice)));
+  return fault;
+}
+
+CallRegistry::News CallRegistry::Settle(absl::Time now) {
+  News news;
+  unsettled_ = false;
+  while (!waiting_.empty()) {
+    Entry& first = entries_.at(waiting_.front());
+    if (!HasPlace()) break;
+    first.state = State::kAdmitted;
+    first.since = now;
+    ++admitted_;
+    news.admitted.push_back(first.call);
+    waiting_.pop_front();
+  }
+  // Those that have waited longest are in front.
+  while (!waiting_.empty()) {
+    Entry& first = entries_.at(waiting_.front());
+    if (now - first.since < limits_.max_wait) break;
+    first.state = State::kRefused;
+    news.given_up.emplace_back(first.call, AtCapacity(absl::StrCat("; no place was free within ",
+                                                                   absl::FormatDuration(limits_.max_wait))));
+    waiting_.pop_front();
+  }
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    Entry& entry = entries_.at(waiting_[i]);
+    const QueuePlace place = PlaceAt(i);
+    if (std::exchange(entry.told, place.position) != place.position)
+      news.moved.emplace_back(entry.call, place);
+  }
+  return news;
 }
 
 void CallRegistry::Drain(absl::Duration limit) {
@@ -67,15 +163,22 @@ void CallRegistry::Drain(absl::Duration limit) {
   for (const auto& call : calls) call->Drain(limit);
 }
 
-void CallRegistry::CutAll() {
+void CallRegistry::FailAll(const Fault& fault) {
   std::vector<std::shared_ptr<RegisteredCall>> calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    calls = Snapshot();
+  }
+  for (const auto& call : calls) call->Cut(fault);
+}
+
+void CallRegistry::CutAll() {
   {
     absl::MutexLock lock(&mutex_);
     draining_ = true;
     cut_at_ = absl::InfinitePast();
-    calls = Snapshot();
   }
-  for (const auto& call : calls) call->Cut(ShuttingDown());
+  FailAll(ShuttingDown());
 }
 
 void CallRegistry::WaitUntilEmpty() {
@@ -94,18 +197,30 @@ int CallRegistry::calls() const {
   return admitted_;
 }
 
+int CallRegistry::waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<int>(waiting_.size());
+}
+
 void CallRegistry::Run() {
   while (true) {
+    look_at_engine_();
     std::vector<std::shared_ptr<RegisteredCall>> calls;
+    News news;
     bool cut = false;
     const absl::Time now = clock_->Now();
     {
       absl::MutexLock lock(&mutex_);
-      // Wakes early only to stop.
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), limits_.tick)) return;
+      const auto early = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || unsettled_; };
+      mutex_.AwaitWithTimeout(absl::Condition(&early), limits_.tick);
+      if (stopping_) return;
+      news = Settle(now);
       calls = Snapshot();
       cut = now >= cut_at_;
     }
+    for (const auto& call : news.admitted) call->Admit();
+    for (const auto& [call, place] : news.moved) call->Wait(place);
+    for (const auto& [call, fault] : news.given_up) call->Cut(fault);
     for (const auto& call : calls) {
       if (cut) call->Cut(ShuttingDown());
       call->Tick(now);

@@ -4,16 +4,19 @@
 // call is called with the lock held.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/random/random.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -21,10 +24,20 @@
 
 namespace parley::server {
 
+// Where a stream stands that waits for a place.
+struct QueuePlace {
+  int position = 0;                              // from 1
+  std::optional<absl::Duration> estimated_wait;  // by how long calls lasted so far; nothing: not known
+};
+
 // What the registry asks of a call; each from any thread.
 class RegisteredCall {
  public:
   virtual ~RegisteredCall() = default;
+  // It has a place. Once, and only after Add said that it waits.
+  virtual void Admit() = 0;
+  // Its place in the queue has changed.
+  virtual void Wait(QueuePlace place) = 0;
   virtual void Tick(absl::Time now) = 0;
   // Tells the client that the server goes down.
   virtual void Drain(absl::Duration time_left) = 0;
@@ -36,49 +49,82 @@ class CallRegistry {
  public:
   struct Limits {
     int max_calls = 0;
-    absl::Duration retry_after;
+    int max_waiting = 0;
+    absl::Duration max_wait;
+    absl::Duration retry_after;  // at least
     absl::Duration tick;
   };
 
-  CallRegistry(Limits limits, const Clock* clock);
+  // `look_at_engine` is called without a lock before each tick and for each arrival, from any thread, and
+  // maybe before the constructor has returned. It tells what it finds by SetEngineFull, SetUnready and
+  // FailAll.
+  CallRegistry(Limits limits, const Clock* clock, std::function<void()> look_at_engine);
   // REQUIRES: no call is left.
   ~CallRegistry();
 
   struct Admission {
     std::string call_id;
-    std::optional<Fault> refused;  // not admitted
+    std::optional<Fault> refused;
+    std::optional<QueuePlace> waits;  // for Admit, or to be cut
   };
-  // Counts the call in, unless there is no room, the server is not ready or it goes down. A call that is
-  // refused is registered too, until its stream has ended: shutting down waits for it.
+  // Gives the call a place, or lets it wait in order, or refuses it: when too many wait already, the server
+  // is not ready or it goes down. A call that is refused is registered too, until its stream has ended:
+  // shutting down waits for it.
   Admission Add(std::shared_ptr<RegisteredCall> call) ABSL_LOCKS_EXCLUDED(mutex_);
   // The call's stream has ended. Drops the registry's reference.
   void Remove(const RegisteredCall* call) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // From now on calls are taken; or, with a fault, refused with it. At first: refused, warming up.
   void SetReady() ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetUnready(Fault why) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Why the engine takes no more calls for now; empty: it does.
+  void SetEngineFull(std::string why) ABSL_LOCKS_EXCLUDED(mutex_);
   // No calls from now on; those that are here are cut when `limit` is over.
   void Drain(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Cuts every call now.
+  // Ends every call that is here, those that wait included.
+  void FailAll(const Fault& fault) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same because the server goes down; no calls from now on.
   void CutAll() ABSL_LOCKS_EXCLUDED(mutex_);
   // Blocks until no call is left.
   void WaitUntilEmpty() ABSL_LOCKS_EXCLUDED(mutex_);
   bool draining() const ABSL_LOCKS_EXCLUDED(mutex_);
-  int calls() const ABSL_LOCKS_EXCLUDED(mutex_);
+  int calls() const ABSL_LOCKS_EXCLUDED(mutex_);    // that have a place
+  int waiting() const ABSL_LOCKS_EXCLUDED(mutex_);  // for one
 
  private:
+  enum class State { kRefused, kWaiting, kAdmitted };
   struct Entry {
     std::shared_ptr<RegisteredCall> call;
-    bool admitted = false;
+    State state = State::kRefused;
+    absl::Time since;  // in this state
+    int told = 0;      // its position as it knows it
+  };
+  // What calls are told once the lock is gone.
+  struct News {
+    std::vector<std::shared_ptr<RegisteredCall>> admitted;
+    std::vector<std::pair<std::shared_ptr<RegisteredCall>, QueuePlace>> moved;
+    std::vector<std::pair<std::shared_ptr<RegisteredCall>, Fault>> given_up;
   };
 
   void Run();
+  // Gives places to those that wait, as far as there are any.
+  News Settle(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  QueuePlace PlaceAt(size_t index) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Fault AtCapacity(absl::string_view more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::shared_ptr<RegisteredCall>> Snapshot() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Limits limits_;
   const Clock* const clock_;
+  const std::function<void()> look_at_engine_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<const RegisteredCall*, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::deque<const RegisteredCall*> waiting_ ABSL_GUARDED_BY(mutex_);  // in order; all in entries_
   int admitted_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Duration> call_length_ ABSL_GUARDED_BY(mutex_);  // smoothed, of those that ended
+  std::optional<Fault> unready_ ABSL_GUARDED_BY(mutex_);
+  std::string engine_full_ ABSL_GUARDED_BY(mutex_);
+  bool unsettled_ ABSL_GUARDED_BY(mutex_) = false;  // a place may be free: do not wait for the next tick
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Time cut_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();

@@ -7,6 +7,8 @@
 #include <prometheus/registry.h>
 
 #include <exception>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -56,13 +58,16 @@ class EngineCollector : public prometheus::Collectable {
             MetricType::Counter, stats.frames_forgotten),
         One("parley_engine_compactions_total", "Conversations that dropped their oldest turns.",
             MetricType::Counter, stats.compactions),
-        One("parley_engine_steps_total", "Steps of the language model.", MetricType::Counter, stats.steps),
-        One("parley_engine_step_rows_total", "Rows (tokens) those steps held.", MetricType::Counter,
-            stats.step_rows),
+        One("parley_engine_pass_age_seconds",
+            "How long the engine has been in the step it is in; 0: in none.", MetricType::Gauge,
+            absl::ToDoubleSeconds(stats.pass_age)),
+        One("parley_engine_token_interval_seconds", "Smoothed time between two tokens of an answer.",
+            MetricType::Gauge, absl::ToDoubleSeconds(stats.token_interval)),
+        Spread("parley_engine_step_seconds", "Time of a step of the language model.", stats.step_seconds),
+        Spread("parley_engine_step_conversations", "Conversations a step served.", stats.step_conversations),
+        Spread("parley_engine_step_rows", "Rows (tokens) a step held.", stats.step_rows),
         One("parley_engine_speculative_rows_total", "Of these, for answers that nobody waited for yet.",
             MetricType::Counter, stats.speculative_rows),
-        One("parley_engine_step_seconds_total", "Time those steps took.", MetricType::Counter,
-            absl::ToDoubleSeconds(stats.step_time)),
         One("parley_engine_prefilled_tokens_total", "Tokens prefilled.", MetricType::Counter,
             stats.prefilled_tokens),
         One("parley_engine_generated_tokens_total", "Tokens generated.", MetricType::Counter,
@@ -87,6 +92,26 @@ class EngineCollector : public prometheus::Collectable {
     return family;
   }
 
+  static prometheus::MetricFamily Spread(const char* name, const char* help,
+                                         const engine::Distribution& from) {
+    prometheus::MetricFamily family;
+    family.name = name;
+    family.help = help;
+    family.type = prometheus::MetricType::Histogram;
+    prometheus::ClientMetric::Histogram histogram;
+    histogram.sample_count = static_cast<uint64_t>(from.count());
+    histogram.sample_sum = from.sum();
+    uint64_t up_to = 0;
+    for (size_t i = 0; i < from.counts().size(); ++i) {
+      up_to += static_cast<uint64_t>(from.counts()[i]);
+      const double bound =
+          i < from.bounds().size() ? from.bounds()[i] : std::numeric_limits<double>::infinity();
+      histogram.bucket.push_back({up_to, bound});
+    }
+    family.metric.emplace_back().histogram = std::move(histogram);
+    return family;
+  }
+
   const engine::Engine* const engine_;
 };
 
@@ -100,6 +125,16 @@ struct Metrics::Impl {
   const std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   const std::shared_ptr<EngineCollector> engine_collector;
 
+  Histogram& admission_wait = BuildHistogram()
+                                  .Name("parley_admission_wait_seconds")
+                                  .Help("How long a stream waited for its place.")
+                                  .Register(*registry)
+                                  .Add({}, Histogram::BucketBoundaries{.01, .1, .5, 1, 2, 5, 10, 20, 30, 60});
+  Gauge& calls_waiting = BuildGauge()
+                             .Name("parley_calls_waiting")
+                             .Help("Streams that wait for a place now.")
+                             .Register(*registry)
+                             .Add({});
   Counter& calls_opened = BuildCounter()
                               .Name("parley_calls_opened_total")
                               .Help("Calls that got SessionReady.")
@@ -222,6 +257,12 @@ struct Metrics::Impl {
 
 Metrics::Metrics(const engine::Engine* engine) : impl_(std::make_unique<Impl>(engine)) {}
 Metrics::~Metrics() = default;
+
+void Metrics::CallAdmitted(absl::Duration waited) {
+  impl_->admission_wait.Observe(absl::ToDoubleSeconds(waited));
+}
+
+void Metrics::CallsWaiting(int count) { impl_->calls_waiting.Set(count); }
 
 void Metrics::CallOpened() {
   impl_->calls_opened.Increment();

@@ -19,6 +19,9 @@ class Metrics {
   explicit Metrics(const engine::Engine* engine);
   ~Metrics();
 
+  // A stream has its place, at once or after `waited`.
+  void CallAdmitted(absl::Duration waited);
+  void CallsWaiting(int count);  // now
   void CallOpened();
   // `reason`: "completed", "client_gone", or a Code in lower case.
   void CallEnded(std::string_view reason, absl::Duration length);

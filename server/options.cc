@@ -53,13 +53,21 @@ void AddNetwork(CLI::App& app, ServerOptions& to) {
 void AddCalls(CLI::App& app, ServerOptions& to) {
   app.option_defaults()->group("Calls");
   AddInt(app, "--max-calls", to.max_calls, "Calls at once", 1, 100'000, "N");
+  AddInt(app, "--max-waiting", to.max_waiting, "Calls over that which wait for a place", 0, 100'000, "N");
+  AddSeconds(app, "--max-wait", to.max_wait, "A call that waits longer is refused", 0, 3'600);
+  AddSeconds(app, "--max-token-interval", to.max_token_interval,
+             "No more calls while answers come slower than a token in this time", .001, 60);
   AddSeconds(app, "--max-call", to.max_call, "Longest call", 1, 7 * 86'400);
   AddSeconds(app, "--idle-limit", to.idle, "A call without a client message for this long ends", 1, 86'400);
   AddSeconds(app, "--slow-reader-limit", to.slow_reader,
              "A call whose client reads nothing for this long ends", 1, 3'600);
   AddSeconds(app, "--drain-limit", to.drain_limit,
              "After SIGTERM, or SessionClose, calls may finish for this long", 0, 86'400);
-  AddSeconds(app, "--retry-after", to.retry_after, "What a refused client is told to wait", 0, 3'600);
+  AddSeconds(app, "--retry-after", to.retry_after, "What a refused client is told to wait, at least", 0,
+             3'600);
+  AddSeconds(app, "--engine-stall", to.engine_stall,
+             "An engine that is in one step for this long is taken for lost: calls end, none are taken", .1,
+             3'600);
 }
 
 void AddLimits(CLI::App& app, ServerOptions& to) {
@@ -89,7 +97,7 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
   AddInt(app, "--threads", to.threads, "Threads of tensor arithmetic; 0: as many as the machine has", 0,
          1'024, "N");
   app.add_option("--arithmetic", to.arithmetic,
-                 "Products of the language model; auto: int16 where the processor has AVX2, else fp32")
+                 "Products of the language model; auto: int8 where the processor has AVX2, else fp32")
       ->check(CLI::IsMember({"auto", "fp32", "bf16", "int8", "int16"}))
       ->capture_default_str()
       ->type_name("NAME");
@@ -196,6 +204,10 @@ std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options)
       {"metrics-address", options.metrics_address},
       {"keepalive", seconds(options.keepalive)},
       {"max-calls", Number(options.max_calls)},
+      {"max-waiting", Number(options.max_waiting)},
+      {"max-wait", seconds(options.max_wait)},
+      {"max-token-interval", seconds(options.max_token_interval)},
+      {"engine-stall", seconds(options.engine_stall)},
       {"max-call", seconds(options.max_call)},
       {"idle-limit", seconds(options.idle)},
       {"slow-reader-limit", seconds(options.slow_reader)},

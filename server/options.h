@@ -23,6 +23,13 @@ struct ServerOptions {
   std::string metrics_address = "127.0.0.1:9464";
 
   int max_calls = 16;
+  // Streams over that wait in order for a place, at most so long.
+  int max_waiting = 16;
+  absl::Duration max_wait = absl::Seconds(10);
+  // No more calls are let in while the answers of those that are here come slower than a token in this time.
+  absl::Duration max_token_interval = absl::Milliseconds(250);
+  // An engine that is busy with one step for so long is taken for lost: health says NOT_SERVING, calls end.
+  absl::Duration engine_stall = absl::Seconds(10);
   absl::Duration max_call = absl::Hours(4);
   absl::Duration idle = absl::Seconds(120);  // without a client message
   absl::Duration slow_reader = absl::Seconds(10);

@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "base/executor.h"
 #include "server/convert.h"
@@ -67,8 +69,15 @@ class ParleyServerImpl final : public ParleyServer {
       : metrics_(engine),
         detector_(detector == nullptr ? nullptr : streaming::DetectorThread::Start(detector)),
         media_pool_(options.media_threads),
-        registry_({.max_calls = options.max_calls, .retry_after = options.retry_after, .tick = options.tick},
-                  clock) {
+        engine_(engine),
+        engine_stall_(options.engine_stall),
+        max_token_interval_(options.max_token_interval),
+        registry_({.max_calls = options.max_calls,
+                   .max_waiting = options.max_waiting,
+                   .max_wait = options.max_wait,
+                   .retry_after = options.retry_after,
+                   .tick = options.tick},
+                  clock, [this] { LookAtEngine(); }) {
     environment_.options = options;
     environment_.limits = MakeLimits(options, engine->info());
     environment_.accepts = {
@@ -120,14 +129,19 @@ class ParleyServerImpl final : public ParleyServer {
   }
 
   void SetReady() override {
+    absl::MutexLock lock(&health_mutex_);
     if (registry_.draining()) return;
+    ready_ = true;
     registry_.SetReady();
-    server_->GetHealthCheckService()->SetServingStatus(true);
-    server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), true);
+    SetServing(true);
   }
 
   void Drain() override {
-    server_->GetHealthCheckService()->SetServingStatus(false);
+    {
+      absl::MutexLock lock(&health_mutex_);
+      ready_ = false;
+      SetServing(false);
+    }
     Log(LogLevel::kInfo, "draining",
         {{"calls", registry_.calls()}, {"limit_s", absl::ToDoubleSeconds(environment_.options.drain_limit)}});
     registry_.Drain(environment_.options.drain_limit);
@@ -138,6 +152,10 @@ class ParleyServerImpl final : public ParleyServer {
   void Shutdown() override {
     std::call_once(shutdown_, [this] {
       if (server_ == nullptr) return;
+      {
+        absl::MutexLock lock(&health_mutex_);
+        ready_ = false;
+      }
       server_->GetHealthCheckService()->Shutdown();
       registry_.CutAll();
       // What is not a call (health watches, reflection), or does not take its end, is cancelled after this.
@@ -147,11 +165,55 @@ class ParleyServerImpl final : public ParleyServer {
     });
   }
 
+  // Whether the engine answers, and whether it takes more calls. Ten times a second and for each arrival.
+  void LookAtEngine() {
+    const engine::EngineStats stats = engine_->stats();
+    std::string full;
+    if (!stats.has_room) {
+      full = "its memory for conversations is promised to them";
+    } else if (stats.token_interval > max_token_interval_) {
+      full = absl::StrCat("their answers come a token in ", absl::ToInt64Milliseconds(stats.token_interval),
+                          " ms");
+    }
+    registry_.SetEngineFull(std::move(full));
+    metrics_.CallsWaiting(registry_.waiting());
+
+    const bool stalled = stats.pass_age > engine_stall_;
+    {
+      absl::MutexLock lock(&health_mutex_);
+      if (!ready_ || stalled == stalled_) return;
+      stalled_ = stalled;
+      if (stalled) {
+        registry_.SetUnready(EngineLost());
+      } else {
+        registry_.SetReady();
+      }
+      SetServing(!stalled);
+    }
+    if (stalled) {
+      Log(LogLevel::kError, "the engine stands still: calls end, none are taken",
+          {{"in_one_step_s", absl::ToDoubleSeconds(stats.pass_age)}, {"calls", registry_.calls()}});
+      registry_.FailAll(EngineLost());
+    } else {
+      Log(LogLevel::kWarn, "the engine goes on: calls are taken again", {});
+    }
+  }
+
   int port() const override { return port_; }
   int metrics_port() const override { return metrics_.port(); }
   int live_calls() const override { return registry_.calls(); }
 
  private:
+  void SetServing(bool serving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(health_mutex_) {
+    server_->GetHealthCheckService()->SetServingStatus(serving);
+    server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), serving);
+  }
+
+  Fault EngineLost() const {
+    return MakeFault(v1::ENGINE_FAILED,
+                     absl::StrCat("the engine has stood still for ", absl::FormatDuration(engine_stall_)));
+  }
+
   // Destroyed from the last to the first. The gRPC server, which uses everything, goes first; then the
   // registry, whose thread may still look at a call that has ended; then the pool runs out its tasks, which
   // may hold a call's last reference; the detector's thread outlives every call, and the environment all of
@@ -160,6 +222,13 @@ class ParleyServerImpl final : public ParleyServer {
   Metrics metrics_;
   std::unique_ptr<streaming::DetectorThread> detector_;
   ThreadPool media_pool_;
+  // For LookAtEngine, which the registry calls from the start.
+  engine::Engine* const engine_;
+  const absl::Duration engine_stall_;
+  const absl::Duration max_token_interval_;
+  absl::Mutex health_mutex_;  // before the registry's own
+  bool ready_ ABSL_GUARDED_BY(health_mutex_) = false;
+  bool stalled_ ABSL_GUARDED_BY(health_mutex_) = false;
   CallRegistry registry_;
   std::unique_ptr<Service> service_;
   absl::Notification health_told_;  // that it is not SERVING yet

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/api/conversation.h"
+#include "engine/api/distribution.h"
 
 namespace parley::engine {
 
@@ -34,12 +35,22 @@ struct EngineStats {
   int64_t kv_pages_shared = 0;
   int64_t frames_forgotten = 0;  // see ContextPolicy
   int64_t compactions = 0;
-  int64_t steps = 0;             // language-model steps since start
-  int64_t step_rows = 0;         // rows (tokens) those steps held
-  int64_t speculative_rows = 0;  // of these, for what nobody waited for yet
-  absl::Duration step_time;      // and the time they took
+  // Of the language model's steps since start: the time each took, seconds; the conversations it served; the
+  // rows (tokens) it held.
+  Distribution step_seconds{{.002, .005, .01, .02, .03, .04, .06, .08, .1, .15, .2, .3, .5, 1, 2, 5}};
+  Distribution step_conversations{{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128}};
+  Distribution step_rows{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}};
+  int64_t speculative_rows = 0;  // of step_rows, for what nobody waited for yet
   int64_t prefilled_tokens = 0;
   int64_t generated_tokens = 0;
+  // How long the model thread has been in the step or tower pass it is in; zero between them. A device that
+  // hangs shows by it.
+  absl::Duration pass_age;
+  // The time from one token to the next of an answer that is awaited, smoothed over about 16 of them. Falls
+  // by half every two seconds in which no answer is made.
+  absl::Duration token_interval;
+  // Whether StartConversation would take one more with short instructions.
+  bool has_room = true;
 };
 
 // Thread-safe. Must outlive its conversations.

@@ -1,11 +1,17 @@
 #include "engine/runtime/model_loop.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/text/utf8.h"
 
 namespace parley::engine {
+namespace {
+
+constexpr absl::Duration kIntervalHalfLife = absl::Seconds(2);  // see EngineStats::token_interval
+
+}  // namespace
 
 ModelLoop::ModelLoop(Model* model, const RuntimeOptions& options, const Clock* clock)
     : model_(model),
@@ -61,6 +67,11 @@ EngineStats ModelLoop::stats() const {
   stats.kv_pages = pages.total;
   stats.kv_pages_in_use = pages.in_use;
   stats.kv_pages_shared = pages.shared;
+  stats.has_room = stats_.conversations < options_.max_conversations &&
+                   budget_.CanOpen(schedule::PagesOf(options_.promised_tokens), pages);
+  const absl::Time now = clock_->Now();
+  if (pass_began_ != absl::InfiniteFuture()) stats.pass_age = now - pass_began_;
+  stats.token_interval *= std::exp2(-absl::FDivDuration(now - last_token_pass_, kIntervalHalfLife));
   if (pages.total > 0) stats.kv_bytes = pages.in_use * model_->page_bytes();
   return stats;
 }
@@ -145,14 +156,32 @@ bool ModelLoop::RunOnce() {
   for (const auto& [id, worker] : workers_) {
     if (const auto want = worker->Wants()) wants.push_back(*want);
   }
-  const schedule::StepPlan plan = planner_.Plan(wants, clock_->Now());
+  const absl::Time now = clock_->Now();
+  const schedule::StepPlan plan = planner_.Plan(wants, now);
   resume_ = plan.resume;
+  if (plan.empty()) return false;
+  {
+    absl::MutexLock lock(&mutex_);
+    pass_began_ = now;
+  }
   if (!plan.tower.empty()) RunTower(plan.tower);
   if (!plan.step.empty()) Step(plan);
-  if (plan.empty()) return false;
+  EndPass(plan, now);
   // Completes at once what this pass has done.
   Settle();
   return true;
+}
+
+void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began) {
+  const absl::Time now = clock_->Now();
+  bool made_token = false;
+  for (const auto& part : plan.step) made_token |= part.kind == schedule::WorkKind::kDecode;
+  absl::MutexLock lock(&mutex_);
+  pass_began_ = absl::InfiniteFuture();
+  if (!made_token) return;
+  constexpr double kWeight = 1.0 / 16;
+  stats_.token_interval += (now - began - stats_.token_interval) * kWeight;
+  last_token_pass_ = now;
 }
 
 void ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
@@ -222,10 +251,10 @@ void ModelLoop::Step(const schedule::StepPlan& plan) {
     }
   }
   absl::MutexLock lock(&mutex_);
-  ++stats_.steps;
-  stats_.step_rows += total_rows;
+  stats_.step_seconds.Add(absl::ToDoubleSeconds(took));
+  stats_.step_conversations.Add(static_cast<double>(stepping_.size()));
+  stats_.step_rows.Add(static_cast<double>(total_rows));
   stats_.speculative_rows += speculative;
-  stats_.step_time += took;
   stats_.prefilled_tokens += prefilled;
   stats_.generated_tokens += generated;
 }

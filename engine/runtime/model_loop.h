@@ -51,6 +51,7 @@ class ModelLoop {
   // Whether the conversation has the pages for its rows of the next step; if not it has given something up.
   bool Reserve(ConversationWorker* worker, int rows) ABSL_LOCKS_EXCLUDED(mutex_);
   void Step(const schedule::StepPlan& plan) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndPass(const schedule::StepPlan& plan, absl::Time began) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Model* const model_;
   const RuntimeOptions options_;
@@ -73,6 +74,8 @@ class ModelLoop {
   schedule::PageBudget budget_ ABSL_GUARDED_BY(mutex_);
   ContextKeeper::Counts ended_ ABSL_GUARDED_BY(mutex_);  // of conversations that are gone
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
+  absl::Time pass_began_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // that one: none
+  absl::Time last_token_pass_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace parley::engine

@@ -5,10 +5,14 @@
 namespace parley::engine::schedule {
 
 bool PageBudget::Open(WorkId id, int64_t pages, const PageStats& pool) {
-  if (pool.total > 0 && pool.in_use + kept_ + pages > pool.total) return false;
+  if (!CanOpen(pages, pool)) return false;
   accounts_[id] = {.promised = pages, .held = 0};
   kept_ += pages;
   return true;
+}
+
+bool PageBudget::CanOpen(int64_t pages, const PageStats& pool) const {
+  return pool.total == 0 || pool.in_use + kept_ + pages <= pool.total;
 }
 
 void PageBudget::Hold(WorkId id, int64_t pages) {

@@ -115,7 +115,7 @@ class Load(unittest.TestCase):
         self.assertEqual(line["first_token"]["count"], line["turns"])
 
     def test_a_server_that_takes_too_few_calls_does_not_meet_the_objective(self):
-        server = Server(BINARIES.server, "--engine", "fake", "--max-calls", "1")
+        server = Server(BINARIES.server, "--engine", "fake", "--max-calls", "1", "--max-waiting", "0")
         try:
             code, out, err = self.run_load(server, "--calls", "6", "--duration", "4")
         finally:

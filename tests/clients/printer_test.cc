@@ -55,6 +55,17 @@ class PrinterTest : public testing::Test {
   SimulatedClock clock_;
 };
 
+TEST_F(PrinterTest, WhoWaitsForAPlaceSeesWhere) {
+  v1::ServerMessage waits;
+  waits.mutable_admission()->set_position(2);
+  v1::ServerMessage next;
+  next.mutable_admission()->set_position(1);
+  next.mutable_admission()->set_estimated_wait_ms(12'400);
+  const std::string text = Print({}, {waits, next, Ready()});
+  EXPECT_THAT(text, HasSubstr("the server is full; place 2 in the queue\n"));
+  EXPECT_THAT(text, HasSubstr("place 1 in the queue, about 12 s\n"));
+}
+
 TEST_F(PrinterTest, ATurnReadsAsADialogueWithTimes) {
   const std::string text = Print({}, {Ready(), Transcript("Who?"), Token("Me"), Token("."), Done()});
   EXPECT_THAT(text, HasSubstr("   0.25 s  you     Who?\n"));

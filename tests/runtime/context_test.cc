@@ -56,13 +56,13 @@ TEST(SystemPromptTest, IsPrefilledOnceAndItsPagesAreShared) {
   const std::string instructions = "You answer in one word, and only when you are asked to.";
   std::string expected;
   for (int i = 0; i < 3; ++i) {
-    const int64_t rows = bench.engine->stats().step_rows;
+    const int64_t rows = bench.engine->stats().step_rows.sum();
     auto conversation = bench.Start(instructions);
     auto own = alone.Start(instructions);
     auto answer = bench.Ask(conversation.get(), "Who are you?");
     EXPECT_EQ(answer->chunks(), alone.Ask(own.get(), "Who are you?")->chunks());
     const int64_t system = 8 + static_cast<int64_t>(instructions.size()) + 2;  // a letter is a token
-    const int64_t prefilled = bench.engine->stats().step_rows - rows;
+    const int64_t prefilled = bench.engine->stats().step_rows.sum() - rows;
     EXPECT_EQ(prefilled, answer->result().context_tokens - (i == 0 ? 0 : system));
     EXPECT_EQ(bench.engine->stats().kv_pages_shared, schedule::PagesOf(system));
     EXPECT_EQ(alone.engine->stats().kv_pages_shared, 0);
@@ -76,7 +76,7 @@ TEST(SystemPromptTest, ConversationsThatOpenAtOnceShareItToo) {
   std::vector<std::unique_ptr<Conversation>> conversations;
   for (int i = 0; i < 64; ++i) conversations.push_back(bench.Start("The instructions of all these calls."));
   bench.engine->RunUntilIdle();
-  EXPECT_LT(bench.engine->stats().step_rows, 3 * 46);
+  EXPECT_LT(bench.engine->stats().step_rows.sum(), 3 * 46);
   EXPECT_EQ(bench.engine->stats().kv_pages_in_use, 3);
   EXPECT_EQ(bench.engine->stats().kv_pages_shared, 3);
 }
@@ -86,10 +86,10 @@ TEST(SystemPromptTest, OnlyTheLastOnesUsedAreKept) {
   options.runtime.cached_prompts = 2;
   Bench bench(options);
   const auto open = [&](std::string instructions) {
-    const int64_t rows = bench.engine->stats().step_rows;
+    const int64_t rows = bench.engine->stats().step_rows.sum();
     auto conversation = bench.Start(std::move(instructions));
     bench.engine->RunUntilIdle();
-    return bench.engine->stats().step_rows > rows;  // prefilled it
+    return bench.engine->stats().step_rows.sum() > rows;  // prefilled it
   };
   EXPECT_TRUE(open("one"));
   EXPECT_TRUE(open("two"));
@@ -113,10 +113,10 @@ TEST(FrameEvictionTest, OldFramesLeaveByFreeingTheirPagesAndNothingIsPrefilledAg
   const int64_t pages = bench.engine->stats().kv_pages_in_use;
   int64_t tokens = 0;
   for (int i = 0; i < 10; ++i) {
-    const int64_t rows = bench.engine->stats().step_rows;
+    const int64_t rows = bench.engine->stats().step_rows.sum();
     conversation->AppendFrame(Blue(), [&](absl::StatusOr<FrameResult> frame) { tokens = frame->tokens; });
     bench.engine->RunUntilIdle();
-    EXPECT_EQ(bench.engine->stats().step_rows - rows, tokens);
+    EXPECT_EQ(bench.engine->stats().step_rows.sum() - rows, tokens);
     EXPECT_EQ(bench.engine->stats().kv_pages_in_use, pages);
   }
   EXPECT_EQ(bench.engine->stats().frames_forgotten, 10);
@@ -226,11 +226,11 @@ TEST(FrameEvictionTest, SmallFramesLeaveByHalvesAndWhatStaysIsReadAgain) {
   std::vector<int64_t> rows;
   std::vector<int64_t> pages;
   for (int i = 0; i < 17; ++i) {
-    const int64_t before = bench.engine->stats().step_rows;
+    const int64_t before = bench.engine->stats().step_rows.sum();
     conversation->AppendFrame(i < 4 ? Red() : Blue(),
                               [&](absl::StatusOr<FrameResult> frame) { tokens = frame->tokens; });
     bench.engine->RunUntilIdle();
-    rows.push_back(bench.engine->stats().step_rows - before);
+    rows.push_back(bench.engine->stats().step_rows.sum() - before);
     pages.push_back(bench.engine->stats().kv_pages_in_use);
   }
   EXPECT_EQ(bench.engine->stats().frames_forgotten, 12);
@@ -258,11 +258,11 @@ TEST(FrameEvictionTest, LargeFramesAreNotReadAgain) {
   for (int i = 0; i < 12; ++i) conversation->AppendFrame(Red(), kIgnore);
   bench.engine->RunUntilIdle();
   EXPECT_EQ(bench.engine->stats().frames_forgotten, 4);
-  const int64_t rows = bench.engine->stats().step_rows;
+  const int64_t rows = bench.engine->stats().step_rows.sum();
   int tokens = 0;
   conversation->AppendFrame(Red(), [&](absl::StatusOr<FrameResult> frame) { tokens = frame->tokens; });
   bench.engine->RunUntilIdle();
-  EXPECT_EQ(bench.engine->stats().step_rows - rows, tokens);
+  EXPECT_EQ(bench.engine->stats().step_rows.sum() - rows, tokens);
 }
 
 // ---- compaction
@@ -339,13 +339,13 @@ TEST(CompactionTest, HappensBetweenTurnsWhereItCan) {
   EXPECT_GT(compaction.tokens_before, 1024 * 3 / 4);
   EXPECT_LE(compaction.tokens_after, 256);
   EXPECT_GT(compaction.turns_dropped, turns / 2);
-  const int64_t rows = bench.engine->stats().step_rows;
+  const int64_t rows = bench.engine->stats().step_rows.sum();
   auto answer = bench.Ask(conversation.get(), "And?");
   EXPECT_EQ(answer->result().context_tokens,
             compaction.tokens_after + answer->result().turn_usage.text_tokens +
                 answer->result().turn_usage.template_tokens + answer->result().answer_tokens);
   // Rows of this turn, and the closing of the one before.
-  EXPECT_LT(bench.engine->stats().step_rows - rows, 64);
+  EXPECT_LT(bench.engine->stats().step_rows.sum() - rows, 64);
 }
 
 TEST(CompactionTest, AnAnswerThatNeedsTheRoomGetsIt) {

@@ -55,9 +55,12 @@ TEST(EngineTest, StatisticsCountStepsRowsAndTokens) {
   const EngineStats stats = bench.engine->stats();
   EXPECT_EQ(stats.conversations, 1);
   EXPECT_EQ(stats.generated_tokens, 10);
-  EXPECT_EQ(stats.step_rows, answer->result().context_tokens);
-  EXPECT_EQ(stats.prefilled_tokens, stats.step_rows - 9);  // the tenth goes in with the closing
-  EXPECT_EQ(stats.step_time, stats.steps * absl::Milliseconds(3));
+  EXPECT_EQ(stats.step_rows.sum(), answer->result().context_tokens);
+  EXPECT_EQ(stats.prefilled_tokens, stats.step_rows.sum() - 9);  // the tenth goes in with the closing
+  EXPECT_NEAR(stats.step_seconds.sum(), .003 * static_cast<double>(stats.step_seconds.count()), 1e-9);
+  EXPECT_EQ(stats.step_seconds.counts()[1], stats.step_seconds.count());  // 2 to 5 ms
+  EXPECT_EQ(stats.step_conversations.counts()[0], stats.step_seconds.count());
+  EXPECT_EQ(stats.step_rows.counts()[0], 9);  // single tokens
   EXPECT_EQ(stats.queued_operations, 0);
 }
 
@@ -160,10 +163,12 @@ TEST(EngineTest, AStalledModelHoldsAnswersUntilItResumes) {
   auto conversation = fake.engine->StartConversation({}).value();
   auto answer = std::make_shared<NotifyingAnswer>();
   conversation->Answer({}, answer);
+  while (fake.engine->stats().pass_age < absl::Milliseconds(20)) std::this_thread::yield();
   EXPECT_EQ(answer->done(), 0);
   options.faults->Resume();
   answer->finished.WaitForNotification();
   EXPECT_EQ(answer->result().reason, FinishReason::kEndOfTurn);
+  while (fake.engine->stats().pass_age > absl::ZeroDuration()) std::this_thread::yield();
 }
 
 }  // namespace

@@ -24,14 +24,6 @@ void ExpectGoodEnvelopes(const std::vector<M>& messages) {
   }
 }
 
-std::string AnswerText(const std::vector<M>& messages, uint64_t response_id) {
-  std::string text;
-  for (const M& message : messages) {
-    if (message.has_token() && message.response_id() == response_id) text += message.token().text();
-  }
-  return text;
-}
-
 TEST(CallRpc, SpokenTurnGivesSpeechEventsTranscriptTokensAndMetrics) {
   TestServer server;
   TestCall call(server.NewChannel());
@@ -236,6 +228,7 @@ TEST(CallRpc, ACallThatMemoryCannotBeKeptForIsRefusedUntilAnotherEnds) {
   TestSetup setup;
   setup.fake.kv_bytes = 12 * engine::kFakePageBytes;  // a call is promised six, two of them shared
   setup.fake.runtime.promised_tokens = 64;
+  setup.server.max_waiting = 0;
   TestServer server(setup);
   TestCall first(server.NewChannel());
   TestCall second(server.NewChannel());

@@ -202,6 +202,14 @@ std::vector<v1::ServerMessage> TestCall::messages() {
   return messages_;
 }
 
+std::string AnswerText(const std::vector<v1::ServerMessage>& messages, uint64_t response_id) {
+  std::string text;
+  for (const v1::ServerMessage& message : messages) {
+    if (message.has_token() && message.response_id() == response_id) text += message.token().text();
+  }
+  return text;
+}
+
 v1::SessionConfig AudioConfig() {
   v1::SessionConfig config;
   config.mutable_audio()->set_codec(v1::AudioFormat::PCM16);

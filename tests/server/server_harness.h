@@ -100,6 +100,9 @@ class TestCall {
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+// What an answer says.
+std::string AnswerText(const std::vector<v1::ServerMessage>& messages, uint64_t response_id);
+
 // 16 kHz PCM16, and the defaults for the rest.
 v1::SessionConfig AudioConfig();
 

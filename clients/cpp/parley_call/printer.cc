@@ -147,6 +147,15 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
     case v1::ServerMessage::kError:
       Line("error", absl::StrCat(v1::Code_Name(event.error().code()), ": ", event.error().message()), kRed);
       break;
+    case v1::ServerMessage::kAdmission: {
+      const v1::AdmissionStatus& admission = event.admission();
+      std::string wait = absl::StrCat("the server is full; place ", admission.position(), " in the queue");
+      if (admission.has_estimated_wait_ms()) {
+        absl::StrAppendFormat(&wait, ", about %.0f s", admission.estimated_wait_ms() / 1e3);
+      }
+      Line("call", wait, kDim);
+      break;
+    }
     case v1::ServerMessage::kGoAway:
       Line("call",
            absl::StrFormat("the server is going down; %.0f s left", event.go_away().time_left_ms() / 1e3),

@@ -1,0 +1,192 @@
+// Who gets a place, who waits for one, who is refused; and what becomes of calls whose engine stands still.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "tests/server/server_harness.h"
+
+namespace parley::server {
+namespace {
+
+using M = v1::ServerMessage;
+using ::testing::HasSubstr;
+
+TEST(Admission, WithoutAQueueCallsOverCapacityAreRefusedUntilOneEnds) {
+  TestSetup setup;
+  setup.server.max_calls = 1;
+  setup.server.max_waiting = 0;
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  {
+    TestCall first(channel);
+    ASSERT_TRUE(first.Open({}));
+    first.Await(M::kReady);
+    TestCall second(channel);
+    const M error = second.Await(M::kError);
+    EXPECT_EQ(error.error().code(), v1::AT_CAPACITY);
+    EXPECT_EQ(error.error().retry_after_ms(), 2'000u);
+    EXPECT_EQ(second.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    first.Close();
+    EXPECT_TRUE(first.Finish().ok());
+  }
+  ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 0; }));
+  TestCall third(channel);
+  ASSERT_TRUE(third.Open({}));
+  third.Await(M::kReady);
+}
+
+TEST(Admission, ACallOverCapacityWaitsForAPlaceAndThenIsServed) {
+  TestSetup setup;
+  setup.server.max_calls = 1;
+  setup.server.max_wait = kPatience;
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  TestCall first(channel);
+  ASSERT_TRUE(first.Open({}));
+  first.Await(M::kReady);
+  TestCall second(channel);
+  ASSERT_TRUE(second.Open({}));  // unread until it has its place
+  const v1::AdmissionStatus status = second.Await(M::kAdmission).admission();
+  EXPECT_EQ(status.position(), 1u);
+  EXPECT_FALSE(status.has_estimated_wait_ms());  // no call has ended yet
+  EXPECT_EQ(status.wait_limit_ms(), absl::ToInt64Milliseconds(kPatience));
+  EXPECT_EQ(server.conversations(), 1);
+  first.Close();
+  EXPECT_TRUE(first.Finish().ok());
+  second.Await(M::kReady);
+  second.SendText("Is it my turn?");
+  second.Await(M::kResponseDone);
+  second.Close();
+  EXPECT_TRUE(second.Finish().ok());
+}
+
+TEST(Admission, WhoWaitsTooLongIsToldWhenToTryAgain) {
+  SimulatedClock clock;
+  TestSetup setup;
+  setup.clock = &clock;
+  setup.server.max_calls = 1;
+  setup.server.max_wait = absl::Seconds(10);
+  TestServer server(setup);
+  TestCall first(server.NewChannel());
+  ASSERT_TRUE(first.Open({}));
+  first.Await(M::kReady);
+  TestCall second(server.NewChannel());
+  second.Await(M::kAdmission);
+  clock.Advance(absl::Seconds(10));
+  const v1::Error error = second.Await(M::kError).error();
+  EXPECT_EQ(error.code(), v1::AT_CAPACITY);
+  EXPECT_EQ(error.retry_after_ms(), 2'000u);
+  EXPECT_THAT(error.message(), HasSubstr("no place was free within 10s"));
+  EXPECT_EQ(second.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST(Admission, OneThatLeavesTheQueueMakesRoomForTheNext) {
+  TestSetup setup;
+  setup.server.max_calls = 1;
+  setup.server.max_waiting = 2;
+  setup.server.max_wait = kPatience;
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  TestCall first(channel);
+  ASSERT_TRUE(first.Open({}));
+  first.Await(M::kReady);
+  TestCall second(channel);
+  EXPECT_EQ(second.Await(M::kAdmission).admission().position(), 1u);
+  TestCall third(channel);
+  EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 2u);
+  TestCall fourth(channel);
+  EXPECT_EQ(fourth.Await(M::kError).error().code(), v1::AT_CAPACITY);
+  second.Cancel();
+  EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 1u);
+  first.Cancel();
+  ASSERT_TRUE(third.Open({}));
+  third.Await(M::kReady);
+}
+
+TEST(Admission, SixtyFourCallsThatComeAtOnceAreAllServedInTurn) {
+  TestSetup setup;
+  setup.server.max_calls = 8;
+  setup.server.max_waiting = 64;
+  setup.server.max_wait = kPatience;
+  TestServer server(setup);
+  std::vector<std::thread> callers;
+  std::atomic<int> served = 0;
+  for (int i = 0; i < 64; ++i) {
+    callers.emplace_back([&] {
+      TestCall call(server.NewChannel());
+      call.Open({});
+      call.Await(M::kReady);
+      EXPECT_LE(server.server().live_calls(), 8);
+      call.SendText("Who is first?");
+      call.Await(M::kResponseDone);
+      call.Close();
+      if (call.Finish().ok()) ++served;
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(served, 64);
+  EXPECT_TRUE(Eventually([&] { return server.conversations() == 0 && server.server().live_calls() == 0; }));
+}
+
+TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
+  SimulatedClock clock;
+  TestSetup setup;
+  setup.clock = setup.fake.simulated = &clock;
+  setup.fake.step_time = absl::Milliseconds(400);
+  setup.server.max_wait = absl::Hours(1);
+  TestServer server(setup);
+  TestCall first(server.NewChannel());
+  ASSERT_TRUE(first.Open({}));
+  first.Await(M::kReady);
+  first.SendText("Speak slowly.");
+  first.Await(M::kResponseDone);
+  ASSERT_GT(server.engine().stats().token_interval, absl::Milliseconds(250));
+  TestCall second(server.NewChannel());
+  ASSERT_TRUE(second.Open({}));
+  second.Await(M::kAdmission);
+  clock.Advance(absl::Seconds(5));  // the engine has had nothing to do since
+  second.Await(M::kReady);
+}
+
+TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
+  SimulatedClock clock;
+  TestSetup setup;
+  setup.clock = &clock;
+  setup.fake.faults = std::make_shared<engine::FakeFaults>();
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  TestCall call(channel);
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  ASSERT_EQ(Health(channel), 1);
+  setup.fake.faults->Stall();
+  call.SendText("Are you there?");
+  ASSERT_TRUE(Eventually([&] {
+    clock.Advance(absl::Milliseconds(100));
+    return server.engine().stats().pass_age > absl::Seconds(1);
+  }));
+  EXPECT_EQ(Health(channel), 1);
+  clock.Advance(absl::Seconds(10));
+  const v1::Error error = call.Await(M::kError).error();
+  EXPECT_EQ(error.code(), v1::ENGINE_FAILED);
+  EXPECT_TRUE(error.retryable());
+  EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(Health(channel), 2);
+  EXPECT_EQ(Health(channel, "parley.v1.Parley"), 2);
+  {
+    TestCall refused(channel);
+    EXPECT_EQ(refused.Await(M::kError).error().code(), v1::ENGINE_FAILED);
+  }
+  setup.fake.faults->Resume();
+  ASSERT_TRUE(Eventually([&] { return Health(channel) == 1; }));
+  TestCall next(channel);
+  ASSERT_TRUE(next.Open({}));
+  next.Await(M::kReady);
+  EXPECT_TRUE(Eventually([&] { return server.conversations() == 1; }));  // the lost one is freed
+}
+
+}  // namespace
+}  // namespace parley::server
