@@ -111,12 +111,10 @@ class Ours {
     if (!data.ok()) return data.status();
     auto tokenizer = engine::text::Tokenizer::Create(*std::move(data));
     if (!tokenizer.ok()) return tokenizer.status();
-    const engine::Arithmetic arithmetic = engine::TranscriptionArithmetic(choice->arithmetic);
-    auto whisper =
-        Whisper::Load(*weights, *config, *std::move(tokenizer), manifest->audio_bridge->language, arithmetic);
+    auto whisper = Whisper::Load(*weights, *config, *std::move(tokenizer), manifest->audio_bridge->language,
+                                 choice->arithmetic);
     if (!whisper.ok()) return whisper.status();
-    return std::unique_ptr<Ours>(
-        new Ours(*std::move(whisper), std::string(engine::ArithmeticName(arithmetic))));
+    return std::unique_ptr<Ours>(new Ours(*std::move(whisper), choice->description));
   }
 
   const std::string& arithmetic() const { return arithmetic_; }

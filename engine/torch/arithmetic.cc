@@ -34,11 +34,7 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
   if (!supported.ok()) {
     return ArithmeticChoice{Arithmetic::kFp32, absl::StrCat("fp32 (", supported.message(), ")")};
   }
-  return ArithmeticChoice{Arithmetic::kInt8, absl::StrCat("int8 (on ", kernels::IsaName(isa), ")")};
-}
-
-Arithmetic TranscriptionArithmetic(Arithmetic language_model) {
-  return language_model == Arithmetic::kInt8 ? Arithmetic::kInt16 : language_model;
+  return ArithmeticChoice{Arithmetic::kInt16, absl::StrCat("int16 (on ", kernels::IsaName(isa), ")")};
 }
 
 absl::StatusOr<std::unique_ptr<LanguageModel>> MakeLanguageModel(

@@ -15,19 +15,15 @@ namespace parley::engine {
 
 struct ArithmeticChoice {
   Arithmetic arithmetic = Arithmetic::kFp32;
-  std::string description;  // for EngineInfo: "int8 (on avx2)", "fp32 (as asked)"
+  std::string description;  // for EngineInfo: "int16 (on avx2)", "fp32 (as asked)"
 };
 
-// `asked`: a name, or "auto": int8 where this processor has kernels for it and they take the language
-// model's shape, else fp32. It is several times faster than fp32, and says another word where two are nearly
-// as likely; int16 says the same as fp32, at up to half as much time again. INVALID_ARGUMENT for another
-// name, and for integers where the shape does not allow them.
+// `asked`: a name, or "auto": int16 where this processor has kernels for it and they take the language
+// model's shape, else fp32. It is several times faster than fp32 and says the same; int8 is faster still, and
+// says another word where two are nearly as likely. INVALID_ARGUMENT for another name, and for integers where
+// the shape does not allow them.
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);
-
-// Of the transcriber's decoder beside it. One row at a time costs in int16 what it costs in int8: the weights
-// have to come from memory.
-Arithmetic TranscriptionArithmetic(Arithmetic language_model);
 
 // The language model that runs in an arithmetic: engine/cpu's for integers, this folder's for floats.
 // `threads` and `kv_bytes` (of all conversations together) are engine/cpu's; LibTorch has threads of its own,

@@ -142,9 +142,7 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   const absl::StatusOr<Arithmetic> arithmetic = LoadLanguageModel(*manifest, options, threads, parts);
   if (!arithmetic.ok()) return arithmetic.status();
   if (manifest->audio_tower.has_value()) {
-    if (absl::Status status = LoadAudioTower(*manifest, TranscriptionArithmetic(*arithmetic), parts);
-        !status.ok())
-      return status;
+    if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, parts); !status.ok()) return status;
   }
   if (manifest->vision_tower.has_value()) {
     if (absl::Status status = LoadVisionTower(*manifest, parts); !status.ok()) return status;
