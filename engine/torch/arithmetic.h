@@ -20,8 +20,8 @@ struct ArithmeticChoice {
 
 // `asked`: a name, or "auto": int16 where this processor has kernels for it and they take the language
 // model's shape, else fp32. It is several times faster than fp32 and says the same; int8 is faster still, and
-// says another word where two are nearly as likely. INVALID_ARGUMENT for another name, and for integers where
-// the shape does not allow them.
+// says another word where two are nearly as likely: on parley-small the capital of France begins with
+// "L'Étoile". INVALID_ARGUMENT for another name, and for integers where the shape does not allow them.
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);
 

@@ -237,7 +237,7 @@ TEST(CallRpc, ACallThatMemoryCannotBeKeptForIsRefusedUntilAnotherEnds) {
   ASSERT_TRUE(second.Open({}));
   second.Await(M::kReady);
   TestCall third(server.NewChannel());
-  ASSERT_TRUE(third.Open({}));
+  third.Open({});  // whether this is still read depends on who is quicker
   const v1::Error error = third.Await(M::kError).error();
   EXPECT_EQ(error.code(), v1::AT_CAPACITY);
   EXPECT_GT(error.retry_after_ms(), 0u);

@@ -103,9 +103,17 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   for (size_t piece : {size_t{1}, size_t{7}}) {
     const auto sequences = NewSequences(*model_, prompts.size());
     std::vector<std::vector<float>> logits(prompts.size());
-    for (size_t i = 0; i < prompts.size(); ++i) {
-      for (size_t at = 0; at < prompts[i].size(); at += piece) {
-        logits[i] = RunChunk(*model_, sequences[i].get(), absl::MakeConstSpan(prompts[i]).subspan(at, piece));
+    size_t longest = 0;
+    for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+    for (size_t at = 0; at < longest; at += piece) {
+      std::vector<std::vector<TokenId>> pieces;
+      for (const auto& prompt : prompts) {
+        const auto rest = absl::MakeConstSpan(prompt).subspan(std::min(at, prompt.size()), piece);
+        pieces.emplace_back(rest.begin(), rest.end());
+      }
+      auto scores = RunChunks(*model_, sequences, pieces);
+      for (size_t i = 0; i < prompts.size(); ++i) {
+        if (!scores[i].empty()) logits[i] = std::move(scores[i]);
       }
     }
     EXPECT_EQ(Greedy(*model_, sequences, std::move(logits), kTokens), expected) << piece;

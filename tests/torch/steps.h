@@ -32,13 +32,16 @@ inline TokenId Best(const std::vector<float>& logits) {
   return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// The scores after the last token of every chunk, in one step: chunks[i] goes to sequences[i].
+// The scores after the last token of every chunk, in one step: chunks[i] goes to sequences[i]. None for an
+// empty one.
 inline std::vector<std::vector<float>> RunChunks(LanguageModel& model,
                                                  absl::Span<const std::unique_ptr<Sequence>> sequences,
                                                  absl::Span<const std::vector<TokenId>> chunks) {
   std::vector<std::vector<float>> logits(chunks.size());
   std::vector<StepEntry> entries;
-  for (size_t i = 0; i < chunks.size(); ++i) entries.push_back({sequences[i].get(), chunks[i], &logits[i]});
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    if (!chunks[i].empty()) entries.push_back({sequences[i].get(), chunks[i], &logits[i]});
+  }
   const absl::Status status = model.Step(absl::MakeSpan(entries));
   EXPECT_TRUE(status.ok()) << status;
   return logits;
