@@ -90,13 +90,17 @@ void CallRegistry::SetUnready(Fault why) {
   unready_ = std::move(why);
 }
 
-void CallRegistry::SetEngineFull(std::string why) {
+void CallRegistry::SetEngineRoom(int conversations, int more, std::string why) {
   absl::MutexLock lock(&mutex_);
-  engine_full_ = std::move(why);
+  engine_holds_ = conversations;
+  engine_room_ = more;
+  engine_full_why_ = std::move(why);
 }
 
 bool CallRegistry::HasPlace() const {
-  return !draining_ && !unready_.has_value() && admitted_ < limits_.max_calls && engine_full_.empty();
+  // Those that have a place and no conversation yet take of the engine's room.
+  const int opening = std::max(0, admitted_ - engine_holds_);
+  return !draining_ && !unready_.has_value() && admitted_ < limits_.max_calls && opening < engine_room_;
 }
 
 QueuePlace CallRegistry::PlaceAt(size_t index) const {
@@ -110,13 +114,13 @@ QueuePlace CallRegistry::PlaceAt(size_t index) const {
 
 Fault CallRegistry::AtCapacity(absl::string_view more) const {
   constexpr absl::Duration kLongestAdvice = absl::Minutes(1);
-  Fault fault = MakeFault(
-      v1::AT_CAPACITY,
-      absl::StrCat(
-          admitted_ >= limits_.max_calls
-              ? absl::StrCat("the server has ", admitted_, " calls, which is all it takes")
-              : absl::StrCat("the server has ", admitted_, " calls and takes no more now: ", engine_full_),
-          more));
+  Fault fault =
+      MakeFault(v1::AT_CAPACITY,
+                absl::StrCat(admitted_ >= limits_.max_calls
+                                 ? absl::StrCat("the server has ", admitted_, " calls, which is all it takes")
+                                 : absl::StrCat("the server has ", admitted_,
+                                                " calls and takes no more now: ", engine_full_why_),
+                             more));
   const absl::Duration estimate = PlaceAt(waiting_.size()).estimated_wait.value_or(limits_.retry_after);
   fault.retry_after_ms = Milliseconds(std::max(limits_.retry_after, std::min(estimate, kLongestAdvice)));
   return fault;

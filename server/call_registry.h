@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,7 +57,7 @@ class CallRegistry {
   };
 
   // `look_at_engine` is called without a lock before each tick and for each arrival, from any thread, and
-  // maybe before the constructor has returned. It tells what it finds by SetEngineFull, SetUnready and
+  // maybe before the constructor has returned. It tells what it finds by SetEngineRoom, SetUnready and
   // FailAll.
   CallRegistry(Limits limits, const Clock* clock, std::function<void()> look_at_engine);
   // REQUIRES: no call is left.
@@ -77,8 +78,8 @@ class CallRegistry {
   // From now on calls are taken; or, with a fault, refused with it. At first: refused, warming up.
   void SetReady() ABSL_LOCKS_EXCLUDED(mutex_);
   void SetUnready(Fault why) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Why the engine takes no more calls for now; empty: it does.
-  void SetEngineFull(std::string why) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The engine holds so many conversations, and takes so many more; and why no more.
+  void SetEngineRoom(int conversations, int more, std::string why) ABSL_LOCKS_EXCLUDED(mutex_);
   // No calls from now on; those that are here are cut when `limit` is over.
   void Drain(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
   // Ends every call that is here, those that wait included.
@@ -123,7 +124,9 @@ class CallRegistry {
   int admitted_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<absl::Duration> call_length_ ABSL_GUARDED_BY(mutex_);  // smoothed, of those that ended
   std::optional<Fault> unready_ ABSL_GUARDED_BY(mutex_);
-  std::string engine_full_ ABSL_GUARDED_BY(mutex_);
+  int engine_holds_ ABSL_GUARDED_BY(mutex_) = 0;
+  int engine_room_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<int>::max();
+  std::string engine_full_why_ ABSL_GUARDED_BY(mutex_);
   bool unsettled_ ABSL_GUARDED_BY(mutex_) = false;  // a place may be free: do not wait for the next tick
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

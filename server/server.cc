@@ -168,14 +168,11 @@ class ParleyServerImpl final : public ParleyServer {
   // Whether the engine answers, and whether it takes more calls. Ten times a second and for each arrival.
   void LookAtEngine() {
     const engine::EngineStats stats = engine_->stats();
-    std::string full;
-    if (!stats.has_room) {
-      full = "its memory for conversations is promised to them";
-    } else if (stats.token_interval > max_token_interval_) {
-      full = absl::StrCat("their answers come a token in ", absl::ToInt64Milliseconds(stats.token_interval),
-                          " ms");
-    }
-    registry_.SetEngineFull(std::move(full));
+    const bool slow = stats.token_interval > max_token_interval_;
+    registry_.SetEngineRoom(stats.conversations, slow ? 0 : stats.room,
+                            slow ? absl::StrCat("their answers come a token in ",
+                                                absl::ToInt64Milliseconds(stats.token_interval), " ms")
+                                 : "the engine's memory is promised to them");
     metrics_.CallsWaiting(registry_.waiting());
 
     const bool stalled = stats.pass_age > engine_stall_;

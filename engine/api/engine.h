@@ -1,6 +1,7 @@
 // The engine: loaded once, immutable, shared by all calls.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -49,8 +50,8 @@ struct EngineStats {
   // The time from one token to the next of an answer that is awaited, smoothed over about 16 of them. Falls
   // by half every two seconds in which no answer is made.
   absl::Duration token_interval;
-  // Whether StartConversation would take one more with short instructions.
-  bool has_room = true;
+  // How many more like the last one StartConversation would take.
+  int room = std::numeric_limits<int>::max();
 };
 
 // Thread-safe. Must outlive its conversations.

@@ -123,6 +123,7 @@ absl::Status Llama::Step(absl::Span<StepEntry> entries) {
 absl::Status Llama::LayOut(absl::Span<const StepEntry> entries) {
   rows_ = 0;
   shares_.clear();
+  blocks_.clear();
   slots_.clear();
   pages_.clear();
   counts_.clear();
@@ -140,6 +141,9 @@ absl::Status Llama::LayOut(absl::Span<const StepEntry> entries) {
     for (const schedule::PageTable::Entry& page : table.entries()) {
       pages_.push_back(pool_.Memory(page.page));
       counts_.push_back(static_cast<uint8_t>(page.count));
+    }
+    for (int row = 0; row < tokens; row += kAttentionRows) {
+      blocks_.push_back({shares_.size() - 1, row, std::min(kAttentionRows, tokens - row)});
     }
     rows_ += tokens;
   }
@@ -244,34 +248,24 @@ void Llama::Attend(int index) {
   const int heads = shape().heads;
   const int kv_heads = shape().kv_heads;
   const int group = heads / kv_heads;
-  // One task: one sequence's block of rows, one head. Those of all sequences are shared out together.
-  struct Task {
-    const Share* share;
-    int row;
-    int rows;
-  };
-  std::vector<Task> blocks;
-  for (const Share& share : shares_) {
-    for (int row = 0; row < share.tokens; row += kAttentionRows) {
-      blocks.push_back({&share, row, std::min(kAttentionRows, share.tokens - row)});
-    }
-  }
-  team_.For(static_cast<int>(blocks.size()) * kv_heads, 1, [&](int begin, int end) {
+  // One task: one block of one sequence's rows, one head. Those of all sequences are shared out together.
+  team_.For(static_cast<int>(blocks_.size()) * kv_heads, 1, [&](int begin, int end) {
     for (int i = begin; i < end; ++i) {
-      const Task& task = blocks[i / kv_heads];
+      const Block& block = blocks_[i / kv_heads];
+      const Share& share = shares_[block.share];
       const int head = i % kv_heads;
-      const int64_t at = (static_cast<int64_t>(task.share->first + task.row) * heads + head * group) * dim;
-      kernels::Attend({.pages = pages_.data() + task.share->first_page,
-                       .counts = counts_.data() + task.share->first_page,
+      const int64_t at = (static_cast<int64_t>(share.first + block.row) * heads + head * group) * dim;
+      kernels::Attend({.pages = pages_.data() + share.first_page,
+                       .counts = counts_.data() + share.first_page,
                        .offset = pool_.Offset(index, head),
                        .head_dim = dim,
                        .scale = 1 / std::sqrt(static_cast<float>(dim)),
                        .q = q_.data() + at,
                        .out = attended_.data() + at,
-                       .rows = task.rows,
+                       .rows = block.rows,
                        .group = group,
                        .row_stride = static_cast<int64_t>(heads) * dim,
-                       .first_length = task.share->held + task.row + 1},
+                       .first_length = share.held + block.row + 1},
                       isa_);
     }
   });
@@ -279,24 +273,24 @@ void Llama::Attend(int index) {
 
 void Llama::Score(absl::Span<StepEntry> entries) {
   const int hidden = shape().hidden;
-  std::vector<size_t> asking;
+  asking_.clear();
   for (size_t e = 0; e < entries.size(); ++e) {
     if (entries[e].logits == nullptr) continue;
     // The rows that are asked for move to the front; none is overwritten before it has moved.
     const int64_t last = static_cast<int64_t>(shares_[e].first) + shares_[e].tokens - 1;
-    const int64_t to = static_cast<int64_t>(asking.size());
+    const int64_t to = static_cast<int64_t>(asking_.size());
     std::memmove(x_.data() + to * hidden, x_.data() + last * hidden, hidden * sizeof(float));
     std::memmove(out_.data() + to * hidden, out_.data() + last * hidden, hidden * sizeof(float));
-    asking.push_back(e);
+    asking_.push_back(e);
   }
-  if (asking.empty()) return;
+  if (asking_.empty()) return;
   const int vocabulary = shape().vocabulary;
-  scores_.Resize(asking.size() * vocabulary);
-  NormAndQuantize(x_.data(), out_.data(), static_cast<int>(asking.size()), final_norm_);
+  scores_.Resize(asking_.size() * vocabulary);
+  NormAndQuantize(x_.data(), out_.data(), static_cast<int>(asking_.size()), final_norm_);
   Multiply({{&head_, scores_.data()}});
-  for (size_t i = 0; i < asking.size(); ++i) {
+  for (size_t i = 0; i < asking_.size(); ++i) {
     const float* const row = scores_.data() + i * vocabulary;
-    entries[asking[i]].logits->assign(row, row + vocabulary);
+    entries[asking_[i]].logits->assign(row, row + vocabulary);
   }
 }
 

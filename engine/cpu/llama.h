@@ -79,6 +79,12 @@ class Llama final : public LanguageModel {
     int held;           // tokens before them
     size_t first_page;  // of the sequence's pages, in pages_ and counts_
   };
+  // Rows of a share that attend together: [row, row + rows) of it.
+  struct Block {
+    size_t share;
+    int row;
+    int rows;
+  };
   // Where a row's keys and values go.
   struct Slot {
     uint16_t* page;
@@ -117,6 +123,8 @@ class Llama final : public LanguageModel {
   // Of the step under way; they grow to the largest step and stay.
   int rows_ = 0;
   std::vector<Share> shares_;
+  std::vector<Block> blocks_;           // of all shares
+  std::vector<size_t> asking_;          // entries whose scores are asked for
   std::vector<Slot> slots_;             // by row
   std::vector<const uint16_t*> pages_;  // of all shares, in order of position
   std::vector<uint8_t> counts_;         // tokens in each

@@ -1,5 +1,6 @@
 #include "engine/runtime/model_loop.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -18,7 +19,8 @@ ModelLoop::ModelLoop(Model* model, const RuntimeOptions& options, const Clock* c
       options_(options),
       clock_(clock),
       planner_(options.step),
-      prompts_(options.cached_prompts) {}
+      prompts_(options.cached_prompts),
+      last_promised_(std::max<int64_t>(1, schedule::PagesOf(options.promised_tokens))) {}
 
 ModelLoop::~ModelLoop() = default;
 
@@ -48,6 +50,7 @@ absl::StatusOr<std::shared_ptr<Inbox>> ModelLoop::Open(const ConversationOptions
                      " tokens for another conversation: of ", pages.total, " pages ", pages.in_use,
                      " are in use and ", budget_.kept(), " promised"));
   }
+  last_promised_ = promised;
   ++stats_.conversations;
   opened_.push_back(std::make_unique<ConversationWorker>(++last_id_, inbox, std::move(history), options,
                                                          options_.context, model_, &prompts_, clock_));
@@ -67,8 +70,8 @@ EngineStats ModelLoop::stats() const {
   stats.kv_pages = pages.total;
   stats.kv_pages_in_use = pages.in_use;
   stats.kv_pages_shared = pages.shared;
-  stats.has_room = stats_.conversations < options_.max_conversations &&
-                   budget_.CanOpen(schedule::PagesOf(options_.promised_tokens), pages);
+  stats.room = static_cast<int>(std::min<int64_t>(options_.max_conversations - stats_.conversations,
+                                                  budget_.CanOpen(last_promised_, pages)));
   const absl::Time now = clock_->Now();
   if (pass_began_ != absl::InfiniteFuture()) stats.pass_age = now - pass_began_;
   stats.token_interval *= std::exp2(-absl::FDivDuration(now - last_token_pass_, kIntervalHalfLife));

@@ -72,6 +72,7 @@ class ModelLoop {
   schedule::WorkId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::unique_ptr<ConversationWorker>> opened_ ABSL_GUARDED_BY(mutex_);  // not yet in workers_
   schedule::PageBudget budget_ ABSL_GUARDED_BY(mutex_);
+  int64_t last_promised_ ABSL_GUARDED_BY(mutex_);        // pages, to the conversation opened last
   ContextKeeper::Counts ended_ ABSL_GUARDED_BY(mutex_);  // of conversations that are gone
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
   absl::Time pass_began_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // that one: none

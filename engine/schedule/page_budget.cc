@@ -5,14 +5,15 @@
 namespace parley::engine::schedule {
 
 bool PageBudget::Open(WorkId id, int64_t pages, const PageStats& pool) {
-  if (!CanOpen(pages, pool)) return false;
+  if (pool.total > 0 && pool.in_use + kept_ + pages > pool.total) return false;
   accounts_[id] = {.promised = pages, .held = 0};
   kept_ += pages;
   return true;
 }
 
-bool PageBudget::CanOpen(int64_t pages, const PageStats& pool) const {
-  return pool.total == 0 || pool.in_use + kept_ + pages <= pool.total;
+int64_t PageBudget::CanOpen(int64_t pages, const PageStats& pool) const {
+  if (pool.total == 0) return std::numeric_limits<int64_t>::max();
+  return std::max<int64_t>(0, pool.total - pool.in_use - kept_) / pages;
 }
 
 void PageBudget::Hold(WorkId id, int64_t pages) {

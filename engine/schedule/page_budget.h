@@ -21,7 +21,8 @@ class PageBudget {
  public:
   // Promises `pages` to a conversation; false when they cannot be kept for it.
   bool Open(WorkId id, int64_t pages, const PageStats& pool);
-  bool CanOpen(int64_t pages, const PageStats& pool) const;
+  // How many times in a row Open would say yes. REQUIRES: pages > 0.
+  int64_t CanOpen(int64_t pages, const PageStats& pool) const;
   // What a conversation holds now.
   void Hold(WorkId id, int64_t pages);
   void Close(WorkId id);

@@ -50,8 +50,18 @@ TEST(PageBudget, ASharedPageCountsOnceForThePoolAndForEachThatHoldsIt) {
   EXPECT_TRUE(budget.Open(3, 20, Pool(20)));
 }
 
+TEST(PageBudget, TellsHowManyMoreMayOpen) {
+  PageBudget budget;
+  ASSERT_TRUE(budget.Open(1, 40, Pool(0)));
+  EXPECT_EQ(budget.CanOpen(20, Pool(0)), 3);
+  for (WorkId id : {2, 3, 4}) ASSERT_TRUE(budget.Open(id, 20, Pool(0)));
+  EXPECT_EQ(budget.CanOpen(20, Pool(0)), 0);
+  EXPECT_FALSE(budget.Open(5, 20, Pool(0)));
+}
+
 TEST(PageBudget, WithoutPagesThereIsNoLimit) {
   PageBudget budget;
+  EXPECT_GT(budget.CanOpen(1'000'000, {}), int64_t{1} << 40);
   EXPECT_TRUE(budget.Open(1, 1'000'000, {}));
   EXPECT_GT(budget.Room(1, {}), int64_t{1} << 40);
 }

@@ -131,6 +131,28 @@ TEST(Admission, SixtyFourCallsThatComeAtOnceAreAllServedInTurn) {
   EXPECT_TRUE(Eventually([&] { return server.conversations() == 0 && server.server().live_calls() == 0; }));
 }
 
+TEST(Admission, ACallThatMemoryCannotBeKeptForWaitsUntilAnotherEnds) {
+  TestSetup setup;
+  setup.fake.kv_bytes = 12 * engine::kFakePageBytes;  // a call is promised six, two of them shared
+  setup.fake.runtime.promised_tokens = 64;
+  setup.server.max_wait = kPatience;
+  TestServer server(setup);
+  TestCall first(server.NewChannel());
+  TestCall second(server.NewChannel());
+  for (TestCall* call : {&first, &second}) {
+    ASSERT_TRUE(call->Open({}));
+    call->Await(M::kReady);
+  }
+  TestCall third(server.NewChannel());
+  ASSERT_TRUE(third.Open({}));
+  EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 1u);
+  first.Close();
+  EXPECT_TRUE(first.Finish().ok());
+  third.Await(M::kReady);
+  third.SendText("Is there room?");
+  EXPECT_EQ(third.Await(M::kResponseDone).response_done().finish_reason(), v1::ResponseDone::END_OF_TURN);
+}
+
 TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
   SimulatedClock clock;
   TestSetup setup;

@@ -72,17 +72,28 @@ TEST_F(CallRegistryTest, NobodyGetsInBeforeThoseWhoWait) {
   Arrive();
   Arrive();
   ASSERT_EQ(Arrive().waits->position, 1);
-  registry_.SetEngineFull("a test");
+  registry_.SetEngineRoom(0, 0, "a test");
   registry_.Remove(calls_[0].get());
   EXPECT_EQ(Arrive().waits->position, 2);
 }
 
 TEST_F(CallRegistryTest, AFullEngineIsNamedToWhoIsRefused) {
-  registry_.SetEngineFull("its memory is promised");
+  registry_.SetEngineRoom(0, 0, "its memory is promised");
   ASSERT_EQ(Arrive().waits->position, 1);
   ASSERT_EQ(Arrive().waits->position, 2);
   EXPECT_THAT(Arrive().refused.value().message,
               HasSubstr("has 0 calls and takes no more now: its memory is promised, and 2 wait"));
+}
+
+TEST_F(CallRegistryTest, ABurstGetsNoMorePlacesThanTheEngineHas) {
+  registry_.SetEngineRoom(0, 1, "a test");
+  EXPECT_EQ(Arrive().waits, std::nullopt);
+  EXPECT_EQ(Arrive().waits->position, 1);
+}
+
+TEST_F(CallRegistryTest, AConversationThatIsStillBeingFreedMakesNoRoom) {
+  registry_.SetEngineRoom(1, 0, "a test");  // of a call that is gone already
+  EXPECT_EQ(Arrive().waits->position, 1);
 }
 
 TEST_F(CallRegistryTest, AServerThatIsNotReadyLetsNobodyWait) {
