@@ -2,6 +2,7 @@
 // fake engine, against a bare gRPC echo of the same bytes. Client and server share the machine on both sides.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <sys/resource.h>
 
 #include <cstdint>
