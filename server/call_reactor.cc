@@ -37,6 +37,7 @@ CallReactor* CallReactor::Start(grpc::CallbackServerContext* context, const Call
 CallReactor::CallReactor(grpc::CallbackServerContext* context, const CallEnvironment* environment)
     : env_(*environment),
       context_(context),
+      call_id_(environment->registry->NewCallId()),
       arrived_(environment->dependencies.clock->Now()),
       last_read_(arrived_),
       queue_({.max_messages = static_cast<size_t>(environment->options.max_queue_messages),
@@ -47,7 +48,6 @@ CallReactor::~CallReactor() = default;
 
 void CallReactor::Begin() {
   CallRegistry::Admission admission = env_.registry->Add(shared_from_this());
-  call_id_ = std::move(admission.call_id);
   if (admission.refused.has_value()) {
     Report(*std::move(admission.refused), 0);
   } else if (admission.waits.has_value()) {

@@ -122,6 +122,8 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   const CallEnvironment& env_;
   grpc::CallbackServerContext* const context_;  // valid until OnDone
+  const std::string call_id_;
+  const absl::Time arrived_;
 
   // Used by the reading side only.
   grpc::ByteBuffer read_buffer_;
@@ -130,9 +132,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::optional<uint64_t> next_sample_;  // where the last Opus packet began, to count audio by
 
   absl::Mutex mutex_;
-  std::string call_id_;  // set before the first read
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kArrived;
-  const absl::Time arrived_;
   int position_told_ ABSL_GUARDED_BY(mutex_) = 0;                         // 0: none
   absl::Time admitted_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // when it had its place
   std::shared_ptr<streaming::LiveCall> call_ ABSL_GUARDED_BY(mutex_);

@@ -31,17 +31,18 @@ CallRegistry::~CallRegistry() {
   ticker_.join();
 }
 
+std::string CallRegistry::NewCallId() {
+  absl::MutexLock lock(&mutex_);
+  return absl::StrFormat("%016x", absl::Uniform<uint64_t>(random_));
+}
+
 CallRegistry::Admission CallRegistry::Add(std::shared_ptr<RegisteredCall> call) {
   look_at_engine_();
   absl::MutexLock lock(&mutex_);
   Admission admission;
-  admission.call_id = absl::StrFormat("%016x", absl::Uniform<uint64_t>(random_));
   Entry entry{.since = clock_->Now()};
-  if (draining_) {
-    admission.refused = ShuttingDown();
-    admission.refused->retry_after_ms = Milliseconds(limits_.retry_after);
-  } else if (unready_.has_value()) {
-    admission.refused = unready_;
+  if (draining_ || unready_.has_value()) {
+    admission.refused = draining_ ? ShuttingDown() : *unready_;
     admission.refused->retry_after_ms = Milliseconds(limits_.retry_after);
   } else if (waiting_.empty() && HasPlace()) {
     entry.state = State::kAdmitted;

@@ -63,8 +63,10 @@ class CallRegistry {
   // REQUIRES: no call is left.
   ~CallRegistry();
 
+  // 16 hexadecimal digits that no other call has.
+  std::string NewCallId() ABSL_LOCKS_EXCLUDED(mutex_);
+
   struct Admission {
-    std::string call_id;
     std::optional<Fault> refused;
     std::optional<QueuePlace> waits;  // for Admit, or to be cut
   };

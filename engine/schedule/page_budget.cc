@@ -5,16 +5,13 @@
 namespace parley::engine::schedule {
 
 bool PageBudget::Open(WorkId id, int64_t pages, const PageStats& pool) {
-  if (pool.total > 0 && pool.in_use + kept_ + pages > pool.total) return false;
+  if (pages > Free(pool)) return false;
   accounts_[id] = {.promised = pages, .held = 0};
   kept_ += pages;
   return true;
 }
 
-int64_t PageBudget::CanOpen(int64_t pages, const PageStats& pool) const {
-  if (pool.total == 0) return std::numeric_limits<int64_t>::max();
-  return std::max<int64_t>(0, pool.total - pool.in_use - kept_) / pages;
-}
+int64_t PageBudget::CanOpen(int64_t pages, const PageStats& pool) const { return Free(pool) / pages; }
 
 void PageBudget::Hold(WorkId id, int64_t pages) {
   Account& account = accounts_[id];
@@ -34,7 +31,12 @@ int64_t PageBudget::Room(WorkId id, const PageStats& pool) const {
   if (pool.total == 0) return std::numeric_limits<int64_t>::max();
   const auto account = accounts_.find(id);
   const int64_t own = account == accounts_.end() ? 0 : account->second.kept();
-  return own + std::max<int64_t>(0, pool.total - pool.in_use - kept_);
+  return own + Free(pool);
+}
+
+int64_t PageBudget::Free(const PageStats& pool) const {
+  if (pool.total == 0) return std::numeric_limits<int64_t>::max();
+  return std::max<int64_t>(0, pool.total - pool.in_use - kept_);
 }
 
 }  // namespace parley::engine::schedule

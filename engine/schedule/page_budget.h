@@ -39,6 +39,9 @@ class PageBudget {
     int64_t kept() const { return std::max<int64_t>(0, promised - held); }
   };
 
+  // Pages that nobody holds or is promised.
+  int64_t Free(const PageStats& pool) const;
+
   absl::flat_hash_map<WorkId, Account> accounts_;
   int64_t kept_ = 0;  // of all of them
 };

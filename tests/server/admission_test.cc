@@ -14,16 +14,26 @@ namespace {
 using M = v1::ServerMessage;
 using ::testing::HasSubstr;
 
-TEST(Admission, WithoutAQueueCallsOverCapacityAreRefusedUntilOneEnds) {
+TestSetup OnePlace() {
   TestSetup setup;
   setup.server.max_calls = 1;
+  setup.server.max_wait = kPatience;
+  return setup;
+}
+
+void OpenAndAwaitReady(TestCall& call) {
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+}
+
+TEST(Admission, WithoutAQueueCallsOverCapacityAreRefusedUntilOneEnds) {
+  TestSetup setup = OnePlace();
   setup.server.max_waiting = 0;
   TestServer server(setup);
   const auto channel = server.NewChannel();
   {
     TestCall first(channel);
-    ASSERT_TRUE(first.Open({}));
-    first.Await(M::kReady);
+    OpenAndAwaitReady(first);
     TestCall second(channel);
     const M error = second.Await(M::kError);
     EXPECT_EQ(error.error().code(), v1::AT_CAPACITY);
@@ -34,19 +44,14 @@ TEST(Admission, WithoutAQueueCallsOverCapacityAreRefusedUntilOneEnds) {
   }
   ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 0; }));
   TestCall third(channel);
-  ASSERT_TRUE(third.Open({}));
-  third.Await(M::kReady);
+  OpenAndAwaitReady(third);
 }
 
 TEST(Admission, ACallOverCapacityWaitsForAPlaceAndThenIsServed) {
-  TestSetup setup;
-  setup.server.max_calls = 1;
-  setup.server.max_wait = kPatience;
-  TestServer server(setup);
+  TestServer server(OnePlace());
   const auto channel = server.NewChannel();
   TestCall first(channel);
-  ASSERT_TRUE(first.Open({}));
-  first.Await(M::kReady);
+  OpenAndAwaitReady(first);
   TestCall second(channel);
   ASSERT_TRUE(second.Open({}));  // unread until it has its place
   const v1::AdmissionStatus status = second.Await(M::kAdmission).admission();
@@ -65,14 +70,12 @@ TEST(Admission, ACallOverCapacityWaitsForAPlaceAndThenIsServed) {
 
 TEST(Admission, WhoWaitsTooLongIsToldWhenToTryAgain) {
   SimulatedClock clock;
-  TestSetup setup;
+  TestSetup setup = OnePlace();
   setup.clock = &clock;
-  setup.server.max_calls = 1;
   setup.server.max_wait = absl::Seconds(10);
   TestServer server(setup);
   TestCall first(server.NewChannel());
-  ASSERT_TRUE(first.Open({}));
-  first.Await(M::kReady);
+  OpenAndAwaitReady(first);
   TestCall second(server.NewChannel());
   second.Await(M::kAdmission);
   clock.Advance(absl::Seconds(10));
@@ -84,15 +87,12 @@ TEST(Admission, WhoWaitsTooLongIsToldWhenToTryAgain) {
 }
 
 TEST(Admission, OneThatLeavesTheQueueMakesRoomForTheNext) {
-  TestSetup setup;
-  setup.server.max_calls = 1;
+  TestSetup setup = OnePlace();
   setup.server.max_waiting = 2;
-  setup.server.max_wait = kPatience;
   TestServer server(setup);
   const auto channel = server.NewChannel();
   TestCall first(channel);
-  ASSERT_TRUE(first.Open({}));
-  first.Await(M::kReady);
+  OpenAndAwaitReady(first);
   TestCall second(channel);
   EXPECT_EQ(second.Await(M::kAdmission).admission().position(), 1u);
   TestCall third(channel);
@@ -102,8 +102,7 @@ TEST(Admission, OneThatLeavesTheQueueMakesRoomForTheNext) {
   second.Cancel();
   EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 1u);
   first.Cancel();
-  ASSERT_TRUE(third.Open({}));
-  third.Await(M::kReady);
+  OpenAndAwaitReady(third);
 }
 
 TEST(Admission, SixtyFourCallsThatComeAtOnceAreAllServedInTurn) {
@@ -139,10 +138,7 @@ TEST(Admission, ACallThatMemoryCannotBeKeptForWaitsUntilAnotherEnds) {
   TestServer server(setup);
   TestCall first(server.NewChannel());
   TestCall second(server.NewChannel());
-  for (TestCall* call : {&first, &second}) {
-    ASSERT_TRUE(call->Open({}));
-    call->Await(M::kReady);
-  }
+  for (TestCall* call : {&first, &second}) OpenAndAwaitReady(*call);
   TestCall third(server.NewChannel());
   ASSERT_TRUE(third.Open({}));
   EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 1u);
@@ -161,8 +157,7 @@ TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
   setup.server.max_wait = absl::Hours(1);
   TestServer server(setup);
   TestCall first(server.NewChannel());
-  ASSERT_TRUE(first.Open({}));
-  first.Await(M::kReady);
+  OpenAndAwaitReady(first);
   first.SendText("Speak slowly.");
   first.Await(M::kResponseDone);
   ASSERT_GT(server.engine().stats().token_interval, absl::Milliseconds(250));
@@ -181,8 +176,7 @@ TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
   TestServer server(setup);
   const auto channel = server.NewChannel();
   TestCall call(channel);
-  ASSERT_TRUE(call.Open({}));
-  call.Await(M::kReady);
+  OpenAndAwaitReady(call);
   ASSERT_EQ(Health(channel), 1);
   setup.fake.faults->Stall();
   call.SendText("Are you there?");
@@ -205,8 +199,7 @@ TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
   setup.fake.faults->Resume();
   ASSERT_TRUE(Eventually([&] { return Health(channel) == 1; }));
   TestCall next(channel);
-  ASSERT_TRUE(next.Open({}));
-  next.Await(M::kReady);
+  OpenAndAwaitReady(next);
   EXPECT_TRUE(Eventually([&] { return server.conversations() == 1; }));  // the lost one is freed
 }
 
