@@ -50,9 +50,7 @@ void CallReactor::Begin() {
   CallRegistry::Admission admission = env_.registry->Add(shared_from_this());
   if (admission.refused.has_value()) {
     Report(*std::move(admission.refused), 0);
-  } else if (admission.waits.has_value()) {
-    Wait(*admission.waits);
-  } else {
+  } else if (!admission.waits.has_value()) {
     Admit();
   }
 }
@@ -69,9 +67,6 @@ void CallReactor::Admit() {
 void CallReactor::Wait(QueuePlace place) {
   absl::MutexLock lock(&mutex_);
   if (phase_ != Phase::kArrived) return;
-  // The place on arrival may be told after a better one.
-  if (position_told_ != 0 && place.position >= position_told_) return;
-  position_told_ = place.position;
   v1::ServerMessage message;
   v1::AdmissionStatus& status = *message.mutable_admission();
   status.set_position(static_cast<uint32_t>(place.position));

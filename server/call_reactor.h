@@ -133,7 +133,6 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   absl::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kArrived;
-  int position_told_ ABSL_GUARDED_BY(mutex_) = 0;                         // 0: none
   absl::Time admitted_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // when it had its place
   std::shared_ptr<streaming::LiveCall> call_ ABSL_GUARDED_BY(mutex_);
   bool aborted_ ABSL_GUARDED_BY(mutex_) = false;

@@ -51,7 +51,7 @@ CallRegistry::Admission CallRegistry::Add(std::shared_ptr<RegisteredCall> call) 
     entry.state = State::kWaiting;
     waiting_.push_back(call.get());
     admission.waits = PlaceAt(waiting_.size() - 1);
-    entry.told = admission.waits->position;
+    unsettled_ = true;
   } else {
     admission.refused = AtCapacity(
         limits_.max_waiting == 0 ? "" : absl::StrCat(", and ", waiting_.size(), " wait for a place"));

@@ -37,7 +37,7 @@ class RegisteredCall {
   virtual ~RegisteredCall() = default;
   // It has a place. Once, and only after Add said that it waits.
   virtual void Admit() = 0;
-  // Its place in the queue has changed.
+  // Its place in the queue, at first and when it has changed. On the ticking thread, as Admit.
   virtual void Wait(QueuePlace place) = 0;
   virtual void Tick(absl::Time now) = 0;
   // Tells the client that the server goes down.
@@ -68,7 +68,7 @@ class CallRegistry {
 
   struct Admission {
     std::optional<Fault> refused;
-    std::optional<QueuePlace> waits;  // for Admit, or to be cut
+    std::optional<QueuePlace> waits;  // it will be told so, then admitted or cut
   };
   // Gives the call a place, or lets it wait in order, or refuses it: when too many wait already, the server
   // is not ready or it goes down. A call that is refused is registered too, until its stream has ended:
@@ -100,7 +100,7 @@ class CallRegistry {
     std::shared_ptr<RegisteredCall> call;
     State state = State::kRefused;
     absl::Time since;  // in this state
-    int told = 0;      // its position as it knows it
+    int told = 0;      // its position as it knows it; 0: not yet
   };
   // What calls are told once the lock is gone.
   struct News {
@@ -129,7 +129,8 @@ class CallRegistry {
   int engine_holds_ ABSL_GUARDED_BY(mutex_) = 0;
   int engine_room_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<int>::max();
   std::string engine_full_why_ ABSL_GUARDED_BY(mutex_);
-  bool unsettled_ ABSL_GUARDED_BY(mutex_) = false;  // a place may be free: do not wait for the next tick
+  // Someone has joined the queue, or may leave it: do not wait for the next tick.
+  bool unsettled_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Time cut_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
