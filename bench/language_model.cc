@@ -3,8 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -36,27 +34,6 @@ constexpr const char* kPrompts[] = {
     "Explain in two sentences why the sky is blue.",
     "Write a Python function that reverses a string.",
 };
-
-// llama.cpp's files other than the bundle's own, made once; a newer bundle makes them anew.
-absl::StatusOr<std::string> Requantised(const SuiteOptions& options, const std::string& gguf,
-                                        const std::string& format, LlamaFileType type) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::path folder = fs::path(options.peers_dir) / "llama.cpp.models";
-  const fs::path file = folder / absl::StrCat(format, ".gguf");
-  if (fs::exists(file, error) && fs::last_write_time(file, error) > fs::last_write_time(gguf, error))
-    return file;
-  fs::create_directories(folder, error);
-  const std::string partial = absl::StrCat(file.string(), ".partial");
-  std::fprintf(stderr, "making %s\n", file.c_str());
-  if (absl::Status status = LlamaCpp::Quantize(options.peers_dir + "/llama.cpp", gguf, partial, type);
-      !status.ok()) {
-    return status;
-  }
-  fs::rename(partial, file, error);
-  if (error) return absl::InternalError(absl::StrCat(file.string(), ": ", error.message()));
-  return file;
-}
 
 // The number of a weight's values, and the bytes they take in the file.
 struct Size {
@@ -135,9 +112,9 @@ absl::Status LanguageModelSides::LoadOurs() {
 }
 
 absl::Status LanguageModelSides::LoadPeers() {
-  const absl::StatusOr<std::string> q4_0 = Requantised(options_, gguf_, "Q4_0", LlamaFileType::kQ4_0);
+  const absl::StatusOr<std::string> q4_0 = RequantisedFile(options_, gguf_, LlamaFileType::kQ4_0);
   if (!q4_0.ok()) return q4_0.status();
-  const absl::StatusOr<std::string> q8_0 = Requantised(options_, gguf_, "Q8_0", LlamaFileType::kQ8_0);
+  const absl::StatusOr<std::string> q8_0 = RequantisedFile(options_, gguf_, LlamaFileType::kQ8_0);
   if (!q8_0.ok()) return q8_0.status();
   const struct {
     const char* name;

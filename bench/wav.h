@@ -1,4 +1,4 @@
-// The speech clips that bench/peers/install made.
+// Speech as the peers read it: the clips that bench/peers/install made, and what a call brings.
 #pragma once
 
 #include <string>
@@ -10,5 +10,7 @@ namespace parley::bench {
 
 // Samples at engine::kSampleRateHz (tests/reference/pcm16.h). NOT_FOUND when it is missing or empty.
 absl::StatusOr<std::vector<float>> ReadWav(const std::string& path);
+// Mono PCM16 at engine::kSampleRateHz.
+absl::Status WriteWav(const std::string& path, const std::vector<float>& samples);
 
 }  // namespace parley::bench

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -72,6 +74,8 @@ struct Api {
   void (*attach_threads)(LlamaContext*, ThreadPool*, ThreadPool*);
   int32_t (*decode)(LlamaContext*, Batch);
   float* (*scores)(LlamaContext*, int32_t row);
+  LlamaMemory* (*memory)(const LlamaContext*);
+  bool (*memory_remove)(LlamaMemory*, int32_t sequence, int32_t begin, int32_t end);
   Params (*quantize_default_params)();
   uint32_t (*quantize)(const char* from, const char* to, const Params*);
   void (*log_set)(void (*)(int, const char*, void*), void*);
@@ -113,6 +117,8 @@ absl::StatusOr<Api> LoadApi(const std::string& folder) {
   find(api.attach_threads, llama, "llama_attach_threadpool");
   find(api.decode, llama, "llama_decode");
   find(api.scores, llama, "llama_get_logits_ith");
+  find(api.memory, llama, "llama_get_memory");
+  find(api.memory_remove, llama, "llama_memory_seq_rm");
   find(api.quantize_default_params, llama, "llama_model_quantize_default_params");
   find(api.quantize, llama, "llama_model_quantize");
   find(api.log_set, llama, "llama_log_set");
@@ -169,6 +175,11 @@ class LlamaCppModel final : public LlamaCpp {
     api_.attach_threads(context_, pool_, pool_);
     held_.assign(slots, 0);
     return absl::OkStatus();
+  }
+
+  void Truncate(int slot, int length) override {
+    api_.memory_remove(api_.memory(context_), slot, length, -1);
+    held_[slot] = std::min(held_[slot], length);
   }
 
   absl::Status Step(absl::Span<Rows> rows) override {
@@ -242,6 +253,26 @@ absl::Status LlamaCpp::Quantize(const std::string& folder, const std::string& fr
     return absl::InternalError(absl::StrCat("llama.cpp does not quantise ", from));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> RequantisedFile(const SuiteOptions& options, const std::string& gguf,
+                                            LlamaFileType type) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path folder = fs::path(options.peers_dir) / "llama.cpp.models";
+  const fs::path file = folder / (type == LlamaFileType::kQ4_0 ? "Q4_0.gguf" : "Q8_0.gguf");
+  if (fs::exists(file, error) && fs::last_write_time(file, error) > fs::last_write_time(gguf, error))
+    return file;
+  fs::create_directories(folder, error);
+  const std::string partial = absl::StrCat(file.string(), ".partial");
+  std::fprintf(stderr, "making %s\n", file.c_str());
+  if (absl::Status status = LlamaCpp::Quantize(options.peers_dir + "/llama.cpp", gguf, partial, type);
+      !status.ok()) {
+    return status;
+  }
+  fs::rename(partial, file, error);
+  if (error) return absl::InternalError(absl::StrCat(file.string(), ": ", error.message()));
+  return file;
 }
 
 }  // namespace parley::bench

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bench/greedy_model.h"
+#include "bench/harness.h"
 
 namespace parley::bench {
 
@@ -27,9 +28,16 @@ class LlamaCpp : public GreedyModel {
   // `folder` holds libllama. NOT_FOUND, INTERNAL: what could not be loaded.
   static absl::StatusOr<std::unique_ptr<LlamaCpp>> Load(const std::string& folder, const std::string& gguf,
                                                         int threads, LlamaAttention attention);
+  // A slot forgets what it holds from its `length`th token on.
+  virtual void Truncate(int slot, int length) = 0;
+
   // Writes `to`, the weights of `from` in another type.
   static absl::Status Quantize(const std::string& folder, const std::string& from, const std::string& to,
                                LlamaFileType type);
 };
+
+// The weights of `gguf` in another type, made once; a newer `gguf` makes them anew.
+absl::StatusOr<std::string> RequantisedFile(const SuiteOptions& options, const std::string& gguf,
+                                            LlamaFileType type);
 
 }  // namespace parley::bench

@@ -34,8 +34,10 @@ CallOutcome Play(const ChannelOptions& server, v1::SessionConfig config, const R
     outcome.status = channel.status();
     return outcome;
   }
+  const auto rate_hz = recording.audio_format ? recording.audio_format->sample_rate_hz() : 0;
+  // The reader's, then this thread's once the call has ended.
   TurnLog log(start, start + recording.length,
-              media::kSampleRateHz);  // the reader's, then this thread's once the call has ended
+              rate_hz != 0 ? static_cast<int>(rate_hz) : media::kSampleRateHz);
   absl::Notification open;
   const auto opened = [&open] {
     if (!open.HasBeenNotified()) open.Notify();

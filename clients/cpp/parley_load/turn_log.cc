@@ -42,7 +42,7 @@ void TurnLog::Observe(const v1::ServerMessage& event, absl::Time received) {
       break;
     }
     case v1::ServerMessage::kMetrics:
-      turn.server_latency_us = event.metrics().response_latency_us();
+      turn.metrics = event.metrics();
       break;
     default:
       break;

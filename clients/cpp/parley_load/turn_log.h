@@ -23,7 +23,7 @@ struct TurnOutcome {
   absl::Time decision_due = absl::InfinitePast();
   absl::Time first_token = absl::InfiniteFuture();
   std::vector<absl::Duration> gaps;  // between its deltas
-  uint64_t server_latency_us = 0;    // TurnMetrics.response_latency_us
+  v1::TurnMetrics metrics;           // what the server says of it
 
   absl::Duration first_token_latency() const { return first_token - decision_due; }
 };

@@ -1,0 +1,154 @@
+#include "bench/live_servers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bench/peers/composition.h"
+#include "bench/wav.h"
+#include "clients/cpp/media/source.h"
+#include "engine/bundle/manifest.h"
+#include "engine/bundle/safetensors.h"
+#include "engine/silero/silero.h"
+#include "engine/torch/load.h"
+
+namespace parley::bench {
+namespace {
+
+constexpr int kMaxCalls = 128;
+constexpr int kSilenceMs = 1000;
+constexpr const char* kPhotos[] = {"chelsea", "coffee", "rocket", "astronaut", "motorcycle_left"};
+
+// The pictures as a camera sends them.
+absl::StatusOr<std::vector<std::string>> Jpegs() {
+  std::vector<std::string> pictures;
+  for (const char* name : kPhotos) {
+    const std::string path = absl::StrCat(PARLEY_SOURCE_DIR "/tests/reference/photos/", name, ".ppm");
+    auto source = client::media::Source::OpenFile(path, {});
+    if (!source.ok()) return source.status();
+    auto item = (*source)->Next();
+    if (!item.ok()) return item.status();
+    if (!item->has_value()) return absl::DataLossError(absl::StrCat(path, " holds no picture"));
+    if ((*source)->video_format()->codec() != v1::VideoFormat::JPEG) {
+      return absl::InternalError(absl::StrCat(path, " is not sent as JPEG"));
+    }
+    pictures.push_back(std::move((*item)->data));
+  }
+  return pictures;
+}
+
+std::string Pcm16(const std::vector<float>& samples, size_t begin, size_t count) {
+  std::string bytes;
+  for (size_t i = begin; i < begin + count; ++i) {
+    const float sample = i < samples.size() ? samples[i] : 0;
+    const auto value = static_cast<int16_t>(std::lrint(std::clamp(sample * 32768.0f, -32768.0f, 32767.0f)));
+    bytes += static_cast<char>(value);
+    bytes += static_cast<char>(value >> 8);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<LiveServer> LiveServer::Start(std::unique_ptr<engine::Engine> engine,
+                                             std::unique_ptr<engine::SpeechDetector> detector) {
+  LiveServer live;
+  live.engine_ = std::move(engine);
+  live.detector_ = std::move(detector);
+  server::ServerOptions options;
+  options.port = 0;
+  options.metrics_address = "none";
+  options.max_calls = kMaxCalls;
+  // Neither side refuses or queues calls here: what is asked is how late the answers get.
+  options.max_token_interval = absl::Hours(1);
+  if (absl::Status status = live.engine_->WarmUp(); !status.ok()) return status;
+  auto server = server::ParleyServer::Start(options, live.engine_.get(), live.detector_.get());
+  if (!server.ok()) return server.status();
+  (*server)->SetReady();
+  live.server_ = *std::move(server);
+  return live;
+}
+
+client::ChannelOptions LiveServer::channel() const {
+  client::ChannelOptions options;
+  options.server = absl::StrCat("127.0.0.1:", server_->port());
+  options.own_connection = true;
+  return options;
+}
+
+absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options, const std::string& clip) {
+  auto bundle =
+      engine::LoadTorchBundle({.bundle_dir = options.model_dir, .threads = options.threads}, Clock::Real());
+  if (!bundle.ok()) return bundle.status();
+  auto ours = LiveServer::Start(std::move(bundle->engine), std::move(bundle->speech_detector));
+  if (!ours.ok()) return ours.status();
+
+  const auto manifest = engine::bundle::ReadManifest(options.model_dir);
+  if (!manifest.ok()) return manifest.status();
+  auto transcriber = StartFastestTranscriber(options, clip);
+  if (!transcriber.ok()) return transcriber.status();
+  // What llama.cpp has its fastest kernels for.
+  const auto gguf = RequantisedFile(options, manifest->language_model.path, LlamaFileType::kQ4_0);
+  if (!gguf.ok()) return gguf.status();
+  auto llama =
+      LlamaCpp::Load(options.peers_dir + "/llama.cpp", *gguf, options.threads, LlamaAttention::kDefault);
+  if (!llama.ok()) return llama.status();
+  auto composition = MakeComposition({"llama.cpp v0.5.0, Q4_0", *std::move(llama), *std::move(transcriber)},
+                                     kMaxCalls, *manifest);
+  if (!composition.ok()) return composition.status();
+  const auto weights = engine::bundle::Safetensors::Open(manifest->speech_detector->path);
+  if (!weights.ok()) return weights.status();
+  auto detector = engine::silero::Load(*weights);
+  if (!detector.ok()) return detector.status();
+  auto peer = LiveServer::Start(*std::move(composition), *std::move(detector));
+  if (!peer.ok()) return peer.status();
+  return LiveServers{*std::move(ours), *std::move(peer)};
+}
+
+v1::SessionConfig CallConfig(bool speculation) {
+  v1::SessionConfig config;
+  config.mutable_turn()->mutable_speculation()->set_enabled(speculation);
+  config.mutable_generation()->set_max_tokens(48);
+  return config;
+}
+
+absl::StatusOr<client::Recording> MakeQuestion(const std::string& wav, int frames) {
+  const auto samples = ReadWav(wav);
+  if (!samples.ok()) return samples.status();
+  client::Recording recording;
+  recording.path = absl::StrCat(wav, " with ", frames, " frames");
+  recording.audio_format.emplace();
+  recording.audio_format->set_codec(v1::AudioFormat::PCM16);
+  recording.audio_format->set_sample_rate_hz(engine::kSampleRateHz);
+  constexpr int kChunk = engine::kSampleRateHz / 50;
+  const size_t total = samples->size() + static_cast<size_t>(kSilenceMs) * engine::kSampleRateHz / 1000;
+  for (size_t begin = 0; begin < total; begin += kChunk) {
+    client::media::Item item;
+    item.data = Pcm16(*samples, begin, kChunk);
+    item.first_sample_index = begin;
+    item.due = item.captured = absl::Seconds(static_cast<double>(begin + kChunk) / engine::kSampleRateHz);
+    recording.length = item.due;
+    recording.items.push_back(std::move(item));
+  }
+  if (frames > 0) {
+    const auto pictures = Jpegs();
+    if (!pictures.ok()) return pictures.status();
+    recording.video_format.emplace();
+    recording.video_format->set_codec(v1::VideoFormat::JPEG);
+    const absl::Duration speech = absl::Seconds(static_cast<double>(samples->size()) / engine::kSampleRateHz);
+    for (int i = 0; i < frames; ++i) {
+      client::media::Item item;
+      item.kind = client::media::Item::Kind::kVideo;
+      item.data = (*pictures)[i % pictures->size()];
+      item.due = item.captured = speech * (i + 0.5) / frames;
+      recording.items.push_back(std::move(item));
+    }
+  }
+  std::stable_sort(recording.items.begin(), recording.items.end(),
+                   [](const auto& a, const auto& b) { return a.due < b.due; });
+  return recording;
+}
+
+}  // namespace parley::bench
