@@ -16,7 +16,15 @@ void WriteKeyValue(const float* key, const float* value, int head_dim, int slot,
 }
 
 void Attend(const AttentionTask& task, Isa isa) {
-  (isa == Isa::kPortable ? internal::AttendPortable : internal::AttendAvx2)(task);
+  switch (isa) {
+    case Isa::kPortable:
+      return internal::AttendPortable(task);
+    case Isa::kAvx2:
+    case Isa::kAvxVnni:
+      return internal::AttendAvx2(task);
+    case Isa::kAvx512:
+      return internal::AttendAvx512(task);
+  }
 }
 
 namespace internal {

@@ -68,10 +68,13 @@ void Block(const AttentionTask& t, Query* queries) {
     const int count = t.counts[p];
     const uint16_t* const keys = t.pages[p] + t.offset;
     const uint16_t* const values = keys + dim * kPageTokens;
+    // The next page's keys and values lie elsewhere: the processor does not guess where.
+    const uint16_t* const ahead = first + count < longest ? t.pages[p + 1] + t.offset : keys;
 
     __m256 score[N][2];
     for (int n = 0; n < N; ++n) score[n][0] = score[n][1] = _mm256_setzero_ps();
     for (int d = 0; d < dim; ++d) {
+      __builtin_prefetch(ahead + 2 * d * kPageTokens);
       const __m256 k0 = LoadHalves(keys + d * kPageTokens);
       const __m256 k1 = LoadHalves(keys + d * kPageTokens + 8);
 #pragma GCC unroll 6

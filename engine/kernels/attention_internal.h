@@ -14,6 +14,7 @@ inline constexpr int kMaxHeadDim = 256;
 
 void AttendPortable(const AttentionTask& task);
 void AttendAvx2(const AttentionTask& task);
+void AttendAvx512(const AttentionTask& task);
 
 }  // namespace internal
 }  // namespace parley::engine::kernels

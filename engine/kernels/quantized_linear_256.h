@@ -12,9 +12,11 @@ namespace {
 struct Lanes256 {
   using Bytes = __m256i;
   using Sums = __m256i;
+  using Ints = __m256i;
   using Floats = __m256;
   static constexpr int kLanes = 8;
   static constexpr int kTermsAtOnce = 4;
+  static constexpr int kTilesAtOnce = 1;
 
   static Bytes Load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static Bytes Low(Bytes b) { return _mm256_and_si256(b, _mm256_set1_epi8(15)); }
@@ -27,6 +29,10 @@ struct Lanes256 {
   static Sums ZeroSums() { return _mm256_setzero_si256(); }
   static void Pin(Sums& sums) { asm("" : "+x"(sums)); }
 
+  static Ints Join(Ints first, Ints second) {
+    return _mm256_add_epi32(_mm256_slli_epi32(first, kTermRatioBits), second);
+  }
+  static Floats ToFloats(Ints ints) { return _mm256_cvtepi32_ps(ints); }
   static Floats ZeroFloats() { return _mm256_setzero_ps(); }
   static Floats LoadHalves(const uint8_t* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

@@ -14,33 +14,17 @@ struct Avx2 : Lanes256 {
     const __m256i products = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, Load(weights)));
     sums = _mm256_add_epi32(sums, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
   }
-  static Floats Finish(Sums sums) {
-    return _mm256_cvtepi32_ps(_mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
-  }
-  static Floats FinishSigned(Sums sums, int32_t) { return _mm256_cvtepi32_ps(sums); }
+  static Ints Whole(Sums sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
+  static Ints WholeSigned(Sums sums, int32_t) { return sums; }
 };
 
-struct Term {
-  float scale;
-  int32_t total;
-};
-
-// Quantises a group held in v[4]; writes 32 values. Returns with scale 0 where the group counts as zeros.
-inline Term QuantizeGroup(const __m256 (&v)[4], int8_t* values, __m256i (&q)[4]) {
-  const __m256 magnitude_bits = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  __m256 largest8 = _mm256_and_ps(v[0], magnitude_bits);
-  for (int i = 1; i < 4; ++i) largest8 = _mm256_max_ps(largest8, _mm256_and_ps(v[i], magnitude_bits));
-  __m128 largest4 = _mm_max_ps(_mm256_castps256_ps128(largest8), _mm256_extractf128_ps(largest8, 1));
-  largest4 = _mm_max_ps(largest4, _mm_movehl_ps(largest4, largest4));
-  largest4 = _mm_max_ss(largest4, _mm_movehdup_ps(largest4));
-  const float largest = _mm_cvtss_f32(largest4);
-  if (largest < kSmallest) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(values), _mm256_setzero_si256());
-    for (__m256i& eight : q) eight = _mm256_setzero_si256();
-    return {0, 0};
+// Rounds v times `inverse` to -127..127; writes the 32 values and returns their sum.
+inline int32_t Round(const __m256 (&v)[4], float inverse, int8_t* values, __m256i (&q)[4]) {
+  const __m256 scale = _mm256_set1_ps(inverse);
+  for (int i = 0; i < 4; ++i) {
+    q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], scale));
+    q[i] = _mm256_max_epi32(_mm256_min_epi32(q[i], _mm256_set1_epi32(127)), _mm256_set1_epi32(-127));
   }
-  const __m256 inverse = _mm256_set1_ps(127.0f / largest);
-  for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
   const __m256i sum8 = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
   __m128i sum4 = _mm_add_epi32(_mm256_castsi256_si128(sum8), _mm256_extracti128_si256(sum8, 1));
   sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0x4e));
@@ -50,7 +34,16 @@ inline Term QuantizeGroup(const __m256 (&v)[4], int8_t* values, __m256i (&q)[4])
   const __m256i packed8 = _mm256_packs_epi16(packed16a, packed16b);  // 4-byte pieces out of order
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(values), _mm256_permutevar8x32_epi32(packed8, order));
-  return {largest / 127.0f, _mm_cvtsi128_si32(sum4)};
+  return _mm_cvtsi128_si32(sum4);
+}
+
+inline float Largest(const __m256 (&v)[4]) {
+  const __m256 magnitude_bits = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+  __m256 largest8 = _mm256_and_ps(v[0], magnitude_bits);
+  for (int i = 1; i < 4; ++i) largest8 = _mm256_max_ps(largest8, _mm256_and_ps(v[i], magnitude_bits));
+  __m128 largest4 = _mm_max_ps(_mm256_castps256_ps128(largest8), _mm256_extractf128_ps(largest8, 1));
+  largest4 = _mm_max_ps(largest4, _mm_movehl_ps(largest4, largest4));
+  return _mm_cvtss_f32(_mm_max_ss(largest4, _mm_movehdup_ps(largest4)));
 }
 
 }  // namespace
@@ -68,19 +61,23 @@ void QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* pan
       v[i] = _mm256_loadu_ps(x + g * 32 + i * 8);
       v[i] = _mm256_and_ps(v[i], _mm256_cmp_ps(_mm256_and_ps(v[i], magnitude_bits), infinity, _CMP_LT_OQ));
     }
+    const float largest = Largest(v);
+    const bool nothing = largest < kSmallest;
+    const float inverse = nothing ? 0 : 127.0f / largest;
+    const float scale = nothing ? 0 : largest / 127.0f;
     __m256i q[4];
-    const Term first = QuantizeGroup(v, p.values[slot], q);
-    p.scales[slot] = first.scale;
-    p.totals[slot] = first.total;
-    p.sums[slot] = first.scale * static_cast<float>(first.total);
-    if (terms == 1) continue;
-    const __m256 scale = _mm256_set1_ps(first.scale);
-    for (int i = 0; i < 4; ++i) v[i] = _mm256_fnmadd_ps(scale, _mm256_cvtepi32_ps(q[i]), v[i]);
-    const Term second = QuantizeGroup(v, p.values[slot + 1], q);
-    p.scales[slot + 1] = second.scale;
-    p.totals[slot + 1] = second.total;
-    p.sums[slot] += second.scale * static_cast<float>(second.total);
-    p.sums[slot + 1] = 0;
+    int32_t total = Round(v, inverse, p.values[slot], q);
+    p.totals[slot] = total;
+    p.scales[slot] = scale;
+    if (terms == 2) {
+      const __m256 step = _mm256_set1_ps(scale);
+      for (int i = 0; i < 4; ++i) v[i] = _mm256_fnmadd_ps(step, _mm256_cvtepi32_ps(q[i]), v[i]);
+      const int32_t rest = Round(v, inverse * kTermRatio, p.values[slot + 1], q);
+      p.totals[slot + 1] = rest;
+      p.scales[slot] = scale / kTermRatio;
+      total = total * kTermRatio + rest;
+    }
+    p.sums[slot] = p.scales[slot] * static_cast<float>(total);
   }
 }
 

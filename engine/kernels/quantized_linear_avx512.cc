@@ -10,9 +10,11 @@ namespace {
 struct Avx512 {
   using Bytes = __m512i;
   using Sums = __m512i;  // 32 bits
+  using Ints = __m512i;
   using Floats = __m512;
   static constexpr int kLanes = 16;
   static constexpr int kTermsAtOnce = 8;
+  static constexpr int kTilesAtOnce = 2;  // 16 sums, 8 floats, 4 weights
 
   static Bytes Load(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static Bytes Low(Bytes b) { return _mm512_and_si512(b, _mm512_set1_epi8(15)); }
@@ -27,10 +29,14 @@ struct Avx512 {
   static Sums ZeroSums() { return _mm512_setzero_si512(); }
   static void Dot(Sums& sums, Bytes u, Bytes x) { sums = _mm512_dpbusd_epi32(sums, u, x); }
   static void DotSigned(Sums& sums, Bytes u, Bytes x, const uint8_t*) { Dot(sums, u, x); }
-  static Floats Finish(Sums sums) { return _mm512_cvtepi32_ps(sums); }
-  static Floats FinishSigned(Sums sums, int32_t total) {
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, _mm512_set1_epi32(128 * total)));
+  static Ints Whole(Sums sums) { return sums; }
+  static Ints WholeSigned(Sums sums, int32_t total) {
+    return _mm512_sub_epi32(sums, _mm512_set1_epi32(128 * total));
   }
+  static Ints Join(Ints first, Ints second) {
+    return _mm512_add_epi32(_mm512_slli_epi32(first, kTermRatioBits), second);
+  }
+  static Floats ToFloats(Ints ints) { return _mm512_cvtepi32_ps(ints); }
   static void Pin(Sums& sums) { asm("" : "+v"(sums)); }
 
   static Floats ZeroFloats() { return _mm512_setzero_ps(); }

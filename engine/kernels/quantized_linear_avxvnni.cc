@@ -11,9 +11,9 @@ struct AvxVnni : Lanes256 {
   static Bytes Signed(Bytes b) { return _mm256_xor_si256(b, _mm256_set1_epi8(-128)); }
   static void Dot(Sums& sums, Bytes u, Bytes x) { sums = _mm256_dpbusd_avx_epi32(sums, u, x); }
   static void DotSigned(Sums& sums, Bytes u, Bytes x, const uint8_t*) { Dot(sums, u, x); }
-  static Floats Finish(Sums sums) { return _mm256_cvtepi32_ps(sums); }
-  static Floats FinishSigned(Sums sums, int32_t total) {
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_set1_epi32(128 * total)));
+  static Ints Whole(Sums sums) { return sums; }
+  static Ints WholeSigned(Sums sums, int32_t total) {
+    return _mm256_sub_epi32(sums, _mm256_set1_epi32(128 * total));
   }
 };
 

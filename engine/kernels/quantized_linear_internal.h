@@ -19,14 +19,19 @@ inline constexpr int kQ8Bytes = 512;
 inline constexpr int kQ4BlockBytes = kQ4Bytes + 4 * kTile;
 inline constexpr int kQ8BlockBytes = kQ8Bytes + 2 * kTile;
 
-// Four terms of quantised activations, one group of each. A row is one term, or two that follow each other
-// and add up to it. Terms of a panel stand side by side, so that a kernel reads one stream.
+// A row of two terms is scale x (kTermRatio x first + second), so their products join as integers: those of
+// 4-bit weights, 32 x 15 x 127 x 257 at most, are exact in a float, too.
+inline constexpr int kTermRatioBits = 8;
+inline constexpr int kTermRatio = 1 << kTermRatioBits;
+
+// Four terms of quantised activations, one group of each. A row is one term, or two that follow each other.
+// Terms of a panel stand side by side, so that a kernel reads one stream.
 inline constexpr int kPanelTerms = 4;
 struct Panel {
-  int8_t values[kPanelTerms][32];
-  float scales[kPanelTerms];
-  float sums[kPanelTerms];      // scale x sum of the values; of a row of two terms, the first holds both
-  int32_t totals[kPanelTerms];  // sum of the values
+  int8_t values[kPanelTerms][32];  // -127 to 127
+  float scales[kPanelTerms];       // of a row of two terms, its first has the row's
+  float sums[kPanelTerms];         // scale x sum of the values, likewise
+  int32_t totals[kPanelTerms];     // sum of the values, of each term
 };
 
 struct LinearTask {

@@ -1,5 +1,6 @@
 // The quantised linear layer in plain C++: runs anywhere, and says what the fast variants must give bit for
 // bit.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -47,14 +48,15 @@ void Multiply(const LinearTask& t) {
         for (int g = 0; g < t.groups; ++g) {
           const uint8_t* const block = blocks + static_cast<int64_t>(g) * kBlock;
           const Panel& p = panels[g];
+          const int slot = first % kPanelTerms;
+          int32_t sum = 0;
           for (int term = 0; term < t.terms_per_row; ++term) {
-            const int slot = first % kPanelTerms + term;
-            const int32_t sum =
-                kSigned ? Q8Products(block, o, p.values[slot]) : Q4Products(block, o, p.values[slot]);
-            y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot], y);
+            const int8_t* const x = p.values[slot + term];
+            sum = sum * kTermRatio + (kSigned ? Q8Products(block, o, x) : Q4Products(block, o, x));
           }
+          y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot], y);
           if (!kSigned) {
-            y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[first % kPanelTerms], y);
+            y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[slot], y);
           }
         }
         t.y[row * t.y_stride + tile * kTile + o] = y;
@@ -63,26 +65,15 @@ void Multiply(const LinearTask& t) {
   }
 }
 
-struct Term {
-  float scale;
-  int32_t total;
-};
-
-Term QuantizeGroup(const float* x, int8_t* values) {
-  float largest = 0;
-  for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(x[i]));
-  if (largest < kSmallest) {
-    std::memset(values, 0, 32);
-    return {0, 0};
-  }
-  const float inverse = 127.0f / largest;
+// Rounds x times `inverse` to -127..127; returns the sum.
+int32_t Round(const float* x, float inverse, int8_t* values) {
   int32_t total = 0;
   for (int i = 0; i < 32; ++i) {
-    const int q = static_cast<int>(std::nearbyint(x[i] * inverse));
+    const int q = std::clamp(static_cast<int>(std::nearbyint(x[i] * inverse)), -127, 127);
     values[i] = static_cast<int8_t>(q);
     total += q;
   }
-  return {largest / 127.0f, total};
+  return total;
 }
 
 }  // namespace
@@ -94,18 +85,26 @@ void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel*
   for (int g = 0; g < groups; ++g) {
     Panel& p = panels[g];
     float rest[32];
-    for (int i = 0; i < 32; ++i) rest[i] = std::isfinite(x[g * 32 + i]) ? x[g * 32 + i] : 0;
-    for (int term = 0; term < terms; ++term) {
-      const Term made = QuantizeGroup(rest, p.values[slot + term]);
-      p.scales[slot + term] = made.scale;
-      p.totals[slot + term] = made.total;
-      p.sums[slot + term] = 0;
-      const float sum = made.scale * static_cast<float>(made.total);
-      p.sums[slot] = term == 0 ? sum : p.sums[slot] + sum;
-      for (int i = 0; i < 32; ++i) {
-        rest[i] = std::fma(-made.scale, static_cast<float>(p.values[slot + term][i]), rest[i]);
-      }
+    float largest = 0;
+    for (int i = 0; i < 32; ++i) {
+      rest[i] = std::isfinite(x[g * 32 + i]) ? x[g * 32 + i] : 0;
+      largest = std::fmax(largest, std::fabs(rest[i]));
     }
+    const bool nothing = largest < kSmallest;
+    const float inverse = nothing ? 0 : 127.0f / largest;
+    const float scale = nothing ? 0 : largest / 127.0f;
+    int32_t total = Round(rest, inverse, p.values[slot]);
+    p.totals[slot] = total;
+    p.scales[slot] = scale;
+    if (terms == 2) {
+      for (int i = 0; i < 32; ++i) {
+        rest[i] = std::fma(-scale, static_cast<float>(p.values[slot][i]), rest[i]);
+      }
+      p.totals[slot + 1] = Round(rest, inverse * kTermRatio, p.values[slot + 1]);
+      p.scales[slot] = scale / kTermRatio;
+      total = total * kTermRatio + p.totals[slot + 1];
+    }
+    p.sums[slot] = p.scales[slot] * static_cast<float>(total);
   }
 }
 

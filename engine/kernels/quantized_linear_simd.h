@@ -1,12 +1,15 @@
 // The quantised linear layer over an abstract vector unit, instantiated once for each instruction set. A unit
-// V has kLanes outputs a register, kTermsAtOnce terms that fit its registers, and:
-//   Bytes, Sums, Floats          weights and activations; integer sums; one float an output
+// V has kLanes outputs a register, kTermsAtOnce terms and kTilesAtOnce tiles that fit its registers, and:
+//   Bytes, Sums, Ints, Floats    weights and activations; sums as they are added up; one int32 or float an
+//                                output
 //   Load, Low, High              weights of kLanes outputs; their low and high nibbles
 //   Broadcast                    4 activations in every 32-bit lane
 //   Dot(sums, u, x)              adds 4 products a lane, u in 0..15
 //   DotSigned(sums, w, x, from)  the same for 8-bit weights: w is Signed(Load(from))
-//   Finish(sums)                 the sums of a group of Dot as floats
-//   FinishSigned(sums, total)    of DotSigned; total: the sum of the group's activations
+//   Whole(sums)                  the sums of a group of Dot
+//   WholeSigned(sums, total)     of DotSigned; total: the sum of the group's activations
+//   Join(first, second)          kTermRatio x first + second: a row's two terms
+//   ToFloats(ints)
 //   Pin(sums)                    keeps the compiler from reordering the additions, for which it would need
 //                                more registers than there are
 // Include it in the one file that is compiled for V's instructions, and nowhere else.
@@ -30,38 +33,50 @@ inline void Store(const LinearTask& t, int row, int output, typename V::Floats y
   for (int o = 0; o < left; ++o) out[o] = all[o];
 }
 
-// N terms (rows x Terms) against H registers of outputs from `output` on. `block`: the first group's weights
-// of these outputs. Each weight is loaded and unpacked once for all terms.
+// Where H registers of outputs lie: the halves of a tile, or a whole tile each.
+struct Place {
+  const uint8_t* weights;  // of the first register, in the first group
+  const uint8_t* halves;   // its scales
+  int64_t weights_step;    // bytes to the next register's
+  int64_t halves_step;
+  int output;  // the first one
+  // What is fetched meanwhile, for the next tiles: so many bytes a group. The processor's own prefetching
+  // ends with a tile's blocks.
+  const uint8_t* ahead;
+  int ahead_bytes;
+};
+
+// N terms (rows x Terms) against H registers of outputs. Each weight is loaded and unpacked once for all
+// terms, each activation once for all outputs.
 template <class V, bool kSigned, int N, int Terms, int H>
-inline void MultiplyBlock(const LinearTask& t, const uint8_t* block, int half, int output, int term0) {
+inline void MultiplyBlock(const LinearTask& t, Place place, int term0) {
   constexpr int kSteps = kSigned ? 8 : 4;
-  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
   constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
-  constexpr int kBytes = V::kLanes * 4;
   constexpr int kRows = N / Terms;
   static_assert(N % Terms == 0);
-  block += half * kBytes;
   const Panel* panel = t.panels + static_cast<int64_t>(term0 / kPanelTerms) * t.groups;
   typename V::Floats y[kRows][H];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int h = 0; h < H; ++h) y[r][h] = V::ZeroFloats();
   }
-  for (int g = 0; g < t.groups; ++g, block += kBlock, ++panel) {
+  for (int g = 0; g < t.groups; ++g, place.weights += kBlock, place.halves += kBlock, ++panel) {
+    for (int i = 0; i < place.ahead_bytes; i += 64) __builtin_prefetch(place.ahead + i);
+    place.ahead += place.ahead_bytes;
     const Panel* const second = panel + t.groups;  // terms 4 to 7
     typename V::Sums sums[N][H];
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int h = 0; h < H; ++h) sums[n][h] = V::ZeroSums();
     }
 #pragma GCC unroll 8
     for (int j = 0; j < kSteps; ++j) {
       typename V::Bytes low[H], high[H];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int h = 0; h < H; ++h) {
-        const typename V::Bytes both = V::Load(block + 64 * j + h * kBytes);
+        const typename V::Bytes both = V::Load(place.weights + h * place.weights_step + 64 * j);
         if constexpr (kSigned) {
           low[h] = V::Signed(both);
         } else {
@@ -73,93 +88,129 @@ inline void MultiplyBlock(const LinearTask& t, const uint8_t* block, int half, i
       for (int n = 0; n < N; ++n) {
         const int8_t* const x = (n < kPanelTerms ? panel : second)->values[n % kPanelTerms] + 4 * j;
         const typename V::Bytes first = V::Broadcast(x);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int h = 0; h < H; ++h) {
           if constexpr (kSigned) {
-            V::DotSigned(sums[n][h], low[h], first, block + 64 * j + h * kBytes);
+            V::DotSigned(sums[n][h], low[h], first, place.weights + h * place.weights_step + 64 * j);
           } else {
             V::Dot(sums[n][h], low[h], first);
           }
         }
         if constexpr (!kSigned) {
           const typename V::Bytes later = V::Broadcast(x + 16);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
           for (int h = 0; h < H; ++h) V::Dot(sums[n][h], high[h], later);
         }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int h = 0; h < H; ++h) V::Pin(sums[n][h]);
       }
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int h = 0; h < H; ++h) {
-      const uint8_t* const halves = block - half * kBytes + kWeights + (half + h) * V::kLanes * 2;
+      const uint8_t* const halves = place.halves + h * place.halves_step;
       const typename V::Floats scale = V::LoadHalves(halves);
       typename V::Floats minimum;
       if constexpr (!kSigned) minimum = V::LoadHalves(halves + 2 * kTile);
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) {
-        const Panel* const p = n < kPanelTerms ? panel : second;
-        typename V::Floats products;
-        if constexpr (kSigned) {
-          products = V::FinishSigned(sums[n][h], p->totals[n % kPanelTerms]);
-        } else {
-          products = V::Finish(sums[n][h]);
-        }
-        typename V::Floats& to = y[n / Terms][h];
-        to = V::MultiplyAdd(products, V::Multiply(scale, V::BroadcastFloat(p->scales + n % kPanelTerms)), to);
-        if constexpr (!kSigned) {
-          if (n % Terms == Terms - 1) {
-            to = V::MultiplyAdd(minimum, V::BroadcastFloat(p->sums + (n / Terms * Terms) % kPanelTerms), to);
+      for (int r = 0; r < kRows; ++r) {
+        const Panel* const p = r * Terms < kPanelTerms ? panel : second;
+        const int slot = r * Terms % kPanelTerms;
+        const auto whole = [&](int term) {
+          if constexpr (kSigned) {
+            return V::WholeSigned(sums[r * Terms + term][h], p->totals[slot + term]);
+          } else {
+            return V::Whole(sums[r * Terms + term][h]);
           }
-        }
+        };
+        typename V::Ints products = whole(0);
+        if constexpr (Terms == 2) products = V::Join(products, whole(1));
+        typename V::Floats& to = y[r][h];
+        to = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(p->scales + slot)),
+                            to);
+        if constexpr (!kSigned) to = V::MultiplyAdd(minimum, V::BroadcastFloat(p->sums + slot), to);
       }
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int h = 0; h < H; ++h) Store<V>(t, term0 / Terms + r, output + h * V::kLanes, y[r][h]);
+#pragma GCC unroll 4
+    for (int h = 0; h < H; ++h) Store<V>(t, term0 / Terms + r, place.output + h * V::kLanes, y[r][h]);
   }
 }
 
-// All registers of a tile for N terms: together where they fit, else one after the other.
-template <class V, bool kSigned, int N, int Terms>
-inline void TileTerms(const LinearTask& t, const uint8_t* block, int tile, int term0) {
-  constexpr int kRegisters = kTile / V::kLanes;
-  if constexpr (kRegisters == 1) {
-    MultiplyBlock<V, kSigned, N, Terms, 1>(t, block, 0, tile * kTile, term0);
-  } else if constexpr (N <= 2) {
-    MultiplyBlock<V, kSigned, N, Terms, 2>(t, block, 0, tile * kTile, term0);
+constexpr int kStreamTerms = 8;
+
+// What a pass over some tiles fetches of the next ones.
+struct Ahead {
+  const uint8_t* from;
+  int bytes;  // a group
+};
+
+// T tiles for N terms: all registers together where they fit, else one after the other.
+template <class V, bool kSigned, int N, int Terms, int T>
+inline void TileTerms(const LinearTask& t, int tile, int term0, Ahead& ahead) {
+  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
+  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
+  const int64_t tile_bytes = static_cast<int64_t>(t.groups) * kBlock;
+  const uint8_t* const block = t.packed + tile * tile_bytes;
+  Place place = {block, block + kWeights, tile_bytes, tile_bytes, tile * kTile, ahead.from, ahead.bytes};
+  ahead.from += static_cast<int64_t>(ahead.bytes) * t.groups;
+  if constexpr (V::kLanes == kTile) {
+    MultiplyBlock<V, kSigned, N, Terms, T>(t, place, term0);
   } else {
-    MultiplyBlock<V, kSigned, N, Terms, 1>(t, block, 0, tile * kTile, term0);
-    MultiplyBlock<V, kSigned, N, Terms, 1>(t, block, 1, tile * kTile + V::kLanes, term0);
+    static_assert(T == 1 && 2 * V::kLanes == kTile);
+    place.weights_step = V::kLanes * 4;
+    place.halves_step = V::kLanes * 2;
+    if constexpr (N <= 2) {
+      MultiplyBlock<V, kSigned, N, Terms, 2>(t, place, term0);
+    } else {
+      MultiplyBlock<V, kSigned, N, Terms, 1>(t, place, term0);
+      place.ahead_bytes = 0;
+      place.weights += place.weights_step;
+      place.halves += place.halves_step;
+      place.output += V::kLanes;
+      MultiplyBlock<V, kSigned, N, Terms, 1>(t, place, term0);
+    }
+  }
+}
+
+// All terms for T tiles from `tile` on.
+template <class V, bool kSigned, int Terms, int T>
+inline void MultiplyTiles(const LinearTask& t, int tile) {
+  using Kernel = void (*)(const LinearTask&, int, int, Ahead&);
+  constexpr int kAtOnce = V::kTermsAtOnce;
+  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
+  static_assert(kAtOnce == 4 || kAtOnce == 8);
+  // The next tiles' blocks, in as many parts as there are passes over these.
+  const int passes = t.terms / kAtOnce + (t.terms % kAtOnce + 3) / 4;
+  Ahead ahead = {t.packed + static_cast<int64_t>(tile + T) * t.groups * kBlock,
+                 (T * kBlock + passes - 1) / passes};
+  int term = 0;
+  for (; term + kAtOnce <= t.terms; term += kAtOnce)
+    TileTerms<V, kSigned, kAtOnce, Terms, T>(t, tile, term, ahead);
+  if (term + 4 <= t.terms) {
+    TileTerms<V, kSigned, 4, Terms, T>(t, tile, term, ahead);
+    term += 4;
+  }
+  if constexpr (Terms == 1) {
+    static constexpr Kernel kRest[4] = {nullptr, TileTerms<V, kSigned, 1, 1, T>,
+                                        TileTerms<V, kSigned, 2, 1, T>, TileTerms<V, kSigned, 3, 1, T>};
+    if (term < t.terms) kRest[t.terms - term](t, tile, term, ahead);
+  } else {
+    if (term < t.terms) TileTerms<V, kSigned, 2, 2, T>(t, tile, term, ahead);
   }
 }
 
 template <class V, bool kSigned, int Terms>
 void Multiply(const LinearTask& t) {
-  using Kernel = void (*)(const LinearTask&, const uint8_t*, int, int);
-  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
-  constexpr int kAtOnce = V::kTermsAtOnce;
-  static_assert(kAtOnce == 4 || kAtOnce == 8);
-  for (int tile = t.tile_begin; tile < t.tile_end; ++tile) {
-    const uint8_t* const block = t.packed + static_cast<int64_t>(tile) * t.groups * kBlock;
-    int term = 0;
-    for (; term + kAtOnce <= t.terms; term += kAtOnce) {
-      TileTerms<V, kSigned, kAtOnce, Terms>(t, block, tile, term);
-    }
-    if (term + 4 <= t.terms) {
-      TileTerms<V, kSigned, 4, Terms>(t, block, tile, term);
-      term += 4;
-    }
-    if constexpr (Terms == 1) {
-      static constexpr Kernel kRest[4] = {nullptr, TileTerms<V, kSigned, 1, 1>, TileTerms<V, kSigned, 2, 1>,
-                                          TileTerms<V, kSigned, 3, 1>};
-      if (term < t.terms) kRest[t.terms - term](t, block, tile, term);
-    } else {
-      if (term < t.terms) TileTerms<V, kSigned, 2, 2>(t, block, tile, term);
+  int tile = t.tile_begin;
+  // Few terms wait for memory, which gives one stream faster than two.
+  if (V::kTilesAtOnce > 1 && t.terms > kStreamTerms) {
+    for (; tile + V::kTilesAtOnce <= t.tile_end; tile += V::kTilesAtOnce) {
+      MultiplyTiles<V, kSigned, Terms, V::kTilesAtOnce>(t, tile);
     }
   }
+  for (; tile < t.tile_end; ++tile) MultiplyTiles<V, kSigned, Terms, 1>(t, tile);
 }
 
 template <class V, bool kSigned>

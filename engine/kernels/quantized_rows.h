@@ -1,9 +1,9 @@
 // Activations as the quantised linear layers take them: int8 in groups of 32 along the row, each group with a
 // scale of its own (symmetric, largest / 127).
 //
-// A row is one term, or two: what the first term leaves over is quantised in turn, and the two add up to the
-// row with twice the bits. That is for activations with outliers, which cost their group its precision, and
-// for those who want fp32's answers; it takes twice the products.
+// A row is one term, or two: what the first term leaves over is quantised in steps 256 times finer, and the
+// two add up to the row with twice the bits. That is for activations with outliers, which cost their group
+// its precision, and for those who want fp32's answers; it takes twice the products.
 #pragma once
 
 #include <cstdint>

@@ -18,9 +18,11 @@ namespace {
 struct Arrays {
   using Bytes = std::array<uint8_t, 64>;
   using Sums = std::array<int32_t, 16>;
+  using Ints = Sums;
   using Floats = std::array<float, 16>;
   static constexpr int kLanes = 16;
   static constexpr int kTermsAtOnce = 8;
+  static constexpr int kTilesAtOnce = 2;
 
   static Bytes Load(const uint8_t* p) {
     Bytes bytes;
@@ -51,10 +53,18 @@ struct Arrays {
     for (int i = 0; i < 64; ++i) sums[i / 4] += int{u[i]} * static_cast<int8_t>(x[i]);
   }
   static void DotSigned(Sums& sums, Bytes u, Bytes x, const uint8_t*) { Dot(sums, u, x); }
-  static Floats Finish(Sums sums) { return FinishSigned(sums, 0); }
-  static Floats FinishSigned(Sums sums, int32_t total) {
+  static Ints Whole(Sums sums) { return sums; }
+  static Ints WholeSigned(Sums sums, int32_t total) {
+    for (int32_t& sum : sums) sum -= 128 * total;
+    return sums;
+  }
+  static Ints Join(Ints first, Ints second) {
+    for (int i = 0; i < 16; ++i) second[i] += 256 * first[i];
+    return second;
+  }
+  static Floats ToFloats(Ints ints) {
     Floats floats;
-    for (int i = 0; i < 16; ++i) floats[i] = static_cast<float>(sums[i] - 128 * total);
+    for (int i = 0; i < 16; ++i) floats[i] = static_cast<float>(ints[i]);
     return floats;
   }
   static void Pin(Sums&) {}
