@@ -19,6 +19,8 @@ using bundle::Weight;
 constexpr int kAttentionRows = 8;
 // Rows of norms and quantisation that are worth a thread's while.
 constexpr int kRowsOfWork = 4;
+// Tiles of a product with many rows that are: a pair, which the kernels take together.
+constexpr int kTilesOfWork = 2;
 
 }  // namespace
 
@@ -218,29 +220,27 @@ void Llama::RotateAndStore(const Layer& layer, int index) {
   const int dim = shape().head_dim;
   const int heads = shape().heads;
   const int kv_heads = shape().kv_heads;
-  for (const Share& share : shares_) {
-    team_.For(share.tokens, 4, [&](int begin, int end) {
-      for (int t = begin; t < end; ++t) {
-        const int64_t row = share.first + t;
-        float* const q = q_.data() + row * heads * dim;
-        float* const k = k_.data() + row * kv_heads * dim;
-        float* const v = v_.data() + row * kv_heads * dim;
-        if (!layer.query_bias.empty()) {
-          kernels::Add(layer.query_bias.data(), heads * dim, q, isa_);
-          kernels::Add(layer.key_bias.data(), kv_heads * dim, k, isa_);
-          kernels::Add(layer.value_bias.data(), kv_heads * dim, v, isa_);
-        }
-        const float* const cosines = cosines_.data() + row * (dim / 2);
-        const float* const sines = sines_.data() + row * (dim / 2);
-        for (int h = 0; h < heads; ++h) kernels::Rotate(cosines, sines, dim, q + h * dim, isa_);
-        const Slot& to = slots_[row];
-        for (int h = 0; h < kv_heads; ++h) {
-          kernels::Rotate(cosines, sines, dim, k + h * dim, isa_);
-          kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, to.slot, to.page + pool_.Offset(index, h));
-        }
+  team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
+    for (int64_t row = begin; row < end; ++row) {
+      float* const q = q_.data() + row * heads * dim;
+      float* const k = k_.data() + row * kv_heads * dim;
+      float* const v = v_.data() + row * kv_heads * dim;
+      if (!layer.query_bias.empty()) {
+        kernels::Add(layer.query_bias.data(), heads * dim, q, isa_);
+        kernels::Add(layer.key_bias.data(), kv_heads * dim, k, isa_);
+        kernels::Add(layer.value_bias.data(), kv_heads * dim, v, isa_);
       }
-    });
-  }
+      const float* const cosines = cosines_.data() + row * (dim / 2);
+      const float* const sines = sines_.data() + row * (dim / 2);
+      for (int h = 0; h < heads; ++h) kernels::Rotate(cosines, sines, dim, q + h * dim, isa_);
+      const Slot& to = slots_[row];
+      for (int h = 0; h < kv_heads; ++h) {
+        kernels::Rotate(cosines, sines, dim, k + h * dim, isa_);
+        kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, to.slot, to.page + pool_.Offset(index, h),
+                               isa_);
+      }
+    }
+  });
 }
 
 void Llama::Attend(int index) {
@@ -288,10 +288,12 @@ void Llama::Score(absl::Span<StepEntry> entries) {
   scores_.Resize(asking_.size() * vocabulary);
   NormAndQuantize(x_.data(), out_.data(), static_cast<int>(asking_.size()), final_norm_);
   Multiply({{&head_, scores_.data()}});
-  for (size_t i = 0; i < asking_.size(); ++i) {
-    const float* const row = scores_.data() + i * vocabulary;
-    entries[asking_[i]].logits->assign(row, row + vocabulary);
-  }
+  team_.For(static_cast<int>(asking_.size()), 1, [&](int begin, int end) {
+    for (int i = begin; i < end; ++i) {
+      const float* const row = scores_.data() + static_cast<int64_t>(i) * vocabulary;
+      entries[asking_[i]].logits->assign(row, row + vocabulary);
+    }
+  });
 }
 
 void Llama::NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight) {
@@ -310,8 +312,8 @@ void Llama::NormAndQuantize(float* x, const float* add, int rows, const std::vec
 void Llama::Multiply(absl::Span<const Product> products) {
   int tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
-  // A few pieces a thread: a helper that is put aside holds up one small piece.
-  const int grain = std::max(1, tiles / (team_.threads() * 4));
+  // Small pieces: a helper that is put aside holds up one of them.
+  const int grain = rows_ > 4 ? kTilesOfWork : 2 * kTilesOfWork;
   team_.For(tiles, grain, [&](int begin, int end) {
     int first = 0;
     for (const Product& product : products) {

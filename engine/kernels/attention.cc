@@ -9,10 +9,9 @@
 
 namespace parley::engine::kernels {
 
-void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page) {
-  for (int d = 0; d < head_dim; ++d) page[d * kPageTokens + slot] = FloatToHalf(key[d]);
-  uint16_t* const values = page + head_dim * kPageTokens + slot * head_dim;
-  for (int d = 0; d < head_dim; ++d) values[d] = FloatToHalf(value[d]);
+void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page, Isa isa) {
+  (isa == Isa::kPortable ? internal::WriteKeyValuePortable : internal::WriteKeyValueAvx2)(
+      key, value, head_dim, slot, page);
 }
 
 void Attend(const AttentionTask& task, Isa isa) {
@@ -28,6 +27,12 @@ void Attend(const AttentionTask& task, Isa isa) {
 }
 
 namespace internal {
+
+void WriteKeyValuePortable(const float* key, const float* value, int head_dim, int slot, uint16_t* page) {
+  for (int d = 0; d < head_dim; ++d) page[d * kPageTokens + slot] = FloatToHalf(key[d]);
+  uint16_t* const values = page + head_dim * kPageTokens + slot * head_dim;
+  for (int d = 0; d < head_dim; ++d) values[d] = FloatToHalf(value[d]);
+}
 
 void AttendPortable(const AttentionTask& t) {
   for (int r = 0; r < t.rows; ++r) {

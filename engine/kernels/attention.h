@@ -21,8 +21,10 @@ inline constexpr int kPageTokens = 16;
 // Halves (2 bytes each) of one page of one layer and head.
 constexpr int PageHalves(int head_dim) { return 2 * kPageTokens * head_dim; }
 
-// Writes one token's key and value, [head_dim] floats each, into its slot 0..kPageTokens-1 of a page.
-void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page);
+// Writes one token's key and value, [head_dim] floats each, into its slot 0..kPageTokens-1 of a page, rounded
+// to nearest.
+void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page,
+                   Isa isa = DetectIsa());
 
 struct AttentionTask {
   const uint16_t* const* pages;  // in order of position

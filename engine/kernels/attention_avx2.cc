@@ -147,6 +147,18 @@ void Block(const AttentionTask& t, Query* queries) {
 
 }  // namespace
 
+void WriteKeyValueAvx2(const float* key, const float* value, int head_dim, int slot, uint16_t* page) {
+  uint16_t* const values = page + head_dim * kPageTokens + slot * head_dim;
+  for (int d = 0; d < head_dim; d += 8) {
+    const __m128i v = _mm256_cvtps_ph(_mm256_loadu_ps(value + d), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(values + d), v);
+    alignas(16) uint16_t k[8];
+    _mm_store_si128(reinterpret_cast<__m128i*>(k),
+                    _mm256_cvtps_ph(_mm256_loadu_ps(key + d), _MM_FROUND_TO_NEAREST_INT));
+    for (int i = 0; i < 8; ++i) page[(d + i) * kPageTokens + slot] = k[i];
+  }
+}
+
 void AttendAvx2(const AttentionTask& t) {
   static constexpr void (*kernels[])(const AttentionTask&, Query*) = {nullptr,  Block<1>, Block<2>, Block<3>,
                                                                       Block<4>, Block<5>, Block<6>};

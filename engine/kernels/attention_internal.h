@@ -12,6 +12,9 @@ namespace internal {
 
 inline constexpr int kMaxHeadDim = 256;
 
+void WriteKeyValuePortable(const float* key, const float* value, int head_dim, int slot, uint16_t* page);
+void WriteKeyValueAvx2(const float* key, const float* value, int head_dim, int slot, uint16_t* page);
+
 void AttendPortable(const AttentionTask& task);
 void AttendAvx2(const AttentionTask& task);
 void AttendAvx512(const AttentionTask& task);

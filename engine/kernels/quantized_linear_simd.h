@@ -138,7 +138,7 @@ inline void MultiplyBlock(const LinearTask& t, Place place, int term0) {
   }
 }
 
-constexpr int kStreamTerms = 8;
+constexpr int kStreamTerms = 4;
 
 // What a pass over some tiles fetches of the next ones.
 struct Ahead {

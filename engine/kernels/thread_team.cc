@@ -16,8 +16,8 @@ void Pause() {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads) {
-  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { Help(); });
+ThreadTeam::ThreadTeam(int threads) : stretches_(std::max(threads, 1)) {
+  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { Help(i); });
 }
 
 ThreadTeam::~ThreadTeam() {
@@ -34,13 +34,21 @@ void ThreadTeam::For(int count, int grain, absl::FunctionRef<void(int, int)> bod
     for (int begin = 0; begin < count; begin += grain) body(begin, std::min(begin + grain, count));
     return;
   }
-  count_ = count;
   grain_ = grain;
   body_ = &body;
-  next_.store(0, std::memory_order_relaxed);
+  const int64_t pieces = (count + grain - 1) / grain;
+  for (size_t i = 0; i < stretches_.size(); ++i) {
+    const auto from = [&](size_t thread) {
+      return static_cast<int>(pieces * static_cast<int64_t>(thread) /
+                              static_cast<int64_t>(stretches_.size())) *
+             grain;
+    };
+    stretches_[i].next.store(from(i), std::memory_order_relaxed);
+    stretches_[i].end = std::min(from(i + 1), count);
+  }
   state_.store((state_.load(std::memory_order_relaxed) + kLoop) | kOpen, std::memory_order_release);
   state_.notify_all();
-  TakePieces();
+  TakePieces(0);
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
   for (int spins = 0; (state_.load(std::memory_order_acquire) & kInside) != 0; ++spins) {
     // A helper that was put aside in the middle of a piece needs the processor more than this thread does.
@@ -52,15 +60,19 @@ void ThreadTeam::For(int count, int grain, absl::FunctionRef<void(int, int)> bod
   }
 }
 
-void ThreadTeam::TakePieces() {
-  for (;;) {
-    const int begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-    if (begin >= count_) return;
-    (*body_)(begin, std::min(begin + grain_, count_));
+void ThreadTeam::TakePieces(int thread) {
+  const int threads = this->threads();
+  for (int i = 0; i < threads; ++i) {
+    Stretch& stretch = stretches_[(thread + i) % threads];
+    for (;;) {
+      const int begin = stretch.next.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= stretch.end) break;
+      (*body_)(begin, std::min(begin + grain_, stretch.end));
+    }
   }
 }
 
-void ThreadTeam::Help() {
+void ThreadTeam::Help(int thread) {
   uint64_t seen =
       0;  // not what state_ says now: the team may have worked, or stopped, before this thread began
   for (;;) {
@@ -79,7 +91,7 @@ void ThreadTeam::Help() {
     while ((state & kOpen) != 0 && state / kLoop == seen) {
       if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
-        TakePieces();
+        TakePieces(thread);
         state_.fetch_sub(1, std::memory_order_release);
         break;
       }

@@ -24,13 +24,21 @@ class ThreadTeam {
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
 
-  // Calls body(begin, end) for pieces of [0, count), each at most `grain` long and given to whoever is free;
-  // returns when all are done. One caller at a time; body must not call For.
+  // Calls body(begin, end) for pieces of [0, count), each at most `grain` long; returns when all are done.
+  // Each thread has a stretch of its own, which it takes piece by piece from the front, so that memory is
+  // read in order; who is done with it goes on with the others'. One caller at a time; body must not call
+  // For.
   void For(int count, int grain, absl::FunctionRef<void(int begin, int end)> body);
 
  private:
-  void Help();
-  void TakePieces();
+  // What is left of a thread's stretch.
+  struct alignas(64) Stretch {
+    std::atomic<int> next{0};
+    int end = 0;
+  };
+
+  void Help(int thread);
+  void TakePieces(int thread);
 
   // Bits 0-15: helpers inside the loop. Bit 16: the loop is open to helpers. The rest: loops begun.
   static constexpr uint64_t kOpen = 1 << 16;
@@ -39,9 +47,8 @@ class ThreadTeam {
 
   std::atomic<uint64_t> state_{0};
   std::atomic<bool> stopping_{false};
-  alignas(64) std::atomic<int> next_{0};
   // Of the loop under way; written while no helper is inside.
-  int count_ = 0;
+  std::vector<Stretch> stretches_;  // by thread; the caller's first
   int grain_ = 1;
   const absl::FunctionRef<void(int, int)>* body_ = nullptr;
   std::vector<std::thread> helpers_;
