@@ -12,6 +12,8 @@
 namespace parley::engine {
 namespace {
 
+constexpr int kRowsOfWork = 4;  // to quantise: worth a thread's while
+
 class Fp32Linear final : public Linear {
  public:
   Fp32Linear(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
@@ -43,11 +45,16 @@ class IntegerLinear final : public Linear {
   IntegerLinear(kernels::QuantizedWeights weights, at::Tensor bias, int terms)
       : weights_(std::move(weights)), bias_(std::move(bias)), terms_(terms) {}
   at::Tensor Forward(const at::Tensor& x) const override {
-    const at::Tensor rows = x.contiguous();
+    const at::Tensor contiguous = x.contiguous();
+    const float* const in = contiguous.const_data_ptr<float>();
+    const int rows = static_cast<int>(x.size(0));
+    const int inputs = weights_.inputs();
     kernels::QuantizedRows quantised;
-    quantised.Assign(rows.const_data_ptr<float>(), static_cast<int>(rows.size(0)), weights_.inputs(),
-                     weights_.inputs(), terms_);
-    at::Tensor y = at::empty({rows.size(0), weights_.outputs()}, at::kFloat);
+    quantised.Reset(rows, inputs, terms_);
+    at::parallel_for(0, rows, kRowsOfWork, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) quantised.Set(static_cast<int>(row), in + row * inputs);
+    });
+    at::Tensor y = at::empty({rows, weights_.outputs()}, at::kFloat);
     float* const out = y.mutable_data_ptr<float>();
     const int64_t grain = std::max(1, weights_.tiles() / (at::get_num_threads() * 4));
     at::parallel_for(0, weights_.tiles(), grain, [&](int64_t begin, int64_t end) {

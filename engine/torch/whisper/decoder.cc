@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
 
@@ -40,9 +39,9 @@ Decoder::Decoder(WeightReader* reader, const Config& config, Arithmetic arithmet
     w.self_out = linear(self + "out_proj", width, width);
     w.cross_norm = LayerNorm(reader, layer + "encoder_attn_layer_norm", width);
     w.cross_q = linear(cross + "q_proj", width, width);
-    w.cross_kv_weight = at::cat({reader->Read(cross + "k_proj.weight", {width, width}),
-                                 reader->Read(cross + "v_proj.weight", {width, width})});
-    w.cross_kv_bias = at::cat({no_bias, reader->Read(cross + "v_proj.bias", {width})});
+    w.cross_kv = MakeLinear(at::cat({reader->Read(cross + "k_proj.weight", {width, width}),
+                                     reader->Read(cross + "v_proj.weight", {width, width})}),
+                            at::cat({no_bias, reader->Read(cross + "v_proj.bias", {width})}), arithmetic);
     w.cross_out = linear(cross + "out_proj", width, width);
     w.ffn_norm = LayerNorm(reader, layer + "final_layer_norm", width);
     w.up = linear(layer + "fc1", ffn, width);
@@ -56,7 +55,7 @@ Decoder::Cache Decoder::Begin(const at::Tensor& audio) const {
   Cache cache;
   const int64_t head_dim = width_ / heads_;
   for (const Layer& layer : layers_) {
-    const at::Tensor kv = at::linear(audio, layer.cross_kv_weight, layer.cross_kv_bias)
+    const at::Tensor kv = layer.cross_kv->Forward(audio)
                               .view({audio.size(0), 2, heads_, head_dim})
                               .permute({1, 2, 0, 3})
                               .unsqueeze(1)

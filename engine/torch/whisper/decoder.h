@@ -44,8 +44,7 @@ class Decoder {
     LayerNorm self_norm;
     std::unique_ptr<const Linear> qkv, self_out;
     LayerNorm cross_norm;
-    std::unique_ptr<const Linear> cross_q, cross_out;
-    at::Tensor cross_kv_weight, cross_kv_bias;  // [2 * width, width]: many rows, once a window
+    std::unique_ptr<const Linear> cross_q, cross_kv, cross_out;
     LayerNorm ffn_norm;
     std::unique_ptr<const Linear> up, down;
   };

@@ -5,7 +5,6 @@
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
 
@@ -22,9 +21,14 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, {weight.size(0)}, weight, bias, 1e-5);
 }
 
-Encoder::Encoder(WeightReader* reader, const Config& config) : heads_(config.encoder_heads) {
+Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
+    : heads_(config.encoder_heads) {
   const int width = config.width, ffn = config.encoder_ffn;
   const std::string encoder = "model.encoder.";
+  const auto linear = [&](const std::string& name, int outputs, int inputs) {
+    return MakeLinear(reader->Read(name + ".weight", {outputs, inputs}),
+                      reader->Read(name + ".bias", {outputs}), arithmetic);
+  };
   conv1_weight_ = reader->Read(encoder + "conv1.weight", {width, config.mel_bins, 3});
   conv1_bias_ = reader->Read(encoder + "conv1.bias", {width});
   conv2_weight_ = reader->Read(encoder + "conv2.weight", {width, width, 3});
@@ -35,18 +39,16 @@ Encoder::Encoder(WeightReader* reader, const Config& config) : heads_(config.enc
     const std::string attention = layer + "self_attn.";
     LayerWeights& w = layers_.emplace_back();
     w.attention_norm = LayerNorm(reader, layer + "self_attn_layer_norm", width);
-    w.qkv_weight = at::cat({reader->Read(attention + "q_proj.weight", {width, width}),
-                            reader->Read(attention + "k_proj.weight", {width, width}),
-                            reader->Read(attention + "v_proj.weight", {width, width})});
-    w.qkv_bias = at::cat({reader->Read(attention + "q_proj.bias", {width}), at::zeros({width}),
-                          reader->Read(attention + "v_proj.bias", {width})});  // keys have no bias
-    w.out_weight = reader->Read(attention + "out_proj.weight", {width, width});
-    w.out_bias = reader->Read(attention + "out_proj.bias", {width});
+    w.qkv = MakeLinear(at::cat({reader->Read(attention + "q_proj.weight", {width, width}),
+                                reader->Read(attention + "k_proj.weight", {width, width}),
+                                reader->Read(attention + "v_proj.weight", {width, width})}),
+                       at::cat({reader->Read(attention + "q_proj.bias", {width}), at::zeros({width}),
+                                reader->Read(attention + "v_proj.bias", {width})}),  // keys have no bias
+                       arithmetic);
+    w.out = linear(attention + "out_proj", width, width);
     w.ffn_norm = LayerNorm(reader, layer + "final_layer_norm", width);
-    w.up_weight = reader->Read(layer + "fc1.weight", {ffn, width});
-    w.up_bias = reader->Read(layer + "fc1.bias", {ffn});
-    w.down_weight = reader->Read(layer + "fc2.weight", {width, ffn});
-    w.down_bias = reader->Read(layer + "fc2.bias", {width});
+    w.up = linear(layer + "fc1", ffn, width);
+    w.down = linear(layer + "fc2", width, ffn);
   }
   norm_ = LayerNorm(reader, encoder + "layer_norm", width);
 }
@@ -61,15 +63,15 @@ at::Tensor Encoder::Begin(const at::Tensor& log_mel) const {
 at::Tensor Encoder::Layer(int layer, const at::Tensor& x) const {
   const LayerWeights& w = layers_[layer];
   const int64_t rows = x.size(0), width = x.size(1);
-  const at::Tensor qkv = at::linear(w.attention_norm(x), w.qkv_weight, w.qkv_bias)
+  const at::Tensor qkv = w.qkv->Forward(w.attention_norm(x))
                              .view({rows, 3, heads_, width / heads_})
                              .permute({1, 2, 0, 3})
                              .unsqueeze(1);  // [3, 1, heads, rows, head_dim]
   const at::Tensor mixed = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
   const at::Tensor joined = mixed.squeeze(0).transpose(0, 1).reshape({rows, width});
-  const at::Tensor attended = x + at::linear(joined, w.out_weight, w.out_bias);
-  const at::Tensor up = at::gelu(at::linear(w.ffn_norm(attended), w.up_weight, w.up_bias));
-  return attended + at::linear(up, w.down_weight, w.down_bias);
+  const at::Tensor attended = x + w.out->Forward(joined);
+  const at::Tensor up = at::gelu(w.up->Forward(w.ffn_norm(attended)));
+  return attended + w.down->Forward(up);
 }
 
 at::Tensor Encoder::End(const at::Tensor& x) const { return norm_(x); }

@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
+#include "engine/torch/linear.h"
 #include "engine/torch/weights.h"
 #include "engine/torch/whisper/config.h"
 
@@ -20,7 +22,7 @@ struct LayerNorm {
 // Immutable; used by the model thread only. Torch exceptions pass through.
 class Encoder {
  public:
-  Encoder(WeightReader* reader, const Config& config);
+  Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic);
 
   int layers() const { return static_cast<int>(layers_.size()); }
   int max_positions() const { return static_cast<int>(positions_.size(0)); }
@@ -35,10 +37,9 @@ class Encoder {
  private:
   struct LayerWeights {
     LayerNorm attention_norm;
-    at::Tensor qkv_weight, qkv_bias;  // [3 * width, width], [3 * width]
-    at::Tensor out_weight, out_bias;
+    std::unique_ptr<const Linear> qkv, out;
     LayerNorm ffn_norm;
-    at::Tensor up_weight, up_bias, down_weight, down_bias;
+    std::unique_ptr<const Linear> up, down;
   };
 
   int heads_;

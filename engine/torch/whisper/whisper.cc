@@ -43,9 +43,10 @@ absl::StatusOr<std::unique_ptr<Whisper>> Whisper::Load(const bundle::Safetensors
   if (!language_token.ok()) return language_token.status();
   try {
     WeightReader reader(&weights);
-    auto parts = std::unique_ptr<Parts>(new Parts{
-        *config, *tokens, std::move(tokenizer), *language_token, LogMel(config->mel_bins),
-        Encoder(&reader, *config), Decoder(&reader, *config, arithmetic), DecodingRules(*config, *tokens)});
+    auto parts = std::unique_ptr<Parts>(
+        new Parts{*config, *tokens, std::move(tokenizer), *language_token, LogMel(config->mel_bins),
+                  Encoder(&reader, *config, arithmetic), Decoder(&reader, *config, arithmetic),
+                  DecodingRules(*config, *tokens)});
     if (!reader.status().ok()) return reader.status();
     return std::unique_ptr<Whisper>(new Whisper(std::move(parts)));
   } catch (const std::exception& error) {
