@@ -36,8 +36,10 @@ if(PARLEY_WITH_TORCH)
   target_link_options(parley_libtorch INTERFACE
     "LINKER:-rpath,${PARLEY_TORCH_ROOT}/lib" "LINKER:-rpath,${PARLEY_CU_LIB}"
     "LINKER:-rpath-link,${PARLEY_TORCH_ROOT}/lib" "LINKER:-rpath-link,${PARLEY_CU_LIB}")
+  # Its own OpenMP, so that what runs beside it in its parallel loops has the same threads.
+  file(GLOB PARLEY_TORCH_OPENMP "${PARLEY_TORCH_ROOT}/lib/libgomp*.so.1")
   target_link_libraries(parley_libtorch INTERFACE
-    "${PARLEY_TORCH_ROOT}/lib/libtorch_cpu.so" "${PARLEY_TORCH_ROOT}/lib/libc10.so")
+    "${PARLEY_TORCH_ROOT}/lib/libtorch_cpu.so" "${PARLEY_TORCH_ROOT}/lib/libc10.so" ${PARLEY_TORCH_OPENMP})
 endif()
 
 # The distribution's Abseil is not instrumented: this tells ThreadSanitizer what its locks order.

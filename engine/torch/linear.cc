@@ -9,6 +9,10 @@
 
 #include "engine/kernels/quantized_weights.h"
 
+#ifndef _OPENMP
+#error "without OpenMP at::parallel_for runs on one thread: see CMakeLists.txt"
+#endif
+
 namespace parley::engine {
 namespace {
 
