@@ -32,7 +32,7 @@ def ratios(figures):
     names = [f"{f['suite']} {f['figure']}" for f in compared]
     values = [f["ratio"] for f in compared]
     picture, axes = plt.subplots(figsize=(9, 0.32 * len(names) + 1.4))
-    axes.barh(names, values, color=[OURS if value >= 1 else PEER for value in values])
+    axes.barh(names, [value - 1 for value in values], left=1, color=[OURS if value >= 1 else PEER for value in values])
     for y, value in enumerate(values):
         axes.text(value, y, f" {value:.3g}", va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)

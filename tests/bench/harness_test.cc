@@ -53,6 +53,14 @@ TEST(JsonLine, SaysNullWhereThereIsNoPeerAndNoLimit) {
   }
 }
 
+TEST(JsonLine, SaysNullForTheRatioToAPeerThatManagesNothing) {
+  Figure figure = Example();
+  figure.peer = 0;
+  const nlohmann::json json = nlohmann::json::parse(JsonLine(figure));
+  EXPECT_EQ(json["peer"], 0);
+  EXPECT_TRUE(json["ratio"].is_null());
+}
+
 TEST(Ratio, IsAboveOneWhereOursIsBetterWhicheverWayTheUnitRuns) {
   Figure figure = Example();
   EXPECT_DOUBLE_EQ(Ratio(figure), 3);
