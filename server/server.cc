@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "base/executor.h"
+#include "grpc/health/v1/health.pb.h"
 #include "server/convert.h"
 #include "server/listen.h"
 #include "server/log.h"
@@ -116,6 +117,8 @@ class ParleyServerImpl final : public ParleyServer {
     // Clients may ping as often as this without being taken for an attack.
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
     builder.RegisterService(service_.get());
+    // gRPC's health service comes without a description, which reflection is asked for: this links it in.
+    google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gate;
     gate.push_back(std::make_unique<HealthGate>(&health_told_));
     builder.experimental().SetInterceptorCreators(std::move(gate));

@@ -36,7 +36,7 @@ void WriteKeyValuePortable(const float* key, const float* value, int head_dim, i
 
 void AttendPortable(const AttentionTask& t) {
   for (int r = 0; r < t.rows; ++r) {
-    const int length = t.first_length + r;
+    const int length = t.first_length + (t.causal ? r : 0);
     for (int g = 0; g < t.group; ++g) {
       const float* const q = t.q + r * t.row_stride + static_cast<int64_t>(g) * t.head_dim;
       float out[kMaxHeadDim] = {};

@@ -1,4 +1,4 @@
-// Causal attention of grouped queries over paged keys and values.
+// Attention of grouped queries over paged keys and values, causal or over everything.
 //
 // A page holds at most kPageTokens tokens of one layer and one key/value head, in half precision: keys as
 // [head_dim][kPageTokens], so that one SIMD lane is one token, then values as [kPageTokens][head_dim]. Pages
@@ -33,7 +33,7 @@ struct AttentionTask {
   int head_dim;                  // a multiple of 16, at most 256
   float scale;                   // 1 / sqrt(head_dim)
   // Query vectors that share this key/value head: rows x group, vector (r, g) at
-  // q + r * row_stride + g * head_dim; its result goes to the same place of `out`.
+  // q + r * row_stride + g * head_dim; its result goes to the same place of `out`, which may be `q`.
   const float* q;
   float* out;
   int rows;
@@ -42,6 +42,7 @@ struct AttentionTask {
   // Row r attends to the first first_length + r tokens, counted through the pages: r = 0 is the earliest row
   // of the chunk. Pages past the last row's are not looked at.
   int first_length;
+  bool causal = true;  // false: every row attends to the first first_length tokens
 };
 
 void Attend(const AttentionTask& task, Isa isa = DetectIsa());

@@ -167,7 +167,7 @@ void AttendAvx2(const AttentionTask& t) {
   for (int r = 0; r < t.rows; ++r) {
     for (int g = 0; g < t.group; ++g) {
       const int64_t at = r * t.row_stride + static_cast<int64_t>(g) * t.head_dim;
-      block[filled++] = {t.q + at, t.out + at, t.first_length + r, kMinusInfinity, 0};
+      block[filled++] = {t.q + at, t.out + at, t.first_length + (t.causal ? r : 0), kMinusInfinity, 0};
       if (filled == kBlock) {
         kernels[filled](t, block);
         filled = 0;

@@ -8,13 +8,6 @@
 #include "engine/torch/llama.h"
 
 namespace parley::engine {
-namespace {
-
-bool IsInteger(Arithmetic arithmetic) {
-  return arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt16;
-}
-
-}  // namespace
 
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape) {

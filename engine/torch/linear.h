@@ -20,6 +20,10 @@ enum class Arithmetic {
 
 absl::string_view ArithmeticName(Arithmetic arithmetic);
 std::optional<Arithmetic> ArithmeticByName(absl::string_view name);
+// Whether the kernels of engine/kernels do it.
+constexpr bool IsInteger(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt16;
+}
 
 // Immutable. Torch exceptions pass through.
 class Linear {

@@ -41,12 +41,13 @@ class Scripts(unittest.TestCase):
             self.assertIn(word, last)
 
     def test_every_script_has_help_and_refuses_what_it_does_not_know(self):
-        for path in ("deploy/quickstart", "deploy/setup", "deploy/test", "bench/run", "bench/peers/install"):
+        for path in ("deploy/quickstart", "deploy/setup", "deploy/test", "bench/run", "bench/plot", "bench/peers/install"):
             result = self.run_script(f"../{path}", "--help")
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertIn(path, result.stdout)
             self.refused(self.run_script(f"../{path}", "--nonsense"), path, "--nonsense")
         self.refused(self.run_script("../bench/run", "decode", "--nonsense", "1"), "bench/run", "--nonsense")
+        self.refused(self.run_script("../bench/plot", "/no/such/file"), "bench/plot", "/no/such/file")
 
     def test_another_processor_is_named(self):
         self.shim("uname", 'case "$1" in -s) echo Linux;; *) echo aarch64;; esac')

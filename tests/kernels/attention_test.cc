@@ -54,7 +54,8 @@ class Cache {
     for (const auto& page : memory_) pages_.push_back(page.data());
   }
 
-  std::vector<float> Run(const std::vector<float>& q, int rows, int group, int first_length, Isa isa) const {
+  std::vector<float> Run(const std::vector<float>& q, int rows, int group, int first_length, Isa isa,
+                         bool causal = true) const {
     std::vector<float> out(q.size());
     Attend({.pages = pages_.data(),
             .counts = counts_.data(),
@@ -66,7 +67,8 @@ class Cache {
             .rows = rows,
             .group = group,
             .row_stride = static_cast<int64_t>(group) * dim_,
-            .first_length = first_length},
+            .first_length = first_length,
+            .causal = causal},
            isa);
     return out;
   }
@@ -159,6 +161,17 @@ TEST_P(Attention, SeesNothingThatComesLater) {
       const std::vector<double> exact = cache.Exact(&q[at], 44 + r);
       for (int d = 0; d < dim; ++d) EXPECT_NEAR(chunk[at + d], exact[d], 1e-3);
     }
+  }
+}
+
+TEST_P(Attention, SeesEverythingWhereItIsNotCausal) {
+  const int dim = 64;
+  const Cache cache(50, dim, 3);
+  const std::vector<float> q = Queries(29, dim, 4);
+  const std::vector<float> all = cache.Run(q, 29, 1, 50, GetParam(), /*causal=*/false);
+  for (int r = 0; r < 29; ++r) {
+    const std::vector<double> exact = cache.Exact(&q[static_cast<size_t>(r) * dim], 50);
+    for (int d = 0; d < dim; ++d) EXPECT_NEAR(all[r * dim + d], exact[d], 1e-3);
   }
 }
 

@@ -142,6 +142,16 @@ TEST(Reflection, ListsTheService) {
   EXPECT_THAT(answer, HasSubstr("grpc.health.v1.Health"));
 }
 
+TEST(Reflection, DescribesTheHealthServiceToo) {
+  TestServer server;
+  grpc::Status status;
+  // ServerReflectionRequest {string file_containing_symbol = 4}.
+  const std::string answer =
+      ExchangeBytes(server.NewChannel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                    "\x22\x15grpc.health.v1.Health", &status);
+  EXPECT_THAT(answer, HasSubstr("HealthCheckRequest"));
+}
+
 TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
   TestSetup setup;
   setup.metrics = true;

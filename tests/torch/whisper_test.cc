@@ -25,7 +25,8 @@ std::string TowerPath() {
   return std::string(folder != nullptr ? folder : "") + "/audio_tower";
 }
 
-absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& language) {
+absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& language,
+                                                     Arithmetic arithmetic = Arithmetic::kFp32) {
   const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
   if (!weights.ok()) return weights.status();
   const auto config = bundle::ReadTextFile(TowerPath() + "/config.json");
@@ -36,7 +37,7 @@ absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& language
   if (!data.ok()) return data.status();
   auto tokenizer = text::Tokenizer::Create(*std::move(data));
   if (!tokenizer.ok()) return tokenizer.status();
-  return Whisper::Load(*weights, *config, *std::move(tokenizer), language);
+  return Whisper::Load(*weights, *config, *std::move(tokenizer), language, arithmetic);
 }
 
 // Loaded once: it takes seconds.
@@ -130,6 +131,28 @@ TEST(Whisper, TranscribesEveryClipAsTheReferenceDoesOnTheFullWindow) {
   for (const auto& [clip, expected] : transcripts) {
     EXPECT_EQ(Transcribe(English(), parley::testing::ReadClip(clip)), expected) << clip;
   }
+}
+
+TEST(Whisper, WritesTheSameInIntegers) {
+  const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  for (const auto& [clip, expected] : ReferenceTranscripts()) {
+    EXPECT_EQ(Transcribe(**whisper, parley::testing::ReadClip(clip)), expected) << clip;
+  }
+}
+
+TEST(Whisper, EncodesInIntegersWhatFp32Does) {
+  const c10::InferenceMode inference;
+  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
+  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
+  const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  const at::Tensor exact = Encode(English().parts().encoder, English().parts().log_mel.Compute(samples));
+  const at::Tensor integers =
+      Encode((*whisper)->parts().encoder, (*whisper)->parts().log_mel.Compute(samples));
+  // Weights have 8 bits; of the values' own spread, which is about 1.
+  EXPECT_LT((exact - integers).square().mean().sqrt().item<float>(),
+            0.05f * exact.square().mean().sqrt().item<float>());
 }
 
 TEST(Whisper, TheEndpointersSilenceAtBothEndsChangesNothing) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "engine/torch/half_attention.h"
 
 namespace parley::engine::whisper {
 
@@ -22,7 +23,8 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
 }
 
 Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
-    : heads_(config.encoder_heads) {
+    : heads_(config.encoder_heads),
+      half_attention_(IsInteger(arithmetic) && HalfAttention::Supports(config.width / heads_)) {
   const int width = config.width, ffn = config.encoder_ffn;
   const std::string encoder = "model.encoder.";
   const auto linear = [&](const std::string& name, int outputs, int inputs) {
@@ -60,16 +62,27 @@ at::Tensor Encoder::Begin(const at::Tensor& log_mel) const {
   return x + positions_.narrow(0, 0, x.size(0));
 }
 
+at::Tensor Encoder::Attend(const at::Tensor& qkv) const {
+  const int64_t rows = qkv.size(0), width = qkv.size(1) / 3;
+  if (half_attention_) {
+    float* const q = qkv.mutable_data_ptr<float>();
+    HalfAttention attention;
+    attention.Fill(q + width, q + 2 * width, 3 * width, rows, heads_, width / heads_);
+    attention.Attend(q, 3 * width, rows);
+    return qkv.narrow(1, 0, width);
+  }
+  const at::Tensor heads = qkv.view({rows, 3, heads_, width / heads_})
+                               .permute({1, 2, 0, 3})
+                               .unsqueeze(1);  // [3, 1, heads, rows, dim]
+  return at::scaled_dot_product_attention(heads[0], heads[1], heads[2])
+      .squeeze(0)
+      .transpose(0, 1)
+      .reshape({rows, width});
+}
+
 at::Tensor Encoder::Layer(int layer, const at::Tensor& x) const {
   const LayerWeights& w = layers_[layer];
-  const int64_t rows = x.size(0), width = x.size(1);
-  const at::Tensor qkv = w.qkv->Forward(w.attention_norm(x))
-                             .view({rows, 3, heads_, width / heads_})
-                             .permute({1, 2, 0, 3})
-                             .unsqueeze(1);  // [3, 1, heads, rows, head_dim]
-  const at::Tensor mixed = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
-  const at::Tensor joined = mixed.squeeze(0).transpose(0, 1).reshape({rows, width});
-  const at::Tensor attended = x + w.out->Forward(joined);
+  const at::Tensor attended = x + w.out->Forward(Attend(w.qkv->Forward(w.attention_norm(x))));
   const at::Tensor up = at::gelu(w.up->Forward(w.ffn_norm(attended)));
   return attended + w.down->Forward(up);
 }
