@@ -36,8 +36,8 @@ v1::SessionConfig QuestionConfig(const client::Recording& question, bool specula
 // What one side's calls took, milliseconds.
 class Side {
  public:
-  Side(std::string name, const LiveServer& server, bool speculation)
-      : name_(std::move(name)), channel_(server.channel()), speculation_(speculation) {}
+  Side(std::string name, client::ChannelOptions channel, bool speculation)
+      : name_(std::move(name)), channel_(std::move(channel)), speculation_(speculation) {}
 
   absl::Status Place(const Clip& clip, const client::Recording& question, bool counts) {
     auto call = client::PlaceAlone(channel_, QuestionConfig(question, speculation_), question);
@@ -98,16 +98,16 @@ absl::Status Measure(const SuiteOptions& options) {
   if (!clips.ok()) return clips.status();
   std::map<std::string, const Clip*> by_name;
   for (const Clip& clip : *clips) by_name[clip.name] = &clip;
-  const auto servers = StartLiveServers(options, by_name.at("3s")->path);
+  const auto servers = StartLiveServers(options);
   if (!servers.ok()) return servers.status();
 
   for (const Question& question : kQuestions) {
     const Clip& clip = *by_name.at(question.clip);
     const auto recording = MakeQuestion(clip.path, question.frames);
     if (!recording.ok()) return recording.status();
-    Side ours("ours", servers->ours, true);
-    Side plain("ours without speculation", servers->ours, false);
-    Side peer("the composition", servers->composition, false);
+    Side ours("ours", servers->ours.channel(), true);
+    Side plain("ours without speculation", servers->ours.channel(), false);
+    Side peer("the composition", servers->composition_channel, false);
     const double end = Now() + options.seconds;
     for (int call = -1; call < question.calls || Now() < end; ++call) {
       for (Side* side : {&ours, &plain, &peer}) {
@@ -119,8 +119,7 @@ absl::Status Measure(const SuiteOptions& options) {
                        .name = absl::StrCat(question.clip, "_", question.frames, "frames", suffix),
                        .ours = side.Quantile(quantile)};
       figure.peer = peer.Quantile(quantile);
-      figure.peer_name = absl::StrCat(servers->composition.info().audio_tower, ", then ",
-                                      servers->composition.info().language_model);
+      figure.peer_name = servers->composition_name;
       figure.unit = "ms";
       figure.better = Better::kLower;
       figure.setting = {{"threads", options.threads},

@@ -56,8 +56,10 @@ double Median(std::vector<double> values);
 using Run = std::function<absl::StatusOr<double>()>;
 
 struct Pace {
-  double seconds = 0;                  // rounds go on for so long, and are at least kRounds
-  std::chrono::milliseconds rest{30};  // before each run, so that the other side's threads are asleep
+  double seconds = 0;  // rounds go on for so long, and are at least kRounds
+  // Before each run, so that the other side's threads are asleep: llama.cpp's wait for more work with a
+  // processor each, for a quarter of a second.
+  std::chrono::milliseconds rest{400};
 };
 
 // Runs the sides in turns, first to last, over and over; before that each runs once for nothing. Returns each

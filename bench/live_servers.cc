@@ -2,22 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "bench/peers/composition.h"
 #include "bench/wav.h"
 #include "clients/cpp/media/source.h"
-#include "engine/bundle/manifest.h"
-#include "engine/bundle/safetensors.h"
-#include "engine/silero/silero.h"
 #include "engine/torch/load.h"
 
 namespace parley::bench {
 namespace {
 
-constexpr int kMaxCalls = 128;
 constexpr int kSilenceMs = 1000;
 constexpr const char* kPhotos[] = {"chelsea", "coffee", "rocket", "astronaut", "motorcycle_left"};
 
@@ -52,59 +48,24 @@ std::string Pcm16(const std::vector<float>& samples, size_t begin, size_t count)
 
 }  // namespace
 
-absl::StatusOr<LiveServer> LiveServer::Start(std::unique_ptr<engine::Engine> engine,
-                                             std::unique_ptr<engine::SpeechDetector> detector) {
-  LiveServer live;
-  live.engine_ = std::move(engine);
-  live.detector_ = std::move(detector);
-  server::ServerOptions options;
-  options.port = 0;
-  options.metrics_address = "none";
-  options.max_calls = kMaxCalls;
-  // Neither side refuses or queues calls here: what is asked is how late the answers get.
-  options.max_token_interval = absl::Hours(1);
-  if (absl::Status status = live.engine_->WarmUp(); !status.ok()) return status;
-  auto server = server::ParleyServer::Start(options, live.engine_.get(), live.detector_.get());
-  if (!server.ok()) return server.status();
-  (*server)->SetReady();
-  live.server_ = *std::move(server);
-  return live;
-}
-
-client::ChannelOptions LiveServer::channel() const {
-  client::ChannelOptions options;
-  options.server = absl::StrCat("127.0.0.1:", server_->port());
-  options.own_connection = true;
-  return options;
-}
-
-absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options, const std::string& clip) {
+absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options) {
   auto bundle =
       engine::LoadTorchBundle({.bundle_dir = options.model_dir, .threads = options.threads}, Clock::Real());
   if (!bundle.ok()) return bundle.status();
   auto ours = LiveServer::Start(std::move(bundle->engine), std::move(bundle->speech_detector));
   if (!ours.ok()) return ours.status();
 
-  const auto manifest = engine::bundle::ReadManifest(options.model_dir);
-  if (!manifest.ok()) return manifest.status();
-  auto transcriber = StartFastestTranscriber(options, clip);
-  if (!transcriber.ok()) return transcriber.status();
-  // What llama.cpp has its fastest kernels for.
-  const auto gguf = RequantisedFile(options, manifest->language_model.path, LlamaFileType::kQ4_0);
-  if (!gguf.ok()) return gguf.status();
-  auto llama =
-      LlamaCpp::Load(options.peers_dir + "/llama.cpp", *gguf, options.threads, LlamaAttention::kDefault);
-  if (!llama.ok()) return llama.status();
-  auto composition = MakeComposition({"llama.cpp v0.5.0, Q4_0", *std::move(llama), *std::move(transcriber)},
-                                     kMaxCalls, *manifest);
+  auto composition = Worker::Start(
+      {std::filesystem::read_symlink("/proc/self/exe").parent_path() / "parley_bench_composition", "--model",
+       options.model_dir, "--peers", options.peers_dir, "--threads", absl::StrCat(options.threads)},
+      {}, options.peers_dir + "/composition.log");
   if (!composition.ok()) return composition.status();
-  const auto weights = engine::bundle::Safetensors::Open(manifest->speech_detector->path);
-  if (!weights.ok()) return weights.status();
-  auto detector = engine::silero::Load(*weights);
-  if (!detector.ok()) return detector.status();
-  auto peer = LiveServer::Start(*std::move(composition), *std::move(detector));
-  if (!peer.ok()) return peer.status();
-  return LiveServers{*std::move(ours), *std::move(peer)};
+  const absl::StatusOr<nlohmann::json> where = (*composition)->Ask("where");
+  if (!where.ok()) return where.status();
+  client::ChannelOptions channel;
+  channel.server = where->value("address", "");
+  channel.own_connection = true;
+  return LiveServers{*std::move(ours), *std::move(composition), channel, where->value("name", "")};
 }
 
 v1::SessionConfig CallConfig(bool speculation) {

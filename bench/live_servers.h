@@ -1,5 +1,5 @@
-// The two sides of the suites that place calls: Parley's server on its engine, and the same server on a
-// composition of the peers (bench/peers/composition.h), both in this process, each with its own port.
+// The two sides of the suites that place calls: Parley's server on its engine, in this process as the callers
+// are, and the same server on a composition of the peers (bench/peers/composition_server.cc), in another.
 #pragma once
 
 #include <memory>
@@ -7,38 +7,22 @@
 
 #include "absl/status/statusor.h"
 #include "bench/harness.h"
+#include "bench/live_server.h"
+#include "bench/peers/worker.h"
 #include "clients/cpp/channel.h"
 #include "clients/cpp/parley_load/recording.h"
-#include "engine/api/engine.h"
-#include "engine/api/speech_detector.h"
 #include "parley/v1/parley.pb.h"
-#include "server/server.h"
 
 namespace parley::bench {
 
-// One server. The clients' threads may be this process's.
-class LiveServer {
- public:
-  static absl::StatusOr<LiveServer> Start(std::unique_ptr<engine::Engine> engine,
-                                          std::unique_ptr<engine::SpeechDetector> detector);
-
-  client::ChannelOptions channel() const;
-  const engine::EngineInfo& info() const { return engine_->info(); }
-
- private:
-  LiveServer() = default;
-  std::unique_ptr<engine::SpeechDetector> detector_;
-  std::unique_ptr<engine::Engine> engine_;
-  std::unique_ptr<server::ParleyServer> server_;  // goes first
-};
-
 struct LiveServers {
   LiveServer ours;
-  LiveServer composition;
+  std::unique_ptr<Worker> composition;
+  client::ChannelOptions composition_channel;
+  std::string composition_name;
 };
 
-// `clip`: a WAV file by which the composition's transcriber is chosen.
-absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options, const std::string& clip);
+absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options);
 
 // What both sides' calls have in common, and what only ours can do: begin an answer at the pause.
 v1::SessionConfig CallConfig(bool speculation);

@@ -27,9 +27,10 @@ constexpr double kMostCalls = 128;
 class Side {
  public:
   // `first`: calls at once that the search begins with.
-  Side(std::string name, const LiveServer& server, bool speculation, double first, absl::Duration duration)
+  Side(std::string name, client::ChannelOptions channel, bool speculation, double first,
+       absl::Duration duration)
       : name_(std::move(name)),
-        channel_(server.channel()),
+        channel_(std::move(channel)),
         config_(CallConfig(speculation)),
         first_(first),
         duration_(duration) {}
@@ -110,11 +111,11 @@ absl::Status CheckTheyHearTheSame(const Side& ours, const Side& peer) {
 absl::Status Measure(const SuiteOptions& options) {
   const auto recording = client::LoadRecording(PARLEY_SOURCE_DIR "/deploy/sample/sample_call.mp4", {});
   if (!recording.ok()) return recording.status();
-  const auto servers = StartLiveServers(options, options.peers_dir + "/speech/2s.wav");
+  const auto servers = StartLiveServers(options);
   if (!servers.ok()) return servers.status();
   const absl::Duration duration = absl::Seconds(options.seconds > 0 ? options.seconds : kSeconds);
-  Side ours("ours", servers->ours, true, kFirstCalls, duration);
-  Side peer("the composition", servers->composition, false, 1, duration);
+  Side ours("ours", servers->ours.channel(), true, kFirstCalls, duration);
+  Side peer("the composition", servers->composition_channel, false, 1, duration);
   for (Side* side : {&ours, &peer}) {
     if (absl::Status status = side->PlaceScene(*recording); !status.ok()) return status;
   }
@@ -126,8 +127,7 @@ absl::Status Measure(const SuiteOptions& options) {
     objective.first_token = first_token;
     Figure figure = {.suite = "load", .name = name, .ours = ours.Search(objective), .unit = "calls"};
     figure.peer = peer.Search(objective);  // none: 0, and no ratio
-    figure.peer_name = absl::StrCat(servers->composition.info().audio_tower, ", then ",
-                                    servers->composition.info().language_model);
+    figure.peer_name = servers->composition_name;
     figure.setting = {{"threads", options.threads},
                       {"arithmetic", servers->ours.info().arithmetic},
                       {"seconds", absl::ToDoubleSeconds(duration)},
