@@ -102,7 +102,7 @@ class ReadmeCommands(unittest.TestCase):
         tools = [["/usr/bin/python3", str(SOURCE / "tests/e2e/grpc_json.py")]]
         if shutil.which("grpcurl"):
             tools.append(["grpcurl"])
-        self.assertEqual(len(commands_of("grpcurl")), 3)
+        self.assertEqual(len(commands_of("grpcurl")), 4)
         for tool in tools:
             said = []
             for arguments in commands_of("grpcurl"):
@@ -111,9 +111,10 @@ class ReadmeCommands(unittest.TestCase):
                 result = subprocess.run([*tool, *arguments], capture_output=True, text=True, timeout=60)
                 self.assertEqual(result.returncode, 0, f"{tool} {arguments}: {result.stderr}")
                 said.append(result.stdout)
-            listed, capabilities, call = said
+            listed, health, capabilities, call = said
             for service in ("parley.v1.Parley", "grpc.health.v1.Health"):
                 self.assertIn(service, listed.split())
+            self.assertIn('"SERVING"', health)
             self.assertIn("parley-small", capabilities)
             self.assertIn("Paris", call)
             self.assertIn("END_OF_TURN", call)
