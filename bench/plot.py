@@ -34,7 +34,7 @@ def ratios(figures):
     picture, axes = plt.subplots(figsize=(9, 0.32 * len(names) + 1.4))
     axes.barh(names, [value - 1 for value in values], left=1, color=[OURS if value >= 1 else PEER for value in values])
     for y, value in enumerate(values):
-        axes.text(value, y, f" {value:.3g}", va="center", fontsize=8)
+        axes.text(max(value, 1), y, f" {value:,.0f}" if value >= 100 else f" {value:.3g}", va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlabel("times better than the peer")
@@ -67,7 +67,7 @@ def first_token(figures):
     for y, (_, side, _) in enumerate(rows):
         axes.text(left[y], y, f" {side['p50_ms']:.3g} ms", va="center", fontsize=8)
     axes.set_xlabel("ms after the end of turn was decided, medians")
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axes.margins(x=0.12)
     return picture
 
@@ -76,7 +76,7 @@ def load(figures):
     """Latency by percentile, for each load that was measured."""
     curves = []
     for figure in figures:
-        if figure["suite"] != "load":
+        if figure["suite"] != "load" or figure["figure"] == "calls_1s":  # drawn for one objective
             continue
         if "first_token" in figure:  # a line of parley-load
             curves.append((f"{figure['setting']['calls']:g} calls", figure, OURS, "-"))
