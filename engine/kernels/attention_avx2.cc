@@ -1,14 +1,12 @@
 // Paged attention on AVX2: up to six query vectors share every key and value that is converted.
 #include <immintrin.h>
 
-#include "engine/kernels/attention.h"
-#include "engine/kernels/attention_internal.h"
+#include "engine/kernels/attention_simd.h"
 
 namespace parley::engine::kernels::internal {
 namespace {
 
 constexpr int kBlock = 6;  // query vectors at once: 12 accumulators, 2 operands, 1 broadcast of 16 registers
-constexpr float kMinusInfinity = -__builtin_inff();
 
 inline __m256 LoadHalves(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -43,15 +41,6 @@ inline float Sum(__m256 v) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-
-// One query vector of a block: where it is, how much it sees, its running softmax.
-struct Query {
-  const float* q;
-  float* to;
-  int length;
-  float largest;
-  float total;
-};
 
 template <int N>
 void Block(const AttentionTask& t, Query* queries) {
@@ -160,21 +149,9 @@ void WriteKeyValueAvx2(const float* key, const float* value, int head_dim, int s
 }
 
 void AttendAvx2(const AttentionTask& t) {
-  static constexpr void (*kernels[])(const AttentionTask&, Query*) = {nullptr,  Block<1>, Block<2>, Block<3>,
-                                                                      Block<4>, Block<5>, Block<6>};
-  Query block[kBlock];
-  int filled = 0;
-  for (int r = 0; r < t.rows; ++r) {
-    for (int g = 0; g < t.group; ++g) {
-      const int64_t at = r * t.row_stride + static_cast<int64_t>(g) * t.head_dim;
-      block[filled++] = {t.q + at, t.out + at, t.first_length + (t.causal ? r : 0), kMinusInfinity, 0};
-      if (filled == kBlock) {
-        kernels[filled](t, block);
-        filled = 0;
-      }
-    }
-  }
-  if (filled > 0) kernels[filled](t, block);
+  static constexpr BlockKernel kernels[] = {nullptr,  Block<1>, Block<2>, Block<3>,
+                                            Block<4>, Block<5>, Block<6>};
+  AttendInBlocks<kBlock>(t, kernels);
 }
 
 }  // namespace parley::engine::kernels::internal

@@ -3,8 +3,7 @@
 // nothing that has inline code shared with the rest.
 #include <immintrin.h>
 
-#include "engine/kernels/attention.h"
-#include "engine/kernels/attention_internal.h"
+#include "engine/kernels/attention_simd.h"
 
 namespace parley::engine::kernels::internal {
 namespace {
@@ -12,7 +11,6 @@ namespace {
 static_assert(kPageTokens == 16);
 
 constexpr int kBlock = 12;  // query vectors at once: 24 accumulators, 2 operands of 32 registers
-constexpr float kMinusInfinity = -__builtin_inff();
 
 inline __m512 LoadHalves(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -35,15 +33,6 @@ inline __m512 Exp(__m512 x) {
       _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
   return _mm512_maskz_mul_ps(normal, p, _mm512_castsi512_ps(exponent));
 }
-
-// One query vector of a block: where it is, how much it sees, its running softmax.
-struct Query {
-  const float* q;
-  float* to;
-  int length;
-  float largest;
-  float total;
-};
 
 // out[n][d..] += weights x values, for H registers of dimensions from `d` on.
 template <int N, int H>
@@ -149,22 +138,10 @@ void Block(const AttentionTask& t, Query* queries) {
 }  // namespace
 
 void AttendAvx512(const AttentionTask& t) {
-  static constexpr void (*kernels[])(const AttentionTask&, Query*) = {
-      nullptr,  Block<1>, Block<2>, Block<3>,  Block<4>,  Block<5>, Block<6>,
-      Block<7>, Block<8>, Block<9>, Block<10>, Block<11>, Block<12>};
-  Query block[kBlock];
-  int filled = 0;
-  for (int r = 0; r < t.rows; ++r) {
-    for (int g = 0; g < t.group; ++g) {
-      const int64_t at = r * t.row_stride + static_cast<int64_t>(g) * t.head_dim;
-      block[filled++] = {t.q + at, t.out + at, t.first_length + (t.causal ? r : 0), kMinusInfinity, 0};
-      if (filled == kBlock) {
-        kernels[filled](t, block);
-        filled = 0;
-      }
-    }
-  }
-  if (filled > 0) kernels[filled](t, block);
+  static constexpr BlockKernel kernels[] = {nullptr,   Block<1>,  Block<2>, Block<3>, Block<4>,
+                                            Block<5>,  Block<6>,  Block<7>, Block<8>, Block<9>,
+                                            Block<10>, Block<11>, Block<12>};
+  AttendInBlocks<kBlock>(t, kernels);
 }
 
 }  // namespace parley::engine::kernels::internal
