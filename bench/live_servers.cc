@@ -1,7 +1,6 @@
 #include "bench/live_servers.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -35,17 +34,6 @@ absl::StatusOr<std::vector<std::string>> Jpegs() {
   return pictures;
 }
 
-std::string Pcm16(const std::vector<float>& samples, size_t begin, size_t count) {
-  std::string bytes;
-  for (size_t i = begin; i < begin + count; ++i) {
-    const float sample = i < samples.size() ? samples[i] : 0;
-    const auto value = static_cast<int16_t>(std::lrint(std::clamp(sample * 32768.0f, -32768.0f, 32767.0f)));
-    bytes += static_cast<char>(value);
-    bytes += static_cast<char>(value >> 8);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options) {
@@ -76,18 +64,21 @@ v1::SessionConfig CallConfig(bool speculation) {
 }
 
 absl::StatusOr<client::Recording> MakeQuestion(const std::string& wav, int frames) {
-  const auto samples = ReadWav(wav);
+  auto samples = ReadWav(wav);
   if (!samples.ok()) return samples.status();
+  const absl::Duration speech = absl::Seconds(static_cast<double>(samples->size()) / engine::kSampleRateHz);
   client::Recording recording;
   recording.path = absl::StrCat(wav, " with ", frames, " frames");
   recording.audio_format.emplace();
   recording.audio_format->set_codec(v1::AudioFormat::PCM16);
   recording.audio_format->set_sample_rate_hz(engine::kSampleRateHz);
   constexpr int kChunk = engine::kSampleRateHz / 50;
+  // Silence, and the last chunk made whole.
   const size_t total = samples->size() + static_cast<size_t>(kSilenceMs) * engine::kSampleRateHz / 1000;
-  for (size_t begin = 0; begin < total; begin += kChunk) {
+  samples->resize((total + kChunk - 1) / kChunk * kChunk);
+  for (size_t begin = 0; begin < samples->size(); begin += kChunk) {
     client::media::Item item;
-    item.data = Pcm16(*samples, begin, kChunk);
+    item.data = ToPcm16(absl::MakeConstSpan(*samples).subspan(begin, kChunk));
     item.first_sample_index = begin;
     item.due = item.captured = absl::Seconds(static_cast<double>(begin + kChunk) / engine::kSampleRateHz);
     recording.length = item.due;
@@ -98,7 +89,6 @@ absl::StatusOr<client::Recording> MakeQuestion(const std::string& wav, int frame
     if (!pictures.ok()) return pictures.status();
     recording.video_format.emplace();
     recording.video_format->set_codec(v1::VideoFormat::JPEG);
-    const absl::Duration speech = absl::Seconds(static_cast<double>(samples->size()) / engine::kSampleRateHz);
     for (int i = 0; i < frames; ++i) {
       client::media::Item item;
       item.kind = client::media::Item::Kind::kVideo;

@@ -19,6 +19,16 @@ absl::StatusOr<std::vector<float>> ReadWav(const std::string& path) {
   return samples;
 }
 
+std::string ToPcm16(absl::Span<const float> samples) {
+  std::string bytes;
+  for (const float sample : samples) {
+    const auto value = static_cast<int16_t>(std::lrint(std::clamp(sample * 32768.0f, -32768.0f, 32767.0f)));
+    bytes += static_cast<char>(value);
+    bytes += static_cast<char>(value >> 8);
+  }
+  return bytes;
+}
+
 absl::Status WriteWav(const std::string& path, const std::vector<float>& samples) {
   std::string bytes;
   const auto put = [&bytes](uint32_t value, int count) {
@@ -37,9 +47,7 @@ absl::Status WriteWav(const std::string& path, const std::vector<float>& samples
   put(16, 2);
   bytes += "data";
   put(data, 4);
-  for (const float sample : samples) {
-    put(static_cast<uint16_t>(std::lrint(std::clamp(sample * 32768.0f, -32768.0f, 32767.0f))), 2);
-  }
+  bytes += ToPcm16(samples);
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!file.good()) return absl::UnavailableError(absl::StrCat(path, " cannot be written"));
