@@ -131,25 +131,23 @@ TEST_F(TimeLimits, LongCallEndsThoughItIsNotIdle) {
   ExpectDeadline(call, "has lasted 1m40s");
 }
 
-TEST(Reflection, ListsTheService) {
+// The answer to a serialized ServerReflectionRequest, as bytes.
+std::string AskReflection(const std::string& request) {
   TestServer server;
   grpc::Status status;
-  // ServerReflectionRequest {string list_services = 7}.
-  const std::string answer =
-      ExchangeBytes(server.NewChannel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                    "\x3a\x01*", &status);
+  return ExchangeBytes(server.NewChannel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                       request, &status);
+}
+
+TEST(Reflection, ListsTheService) {
+  const std::string answer = AskReflection("\x3a\x01*");  // {string list_services = 7}
   EXPECT_THAT(answer, HasSubstr("parley.v1.Parley"));
   EXPECT_THAT(answer, HasSubstr("grpc.health.v1.Health"));
 }
 
 TEST(Reflection, DescribesTheHealthServiceToo) {
-  TestServer server;
-  grpc::Status status;
-  // ServerReflectionRequest {string file_containing_symbol = 4}.
-  const std::string answer =
-      ExchangeBytes(server.NewChannel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                    "\x22\x15grpc.health.v1.Health", &status);
-  EXPECT_THAT(answer, HasSubstr("HealthCheckRequest"));
+  // {string file_containing_symbol = 4}
+  EXPECT_THAT(AskReflection("\x22\x15grpc.health.v1.Health"), HasSubstr("HealthCheckRequest"));
 }
 
 TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {

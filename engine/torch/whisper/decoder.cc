@@ -21,8 +21,7 @@ Decoder::Decoder(WeightReader* reader, const Config& config, Arithmetic arithmet
   const int width = config.width, ffn = config.decoder_ffn;
   const std::string decoder = "model.decoder.";
   const auto linear = [&](const std::string& name, int outputs, int inputs) {
-    return MakeLinear(reader->Read(name + ".weight", {outputs, inputs}),
-                      reader->Read(name + ".bias", {outputs}), arithmetic);
+    return ReadLinear(reader, name, outputs, inputs, arithmetic);
   };
   embedding_ = reader->Read(decoder + "embed_tokens.weight", {config.vocabulary, width});
   positions_ = reader->Read(decoder + "embed_positions.weight", {config.max_decoder_positions, width});
@@ -31,19 +30,14 @@ Decoder::Decoder(WeightReader* reader, const Config& config, Arithmetic arithmet
     const std::string self = layer + "self_attn.", cross = layer + "encoder_attn.";
     Layer& w = layers_.emplace_back();
     w.self_norm = LayerNorm(reader, layer + "self_attn_layer_norm", width);
-    const at::Tensor no_bias = at::zeros({width});  // keys have none
-    w.qkv = MakeLinear(at::cat({reader->Read(self + "q_proj.weight", {width, width}),
-                                reader->Read(self + "k_proj.weight", {width, width}),
-                                reader->Read(self + "v_proj.weight", {width, width})}),
-                       at::cat({reader->Read(self + "q_proj.bias", {width}), no_bias,
-                                reader->Read(self + "v_proj.bias", {width})}),
-                       arithmetic);
+    w.qkv = ReadQueryKeyValue(reader, layer + "self_attn", width, arithmetic);
     w.self_out = linear(self + "out_proj", width, width);
     w.cross_norm = LayerNorm(reader, layer + "encoder_attn_layer_norm", width);
     w.cross_q = linear(cross + "q_proj", width, width);
-    w.cross_kv = MakeLinear(at::cat({reader->Read(cross + "k_proj.weight", {width, width}),
-                                     reader->Read(cross + "v_proj.weight", {width, width})}),
-                            at::cat({no_bias, reader->Read(cross + "v_proj.bias", {width})}), arithmetic);
+    w.cross_kv =
+        MakeLinear(at::cat({reader->Read(cross + "k_proj.weight", {width, width}),
+                            reader->Read(cross + "v_proj.weight", {width, width})}),
+                   at::cat({at::zeros({width}), reader->Read(cross + "v_proj.bias", {width})}), arithmetic);
     w.cross_out = linear(cross + "out_proj", width, width);
     w.ffn_norm = LayerNorm(reader, layer + "final_layer_norm", width);
     w.up = linear(layer + "fc1", ffn, width);

@@ -22,15 +22,27 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, {weight.size(0)}, weight, bias, 1e-5);
 }
 
+std::unique_ptr<const Linear> ReadLinear(WeightReader* reader, const std::string& name, int outputs,
+                                         int inputs, Arithmetic arithmetic) {
+  return MakeLinear(reader->Read(name + ".weight", {outputs, inputs}),
+                    reader->Read(name + ".bias", {outputs}), arithmetic);
+}
+
+std::unique_ptr<const Linear> ReadQueryKeyValue(WeightReader* reader, const std::string& name, int width,
+                                                Arithmetic arithmetic) {
+  return MakeLinear(at::cat({reader->Read(name + ".q_proj.weight", {width, width}),
+                             reader->Read(name + ".k_proj.weight", {width, width}),
+                             reader->Read(name + ".v_proj.weight", {width, width})}),
+                    at::cat({reader->Read(name + ".q_proj.bias", {width}), at::zeros({width}),
+                             reader->Read(name + ".v_proj.bias", {width})}),  // keys have no bias
+                    arithmetic);
+}
+
 Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
     : heads_(config.encoder_heads),
       half_attention_(IsInteger(arithmetic) && HalfAttention::Supports(config.width / heads_)) {
   const int width = config.width, ffn = config.encoder_ffn;
   const std::string encoder = "model.encoder.";
-  const auto linear = [&](const std::string& name, int outputs, int inputs) {
-    return MakeLinear(reader->Read(name + ".weight", {outputs, inputs}),
-                      reader->Read(name + ".bias", {outputs}), arithmetic);
-  };
   conv1_weight_ = reader->Read(encoder + "conv1.weight", {width, config.mel_bins, 3});
   conv1_bias_ = reader->Read(encoder + "conv1.bias", {width});
   conv2_weight_ = reader->Read(encoder + "conv2.weight", {width, width, 3});
@@ -38,19 +50,13 @@ Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmet
   positions_ = reader->Read(encoder + "embed_positions.weight", {config.max_encoder_positions, width});
   for (int i = 0; i < config.encoder_layers; ++i) {
     const std::string layer = absl::StrCat(encoder, "layers.", i, ".");
-    const std::string attention = layer + "self_attn.";
     LayerWeights& w = layers_.emplace_back();
     w.attention_norm = LayerNorm(reader, layer + "self_attn_layer_norm", width);
-    w.qkv = MakeLinear(at::cat({reader->Read(attention + "q_proj.weight", {width, width}),
-                                reader->Read(attention + "k_proj.weight", {width, width}),
-                                reader->Read(attention + "v_proj.weight", {width, width})}),
-                       at::cat({reader->Read(attention + "q_proj.bias", {width}), at::zeros({width}),
-                                reader->Read(attention + "v_proj.bias", {width})}),  // keys have no bias
-                       arithmetic);
-    w.out = linear(attention + "out_proj", width, width);
+    w.qkv = ReadQueryKeyValue(reader, layer + "self_attn", width, arithmetic);
+    w.out = ReadLinear(reader, layer + "self_attn.out_proj", width, width, arithmetic);
     w.ffn_norm = LayerNorm(reader, layer + "final_layer_norm", width);
-    w.up = linear(layer + "fc1", ffn, width);
-    w.down = linear(layer + "fc2", width, ffn);
+    w.up = ReadLinear(reader, layer + "fc1", ffn, width, arithmetic);
+    w.down = ReadLinear(reader, layer + "fc2", width, ffn, arithmetic);
   }
   norm_ = LayerNorm(reader, encoder + "layer_norm", width);
 }

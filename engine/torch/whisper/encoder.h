@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/torch/linear.h"
@@ -18,6 +19,13 @@ struct LayerNorm {
   LayerNorm(WeightReader* reader, const std::string& name, int width);
   at::Tensor operator()(const at::Tensor& x) const;  // [rows, width]
 };
+
+// The linear layer `name` of a checkpoint.
+std::unique_ptr<const Linear> ReadLinear(WeightReader* reader, const std::string& name, int outputs,
+                                         int inputs, Arithmetic arithmetic);
+// The projections of the attention `name` to queries, keys and values as one: [3 * width] outputs.
+std::unique_ptr<const Linear> ReadQueryKeyValue(WeightReader* reader, const std::string& name, int width,
+                                                Arithmetic arithmetic);
 
 // Immutable; used by the model thread only. Torch exceptions pass through.
 class Encoder {

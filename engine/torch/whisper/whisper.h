@@ -22,8 +22,8 @@ namespace parley::engine::whisper {
 class Whisper {
  public:
   // Reads the weights, which may go afterwards. `config_json`: config.json. `language`: ISO 639-1 as the
-  // bundle says, empty or "auto": detected in each utterance. `arithmetic`: of the
-  // linear layers. INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong, by name.
+  // bundle says, empty or "auto": detected in each utterance. `arithmetic`: of the linear layers.
+  // INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong, by name.
   static absl::StatusOr<std::unique_ptr<Whisper>> Load(const bundle::Safetensors& weights,
                                                        absl::string_view config_json,
                                                        std::unique_ptr<text::Tokenizer> tokenizer,
