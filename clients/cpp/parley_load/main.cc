@@ -42,6 +42,10 @@ class LoadProgram {
     for (const std::string& file : options_.files) {
       auto recording = LoadRecording(file, options_.source);
       if (!recording.ok()) return recording.status();
+      if (recording->missing > absl::ZeroDuration()) {
+        std::cerr << "parley-load: " << file << " was cut: its last "
+                  << absl::FormatDuration(recording->missing) << " are missing" << std::endl;
+      }
       std::cerr << file << ": one call alone, " << absl::ToInt64Seconds(recording->length) << " s"
                 << std::endl;
       auto scene = PlaceAlone(options_.channel, options_.config, *std::move(recording));

@@ -20,7 +20,10 @@ absl::StatusOr<Recording> LoadRecording(const std::string& path, const media::So
   while (true) {
     auto item = (*source)->Next();
     if (!item.ok()) return item.status();
-    if (!item->has_value()) return recording;
+    if (!item->has_value()) {
+      recording.missing = (*source)->Missing();
+      return recording;
+    }
     recording.length = std::max(recording.length, (*item)->due);
     recording.items.push_back(**std::move(item));
   }

@@ -19,6 +19,7 @@ struct Recording {
   std::optional<v1::VideoFormat> video_format;
   std::vector<media::Item> items;  // in order of `due`
   absl::Duration length;           // when the last item is due
+  absl::Duration missing;          // see media::Source::Missing
 };
 
 // INVALID_ARGUMENT when the file has no sound: without speech there is no turn to measure.
