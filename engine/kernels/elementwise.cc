@@ -1,30 +1,12 @@
 #include "engine/kernels/elementwise.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 
 #include "engine/kernels/elementwise_internal.h"
+#include "engine/kernels/exp.h"
 
 namespace parley::engine::kernels {
 namespace internal {
-namespace {
-
-float ExpPortable(float x) {
-  x = std::min(std::max(x, kExpLow), kExpHigh);
-  const float n = std::nearbyint(x * kLog2E);
-  float r = std::fma(-n, kLn2High, x);
-  r = std::fma(-n, kLn2Low, r);
-  float p = kExpCoefficients[0];
-  for (int i = 1; i < 7; ++i) p = std::fma(p, r, kExpCoefficients[i]);
-  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
-  float power;
-  std::memcpy(&power, &bits, 4);
-  return p * power;
-}
-
-}  // namespace
 
 void RmsNormPortable(const float* x, const float* weight, float epsilon, int n, float* out) {
   float lanes[8] = {};
@@ -37,7 +19,7 @@ void RmsNormPortable(const float* x, const float* weight, float epsilon, int n, 
 }
 
 void SwiGluPortable(const float* gate, const float* up, int n, float* out) {
-  for (int i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + ExpPortable(-gate[i])) * up[i];
+  for (int i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
 }
 
 void RotatePortable(const float* cosines, const float* sines, int head_dim, float* x) {
@@ -61,7 +43,10 @@ void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* o
 }
 
 void SwiGlu(const float* gate, const float* up, int n, float* out, Isa isa) {
-  (isa == Isa::kPortable ? internal::SwiGluPortable : internal::SwiGluAvx2)(gate, up, n, out);
+  const auto swiglu = isa == Isa::kPortable ? internal::SwiGluPortable
+                      : isa == Isa::kAvx512 ? internal::SwiGluAvx512
+                                            : internal::SwiGluAvx2;
+  swiglu(gate, up, n, out);
 }
 
 void Rotate(const float* cosines, const float* sines, int head_dim, float* x, Isa isa) {

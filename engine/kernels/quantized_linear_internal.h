@@ -60,6 +60,7 @@ void MultiplyQ8Avx512(const LinearTask& task);
 // what the first leaves over.
 void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels);
 void QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* panels);
+void QuantizeRowAvx512(const float* x, int groups, int slot, int terms, Panel* panels);
 
 // Below this a group counts as zeros: 127 / largest must stay finite.
 inline constexpr float kSmallest = 1e-30f;

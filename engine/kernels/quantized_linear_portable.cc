@@ -1,6 +1,5 @@
 // The quantised linear layer in plain C++: runs anywhere, and says what the fast variants must give bit for
 // bit.
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -65,47 +64,9 @@ void Multiply(const LinearTask& t) {
   }
 }
 
-// Rounds x times `inverse` to -127..127; returns the sum.
-int32_t Round(const float* x, float inverse, int8_t* values) {
-  int32_t total = 0;
-  for (int i = 0; i < 32; ++i) {
-    const int q = std::clamp(static_cast<int>(std::nearbyint(x[i] * inverse)), -127, 127);
-    values[i] = static_cast<int8_t>(q);
-    total += q;
-  }
-  return total;
-}
-
 }  // namespace
 
 void MultiplyQ4Portable(const LinearTask& t) { Multiply<false>(t); }
 void MultiplyQ8Portable(const LinearTask& t) { Multiply<true>(t); }
-
-void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels) {
-  for (int g = 0; g < groups; ++g) {
-    Panel& p = panels[g];
-    float rest[32];
-    float largest = 0;
-    for (int i = 0; i < 32; ++i) {
-      rest[i] = std::isfinite(x[g * 32 + i]) ? x[g * 32 + i] : 0;
-      largest = std::fmax(largest, std::fabs(rest[i]));
-    }
-    const bool nothing = largest < kSmallest;
-    const float inverse = nothing ? 0 : 127.0f / largest;
-    const float scale = nothing ? 0 : largest / 127.0f;
-    int32_t total = Round(rest, inverse, p.values[slot]);
-    p.totals[slot] = total;
-    p.scales[slot] = scale;
-    if (terms == 2) {
-      for (int i = 0; i < 32; ++i) {
-        rest[i] = std::fma(-scale, static_cast<float>(p.values[slot][i]), rest[i]);
-      }
-      p.totals[slot + 1] = Round(rest, inverse * kTermRatio, p.values[slot + 1]);
-      p.scales[slot] = scale / kTermRatio;
-      total = total * kTermRatio + p.totals[slot + 1];
-    }
-    p.sums[slot] = p.scales[slot] * static_cast<float>(total);
-  }
-}
 
 }  // namespace parley::engine::kernels::internal
