@@ -104,7 +104,7 @@ absl::Status LanguageModelSides::LoadOurs() {
   arithmetic_ = choice->arithmetic;
   arithmetic_description_ = choice->description;
   absl::StatusOr<std::unique_ptr<engine::LanguageModel>> model =
-      engine::MakeLanguageModel(files_, arithmetic_, options_.threads);
+      engine::MakeLanguageModel(files_, arithmetic_, {.threads = options_.threads});
   if (!model.ok()) return model.status();
   our_model_ = *std::move(model);
   ours_ = MakeGreedy(our_model_.get());

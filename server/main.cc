@@ -45,7 +45,8 @@ absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
   absl::StatusOr<engine::LoadedBundle> bundle = engine::LoadTorchBundle({.bundle_dir = options.model,
                                                                          .threads = options.threads,
                                                                          .arithmetic = options.arithmetic,
-                                                                         .kv_bytes = options.kv_bytes},
+                                                                         .kv_bytes = options.kv_bytes,
+                                                                         .kv_format = options.kv_format},
                                                                         Clock::Real());
   if (!bundle.ok()) return bundle.status();
   return Engines{std::move(bundle->engine), std::move(bundle->speech_detector)};
@@ -119,6 +120,7 @@ int Run(int argc, char** argv) {
       {"threads", absl::StrCat(options.threads)},
       {"arithmetic", options.arithmetic},
       {"kv-bytes", absl::StrCat(options.kv_bytes)},
+      {"kv-format", options.kv_format},
       {"log-level", options.log.level},
       {"log-format", options.log.format},
   };

@@ -66,7 +66,8 @@ struct ProgramOptions {
   std::string model;
   int threads = 0;
   std::string arithmetic = "auto";
-  int64_t kv_bytes = 0;  // 0: a quarter of the memory that is free at the start
+  int64_t kv_bytes = 0;            // 0: a quarter of the memory that is free at the start
+  std::string kv_format = "fp16";  // or "int8"
 };
 
 // Reads the command line and the file named by --config. OK with `exit_text` set: print it and stop with 0

@@ -6,12 +6,13 @@ namespace parley::engine::cpu {
 
 KvPagePool::KvPagePool(KvShape shape, int64_t max_bytes)
     : shape_(shape),
-      page_halves_(static_cast<int64_t>(shape.layers) * shape.kv_heads * kernels::PageHalves(shape.head_dim)),
-      pages_(max_bytes / (page_halves_ * 2)) {}
+      head_bytes_(kernels::PageBytes(shape.format, shape.head_dim)),
+      page_bytes_(head_bytes_ * shape.layers * shape.kv_heads),
+      pages_(max_bytes / page_bytes_) {}
 
-uint16_t* KvPagePool::Memory(int page) {
+uint8_t* KvPagePool::Memory(int page) {
   if (static_cast<size_t>(page) >= memory_.size()) memory_.resize(page + 1);
-  memory_[page].Resize(page_halves_);
+  memory_[page].Resize(page_bytes_);
   return memory_[page].data();
 }
 

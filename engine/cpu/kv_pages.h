@@ -24,6 +24,7 @@ struct KvShape {
   int layers = 0;
   int kv_heads = 0;
   int head_dim = 0;
+  kernels::KvFormat format = kernels::KvFormat::kFp16;
 };
 
 // The memory of a page is made when the page is first used, and kept.
@@ -31,22 +32,23 @@ class KvPagePool {
  public:
   KvPagePool(KvShape shape, int64_t max_bytes);
 
-  int64_t page_bytes() const { return page_halves_ * 2; }
+  int64_t page_bytes() const { return page_bytes_; }
   schedule::PageStats stats() const { return pages_.stats(); }
   schedule::PagePool* pages() { return &pages_; }
-  // Where a layer's head begins inside a page.
+  // Where a layer's head begins inside a page, in bytes.
   int64_t Offset(int layer, int head) const {
-    return (static_cast<int64_t>(layer) * shape_.kv_heads + head) * kernels::PageHalves(shape_.head_dim);
+    return (static_cast<int64_t>(layer) * shape_.kv_heads + head) * head_bytes_;
   }
 
-  uint16_t* Memory(int page);
+  uint8_t* Memory(int page);
   void Copy(int from, int to);
 
  private:
   const KvShape shape_;
-  const int64_t page_halves_;
+  const int64_t head_bytes_;  // of one layer's head
+  const int64_t page_bytes_;
   schedule::PagePool pages_;
-  std::vector<kernels::AlignedBuffer<uint16_t>> memory_;  // by page number
+  std::vector<kernels::AlignedBuffer<uint8_t>> memory_;  // by page number
 };
 
 // One conversation's pages.

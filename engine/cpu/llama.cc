@@ -42,8 +42,10 @@ absl::Status Supports(const bundle::LanguageModelShape& shape) {
 Llama::Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options)
     : files_(std::move(files)),
       activations_(options.activations),
+      kv_format_(options.kv_format),
       team_(options.threads),
-      pool_({files_->shape().layers, files_->shape().kv_heads, files_->shape().head_dim}, options.kv_bytes) {}
+      pool_({files_->shape().layers, files_->shape().kv_heads, files_->shape().head_dim, options.kv_format},
+            options.kv_bytes) {}
 
 absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
                                                    const LlamaOptions& options) {
@@ -236,8 +238,8 @@ void Llama::RotateAndStore(const Layer& layer, int index) {
       const Slot& to = slots_[row];
       for (int h = 0; h < kv_heads; ++h) {
         kernels::Rotate(cosines, sines, dim, k + h * dim, isa_);
-        kernels::WriteKeyValue(k + h * dim, v + h * dim, dim, to.slot, to.page + pool_.Offset(index, h),
-                               isa_);
+        kernels::WriteKeyValue(kv_format_, k + h * dim, v + h * dim, dim, to.slot,
+                               to.page + pool_.Offset(index, h), isa_);
       }
     }
   });
@@ -255,7 +257,8 @@ void Llama::Attend(int index) {
       const Share& share = shares_[block.share];
       const int head = i % kv_heads;
       const int64_t at = (static_cast<int64_t>(share.first + block.row) * heads + head * group) * dim;
-      kernels::Attend({.pages = pages_.data() + share.first_page,
+      kernels::Attend({.format = kv_format_,
+                       .pages = pages_.data() + share.first_page,
                        .counts = counts_.data() + share.first_page,
                        .offset = pool_.Offset(index, head),
                        .head_dim = dim,

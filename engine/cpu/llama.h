@@ -16,6 +16,7 @@
 #include "engine/bundle/language_model_files.h"
 #include "engine/cpu/kv_pages.h"
 #include "engine/kernels/aligned_buffer.h"
+#include "engine/kernels/attention.h"
 #include "engine/kernels/quantized_weights.h"
 #include "engine/kernels/thread_team.h"
 #include "engine/runtime/language_model.h"
@@ -32,6 +33,7 @@ struct LlamaOptions {
   int threads = 1;
   ActivationBits activations = ActivationBits::k8;
   int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
+  kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
 };
 
 // Whether the kernels take this shape: INVALID_ARGUMENT says what they do not (widths that are no multiple of
@@ -87,7 +89,7 @@ class Llama final : public LanguageModel {
   };
   // Where a row's keys and values go.
   struct Slot {
-    uint16_t* page;
+    uint8_t* page;
     int slot;
   };
   using Buffer = kernels::AlignedBuffer<float>;
@@ -111,6 +113,7 @@ class Llama final : public LanguageModel {
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
   const ActivationBits activations_;
+  const kernels::KvFormat kv_format_;
   const kernels::Isa isa_ = kernels::DetectIsa();
   kernels::ThreadTeam team_;
   KvPagePool pool_;
@@ -123,23 +126,23 @@ class Llama final : public LanguageModel {
   // Of the step under way; they grow to the largest step and stay.
   int rows_ = 0;
   std::vector<Share> shares_;
-  std::vector<Block> blocks_;           // of all shares
-  std::vector<size_t> asking_;          // entries whose scores are asked for
-  std::vector<Slot> slots_;             // by row
-  std::vector<const uint16_t*> pages_;  // of all shares, in order of position
-  std::vector<uint8_t> counts_;         // tokens in each
-  Buffer x_;                            // [rows, hidden]
-  Buffer normed_;                       // [rows, hidden]
-  Buffer cosines_;                      // [rows, head_dim / 2]
-  Buffer sines_;                        // [rows, head_dim / 2]
-  Buffer q_;                            // [rows, heads * head_dim]
-  Buffer k_;                            // [rows, kv_heads * head_dim]
-  Buffer v_;                            // [rows, kv_heads * head_dim]
-  Buffer attended_;                     // [rows, heads * head_dim]
-  Buffer gate_;                         // [rows, ffn]
-  Buffer up_;                           // [rows, ffn]
-  Buffer out_;                          // [rows, hidden]
-  Buffer scores_;                       // [rows that ask, vocabulary]
+  std::vector<Block> blocks_;          // of all shares
+  std::vector<size_t> asking_;         // entries whose scores are asked for
+  std::vector<Slot> slots_;            // by row
+  std::vector<const uint8_t*> pages_;  // of all shares, in order of position
+  std::vector<uint8_t> counts_;        // tokens in each
+  Buffer x_;                           // [rows, hidden]
+  Buffer normed_;                      // [rows, hidden]
+  Buffer cosines_;                     // [rows, head_dim / 2]
+  Buffer sines_;                       // [rows, head_dim / 2]
+  Buffer q_;                           // [rows, heads * head_dim]
+  Buffer k_;                           // [rows, kv_heads * head_dim]
+  Buffer v_;                           // [rows, kv_heads * head_dim]
+  Buffer attended_;                    // [rows, heads * head_dim]
+  Buffer gate_;                        // [rows, ffn]
+  Buffer up_;                          // [rows, ffn]
+  Buffer out_;                         // [rows, hidden]
+  Buffer scores_;                      // [rows that ask, vocabulary]
   kernels::QuantizedRows quantised_;
 };
 

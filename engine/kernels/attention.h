@@ -1,7 +1,8 @@
 // Attention of grouped queries over paged keys and values, causal or over everything.
 //
-// A page holds at most kPageTokens tokens of one layer and one key/value head, in half precision: keys as
-// [head_dim][kPageTokens], so that one SIMD lane is one token, then values as [kPageTokens][head_dim]. Pages
+// A page holds at most kPageTokens tokens of one layer and one key/value head: keys as
+// [head_dim][kPageTokens], so that one SIMD lane is one token, then values as [kPageTokens][head_dim], in
+// half precision or as int8, which is followed by a scale for each token's key and one for its value. Pages
 // may be partly filled anywhere in a sequence. They are visited in order of position with a running softmax,
 // so a query's result is the same bit for bit whether its tokens came in one prefill or in many, and whatever
 // other queries are computed beside it.
@@ -18,20 +19,30 @@ namespace parley::engine::kernels {
 
 inline constexpr int kPageTokens = 16;
 
-// Halves (2 bytes each) of one page of one layer and head.
-constexpr int PageHalves(int head_dim) { return 2 * kPageTokens * head_dim; }
+enum class KvFormat {
+  kFp16,
+  kInt8,  // symmetric, each key and each value with its own scale: half the memory, and half the time to read
+};
+
+// Of one page of one layer and head; a multiple of 64.
+constexpr int PageBytes(KvFormat format, int head_dim) {
+  const int elements = 2 * kPageTokens * head_dim;
+  return format == KvFormat::kFp16 ? 2 * elements
+                                   : elements + 2 * kPageTokens * static_cast<int>(sizeof(float));
+}
 
 // Writes one token's key and value, [head_dim] floats each, into its slot 0..kPageTokens-1 of a page, rounded
-// to nearest.
-void WriteKeyValue(const float* key, const float* value, int head_dim, int slot, uint16_t* page,
-                   Isa isa = DetectIsa());
+// to nearest. In int8, what is not finite counts as zero.
+void WriteKeyValue(KvFormat format, const float* key, const float* value, int head_dim, int slot,
+                   uint8_t* page, Isa isa = DetectIsa());
 
 struct AttentionTask {
-  const uint16_t* const* pages;  // in order of position
-  const uint8_t* counts;         // by page: tokens in it, 1 to kPageTokens, in its first slots
-  int64_t offset;                // halves from where a page points to this layer's and head's part of it
-  int head_dim;                  // a multiple of 16, at most 256
-  float scale;                   // 1 / sqrt(head_dim)
+  KvFormat format = KvFormat::kFp16;
+  const uint8_t* const* pages;  // in order of position; aligned to 64 bytes
+  const uint8_t* counts;        // by page: tokens in it, 1 to kPageTokens, in its first slots
+  int64_t offset;               // bytes from where a page points to this layer's and head's part of it
+  int head_dim;                 // a multiple of 16, at most 256
+  float scale;                  // 1 / sqrt(head_dim)
   // Query vectors that share this key/value head: rows x group, vector (r, g) at
   // q + r * row_stride + g * head_dim; its result goes to the same place of `out`, which may be `q`.
   const float* q;

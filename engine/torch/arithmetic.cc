@@ -30,12 +30,27 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
   return ArithmeticChoice{Arithmetic::kInt16, absl::StrCat("int16 (on ", kernels::IsaName(isa), ")")};
 }
 
+absl::StatusOr<kernels::KvFormat> KvFormatByName(absl::string_view name) {
+  if (name == "fp16") return kernels::KvFormat::kFp16;
+  if (name == "int8") return kernels::KvFormat::kInt8;
+  return absl::InvalidArgumentError(absl::StrCat("KV format '", name, "' is neither fp16 nor int8"));
+}
+
 absl::StatusOr<std::unique_ptr<LanguageModel>> MakeLanguageModel(
-    std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic, int threads,
-    int64_t kv_bytes) {
-  if (!IsInteger(arithmetic)) return Llama::Load(std::move(files), arithmetic);
-  const auto bits = arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8;
-  return cpu::Llama::Load(std::move(files), {.threads = threads, .activations = bits, .kv_bytes = kv_bytes});
+    std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic,
+    const LanguageModelOptions& options) {
+  if (IsInteger(arithmetic)) {
+    const auto bits = arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8;
+    return cpu::Llama::Load(std::move(files), {.threads = options.threads,
+                                               .activations = bits,
+                                               .kv_bytes = options.kv_bytes,
+                                               .kv_format = options.kv_format});
+  }
+  if (options.kv_format != kernels::KvFormat::kFp16) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "keys and values in int8 need an integer arithmetic; this one is ", ArithmeticName(arithmetic)));
+  }
+  return Llama::Load(std::move(files), arithmetic);
 }
 
 }  // namespace parley::engine

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "engine/bundle/language_model_files.h"
+#include "engine/kernels/attention.h"
 #include "engine/runtime/language_model.h"
 #include "engine/torch/linear.h"
 
@@ -25,11 +26,21 @@ struct ArithmeticChoice {
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);
 
-// The language model that runs in an arithmetic: engine/cpu's for integers, this folder's for floats.
-// `threads` and `kv_bytes` (of all conversations together) are engine/cpu's; LibTorch has threads of its own,
-// and no pages. Errors name the file.
+// How keys and values are kept: "fp16" or "int8", which holds twice as many tokens in the same memory.
+// INVALID_ARGUMENT for another name.
+absl::StatusOr<kernels::KvFormat> KvFormatByName(absl::string_view name);
+
+// Of engine/cpu: LibTorch has threads of its own, and no pages.
+struct LanguageModelOptions {
+  int threads = 1;
+  int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
+  kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
+};
+
+// The language model that runs in an arithmetic: engine/cpu's for integers, this folder's for floats, which
+// keeps keys and values in its own arithmetic: INVALID_ARGUMENT if they are to be int8. Errors name the file.
 absl::StatusOr<std::unique_ptr<LanguageModel>> MakeLanguageModel(
-    std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic, int threads,
-    int64_t kv_bytes = int64_t{2} << 30);
+    std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic,
+    const LanguageModelOptions& options);
 
 }  // namespace parley::engine

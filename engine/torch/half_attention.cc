@@ -16,6 +16,7 @@ namespace {
 
 using kernels::kPageTokens;
 
+constexpr kernels::KvFormat kFormat = kernels::KvFormat::kFp16;
 constexpr int kRowsAtOnce = 24;  // of a task: whole blocks of the kernels
 
 }  // namespace
@@ -27,13 +28,13 @@ void HalfAttention::Fill(const float* keys, const float* values, int64_t stride,
   tokens_ = static_cast<int>(tokens);
   heads_ = static_cast<int>(heads);
   head_dim_ = static_cast<int>(head_dim);
-  const int64_t page_halves = kernels::PageHalves(head_dim_);
+  const int64_t page_bytes = kernels::PageBytes(kFormat, head_dim_);
   const int64_t pages = (tokens + kPageTokens - 1) / kPageTokens;
-  memory_.Resize(heads * pages * page_halves);
+  memory_.Resize(heads * pages * page_bytes);
   pages_.clear();
   counts_.clear();
   for (int64_t page = 0; page < pages; ++page) {
-    pages_.push_back(memory_.data() + page * page_halves);
+    pages_.push_back(memory_.data() + page * page_bytes);
     counts_.push_back(static_cast<uint8_t>(std::min<int64_t>(kPageTokens, tokens - page * kPageTokens)));
   }
   at::parallel_for(0, heads * pages, 1, [&](int64_t begin, int64_t end) {
@@ -41,7 +42,8 @@ void HalfAttention::Fill(const float* keys, const float* values, int64_t stride,
       const int64_t head = i / pages, page = i % pages;
       for (int slot = 0; slot < counts_[page]; ++slot) {
         const int64_t at = (page * kPageTokens + slot) * stride + head * head_dim;
-        kernels::WriteKeyValue(keys + at, values + at, head_dim_, slot, memory_.data() + i * page_halves);
+        kernels::WriteKeyValue(kFormat, keys + at, values + at, head_dim_, slot,
+                               memory_.data() + i * page_bytes);
       }
     }
   });
@@ -49,14 +51,15 @@ void HalfAttention::Fill(const float* keys, const float* values, int64_t stride,
 
 void HalfAttention::Attend(float* q, int64_t stride, int64_t rows) const {
   const int64_t blocks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
-  const int64_t head_halves = static_cast<int64_t>(pages_.size()) * kernels::PageHalves(head_dim_);
+  const int64_t head_bytes = static_cast<int64_t>(pages_.size()) * kernels::PageBytes(kFormat, head_dim_);
   at::parallel_for(0, heads_ * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t head = i / blocks, row = i % blocks * kRowsAtOnce;
       float* const at = q + row * stride + head * head_dim_;
-      kernels::Attend({.pages = pages_.data(),
+      kernels::Attend({.format = kFormat,
+                       .pages = pages_.data(),
                        .counts = counts_.data(),
-                       .offset = head * head_halves,
+                       .offset = head * head_bytes,
                        .head_dim = head_dim_,
                        .scale = 1 / std::sqrt(static_cast<float>(head_dim_)),
                        .q = at,

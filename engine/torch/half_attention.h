@@ -28,8 +28,8 @@ class HalfAttention {
   int tokens_ = 0;
   int heads_ = 0;
   int head_dim_ = 0;
-  kernels::AlignedBuffer<uint16_t> memory_;  // [heads][pages], each as engine/kernels/attention.h has it
-  std::vector<const uint16_t*> pages_;       // of the first head
+  kernels::AlignedBuffer<uint8_t> memory_;  // [heads][pages], each as engine/kernels/attention.h has it
+  std::vector<const uint8_t*> pages_;       // of the first head
   std::vector<uint8_t> counts_;
 };
 

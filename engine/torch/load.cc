@@ -62,9 +62,13 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
 
   const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(options.arithmetic, files->shape());
   if (!choice.ok()) return At(files->path(), choice.status());
+  const absl::StatusOr<kernels::KvFormat> kv_format = KvFormatByName(options.kv_format);
+  if (!kv_format.ok()) return kv_format.status();
   absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      MakeLanguageModel(files, choice->arithmetic, threads,
-                        options.kv_bytes > 0 ? options.kv_bytes : AvailableMemoryBytes() / 4);
+      MakeLanguageModel(files, choice->arithmetic,
+                        {.threads = threads,
+                         .kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : AvailableMemoryBytes() / 4,
+                         .kv_format = *kv_format});
   if (!model.ok()) return model.status();
   parts.language_model = *std::move(model);
 

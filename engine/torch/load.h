@@ -20,6 +20,7 @@ struct LoadOptions {
   // Of the KV cache, all conversations together; 0: a quarter of the memory that is free now. The LibTorch
   // arithmetics (fp32, bf16) do not page theirs: nothing limits it there but the number of conversations.
   int64_t kv_bytes = 0;
+  std::string kv_format = "fp16";  // or "int8": half the memory a token; integer arithmetics only
 };
 
 struct LoadedBundle {

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
+
+#include "engine/kernels/aligned_buffer.h"
 
 namespace parley::engine::kernels {
 namespace {
@@ -33,14 +36,18 @@ std::vector<uint8_t> RaggedPages(int tokens) {
 // The second head of a cache of two, written token by token, and the exact answer in double.
 class Cache {
  public:
-  Cache(int tokens, int head_dim, uint32_t seed) : Cache(FullPages(tokens), head_dim, seed) {}
-  Cache(std::vector<uint8_t> counts, int head_dim, uint32_t seed)
-      : dim_(head_dim), counts_(std::move(counts)) {
+  Cache(KvFormat format, int tokens, int head_dim, uint32_t seed)
+      : Cache(format, FullPages(tokens), head_dim, seed) {}
+  Cache(KvFormat format, std::vector<uint8_t> counts, int head_dim, uint32_t seed)
+      : format_(format), dim_(head_dim), counts_(std::move(counts)), memory_(counts_.size()) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal(0, 1);
-    const int offset = PageHalves(head_dim);
-    // Memory that was used before: what is past the end must not matter, whatever it holds.
-    memory_.assign(counts_.size(), std::vector<uint16_t>(2 * offset, 0x7e00));
+    const int offset = PageBytes(format, head_dim);
+    // Memory that was used before: what is past the end must not matter, whatever it holds (here NaN).
+    for (AlignedBuffer<uint8_t>& page : memory_) {
+      page.Resize(2 * offset);
+      std::memset(page.data(), 0xff, page.size());
+    }
     for (size_t page = 0; page < counts_.size(); ++page) {
       for (int slot = 0; slot < counts_[page]; ++slot) {
         const size_t at = keys_.size();
@@ -48,7 +55,7 @@ class Cache {
           keys_.push_back(normal(random));
           values_.push_back(normal(random));
         }
-        WriteKeyValue(&keys_[at], &values_[at], dim_, slot, memory_[page].data() + offset);
+        WriteKeyValue(format, &keys_[at], &values_[at], dim_, slot, memory_[page].data() + offset);
       }
     }
     for (const auto& page : memory_) pages_.push_back(page.data());
@@ -57,9 +64,10 @@ class Cache {
   std::vector<float> Run(const std::vector<float>& q, int rows, int group, int first_length, Isa isa,
                          bool causal = true) const {
     std::vector<float> out(q.size());
-    Attend({.pages = pages_.data(),
+    Attend({.format = format_,
+            .pages = pages_.data(),
             .counts = counts_.data(),
-            .offset = PageHalves(dim_),
+            .offset = PageBytes(format_, dim_),
             .head_dim = dim_,
             .scale = 1 / std::sqrt(static_cast<float>(dim_)),
             .q = q.data(),
@@ -94,12 +102,13 @@ class Cache {
   }
 
  private:
+  const KvFormat format_;
   const int dim_;
   const std::vector<uint8_t> counts_;
   std::vector<float> keys_;
   std::vector<float> values_;
-  std::vector<std::vector<uint16_t>> memory_;
-  std::vector<const uint16_t*> pages_;
+  std::vector<AlignedBuffer<uint8_t>> memory_;
+  std::vector<const uint8_t*> pages_;
 };
 
 std::vector<float> Queries(int count, int dim, uint32_t seed) {
@@ -110,20 +119,36 @@ std::vector<float> Queries(int count, int dim, uint32_t seed) {
   return q;
 }
 
-class Attention : public testing::TestWithParam<Isa> {};
-INSTANTIATE_TEST_SUITE_P(InstructionSets, Attention, testing::Values(Isa::kPortable, DetectIsa()),
-                         [](const auto& info) { return info.index == 0 ? "Portable" : "ThisProcessors"; });
+struct Variant {
+  const char* name;
+  Isa isa;
+  KvFormat format;
+  double tolerance;  // to the exact answer, for keys and values of about 1
+};
+
+class Attention : public testing::TestWithParam<Variant> {
+ protected:
+  const Isa isa_ = GetParam().isa;
+  const KvFormat format_ = GetParam().format;
+  const double tolerance_ = GetParam().tolerance;
+};
+INSTANTIATE_TEST_SUITE_P(Variants, Attention,
+                         testing::Values(Variant{"PortableFp16", Isa::kPortable, KvFormat::kFp16, 1e-3},
+                                         Variant{"PortableInt8", Isa::kPortable, KvFormat::kInt8, 0.03},
+                                         Variant{"ThisProcessorsFp16", DetectIsa(), KvFormat::kFp16, 1e-3},
+                                         Variant{"ThisProcessorsInt8", DetectIsa(), KvFormat::kInt8, 0.03}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST_P(Attention, EqualsThePlainSoftmaxSum) {
   for (int dim : {64, 128}) {
     for (int length : {1, 15, 16, 17, 100, 333}) {
-      const Cache cache(length, dim, length);
+      const Cache cache(format_, length, dim, length);
       const int group = 3;
       const std::vector<float> q = Queries(group, dim, dim);
-      const std::vector<float> out = cache.Run(q, 1, group, length, GetParam());
+      const std::vector<float> out = cache.Run(q, 1, group, length, isa_);
       for (int g = 0; g < group; ++g) {
         const std::vector<double> exact = cache.Exact(&q[static_cast<size_t>(g) * dim], length);
-        for (int d = 0; d < dim; ++d) EXPECT_NEAR(out[g * dim + d], exact[d], 1e-3) << length;
+        for (int d = 0; d < dim; ++d) EXPECT_NEAR(out[g * dim + d], exact[d], tolerance_) << length;
       }
     }
   }
@@ -133,18 +158,18 @@ TEST_P(Attention, CountsThroughPagesThatArePartlyFilled) {
   const int dim = 64;
   const int group = 3;
   const int length = 150;
-  const Cache cache(RaggedPages(length), dim, 11);
+  const Cache cache(format_, RaggedPages(length), dim, 11);
   const std::vector<float> q = Queries(40 * group, dim, 12);
-  const std::vector<float> chunk = cache.Run(q, 40, group, length - 39, GetParam());
+  const std::vector<float> chunk = cache.Run(q, 40, group, length - 39, isa_);
   for (int r = 0; r < 40; ++r) {
     const size_t at = static_cast<size_t>(r) * group * dim;
     const std::vector<float> mine(q.begin() + at, q.begin() + at + group * dim);
     // A query alone, with the pages it does not see left out, and in its chunk: the same bits.
-    const std::vector<float> one = cache.Run(mine, 1, group, length - 39 + r, GetParam());
+    const std::vector<float> one = cache.Run(mine, 1, group, length - 39 + r, isa_);
     EXPECT_TRUE(std::equal(one.begin(), one.end(), chunk.begin() + at));
     for (int g = 0; g < group; ++g) {
       const std::vector<double> exact = cache.Exact(&mine[static_cast<size_t>(g) * dim], length - 39 + r);
-      for (int d = 0; d < dim; ++d) EXPECT_NEAR(one[g * dim + d], exact[d], 1e-3);
+      for (int d = 0; d < dim; ++d) EXPECT_NEAR(one[g * dim + d], exact[d], tolerance_);
     }
   }
 }
@@ -152,51 +177,72 @@ TEST_P(Attention, CountsThroughPagesThatArePartlyFilled) {
 TEST_P(Attention, SeesNothingThatComesLater) {
   const int dim = 64;
   const int group = 3;
-  const Cache cache(50, dim, 3);
+  const Cache cache(format_, 50, dim, 3);
   const std::vector<float> q = Queries(7 * group, dim, 4);
-  const std::vector<float> chunk = cache.Run(q, 7, group, 44, GetParam());
+  const std::vector<float> chunk = cache.Run(q, 7, group, 44, isa_);
   for (int r = 0; r < 7; ++r) {
     for (int g = 0; g < group; ++g) {
       const size_t at = static_cast<size_t>(r * group + g) * dim;
       const std::vector<double> exact = cache.Exact(&q[at], 44 + r);
-      for (int d = 0; d < dim; ++d) EXPECT_NEAR(chunk[at + d], exact[d], 1e-3);
+      for (int d = 0; d < dim; ++d) EXPECT_NEAR(chunk[at + d], exact[d], tolerance_);
     }
   }
 }
 
 TEST_P(Attention, SeesEverythingWhereItIsNotCausal) {
   const int dim = 64;
-  const Cache cache(50, dim, 3);
+  const Cache cache(format_, 50, dim, 3);
   const std::vector<float> q = Queries(29, dim, 4);
-  const std::vector<float> all = cache.Run(q, 29, 1, 50, GetParam(), /*causal=*/false);
+  const std::vector<float> all = cache.Run(q, 29, 1, 50, isa_, /*causal=*/false);
   for (int r = 0; r < 29; ++r) {
     const std::vector<double> exact = cache.Exact(&q[static_cast<size_t>(r) * dim], 50);
-    for (int d = 0; d < dim; ++d) EXPECT_NEAR(all[r * dim + d], exact[d], 1e-3);
+    for (int d = 0; d < dim; ++d) EXPECT_NEAR(all[r * dim + d], exact[d], tolerance_);
   }
 }
 
 TEST_P(Attention, GivesAQueryTheSameBitsAloneAndInAChunk) {
   const int dim = 64;
   const int group = 3;
-  const Cache cache(64, dim, 5);
+  const Cache cache(format_, 64, dim, 5);
   const std::vector<float> q = Queries(33 * group, dim, 6);
-  const std::vector<float> chunk = cache.Run(q, 33, group, 20, GetParam());
+  const std::vector<float> chunk = cache.Run(q, 33, group, 20, isa_);
   for (int r = 0; r < 33; ++r) {
     const auto begin = q.begin() + static_cast<int64_t>(r) * group * dim;
     const std::vector<float> one =
-        cache.Run(std::vector<float>(begin, begin + group * dim), 1, group, 20 + r, GetParam());
+        cache.Run(std::vector<float>(begin, begin + group * dim), 1, group, 20 + r, isa_);
     EXPECT_TRUE(std::equal(one.begin(), one.end(), chunk.begin() + static_cast<int64_t>(r) * group * dim));
   }
 }
 
 TEST(AttentionVariants, AgreeTo1e4) {
   const int dim = 64;
-  for (const std::vector<uint8_t>& counts : {FullPages(200), RaggedPages(200)}) {
-    const Cache cache(counts, dim, 7);
-    const std::vector<float> q = Queries(4 * 3, dim, 8);
-    const std::vector<float> fast = cache.Run(q, 4, 3, 190, DetectIsa());
-    const std::vector<float> plain = cache.Run(q, 4, 3, 190, Isa::kPortable);
-    for (size_t i = 0; i < fast.size(); ++i) EXPECT_NEAR(fast[i], plain[i], 1e-4);
+  for (KvFormat format : {KvFormat::kFp16, KvFormat::kInt8}) {
+    for (const std::vector<uint8_t>& counts : {FullPages(200), RaggedPages(200)}) {
+      const Cache cache(format, counts, dim, 7);
+      const std::vector<float> q = Queries(4 * 3, dim, 8);
+      const std::vector<float> plain = cache.Run(q, 4, 3, 190, Isa::kPortable);
+      for (Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+        if (!HasIsa(isa)) continue;
+        const std::vector<float> fast = cache.Run(q, 4, 3, 190, isa);
+        for (size_t i = 0; i < fast.size(); ++i) EXPECT_NEAR(fast[i], plain[i], 1e-4) << IsaName(isa);
+      }
+    }
+  }
+}
+
+TEST(KeysAndValues, AreWrittenTheSameOnEveryInstructionSet) {
+  std::vector<float> key = Queries(1, 64, 1);
+  std::vector<float> value = Queries(1, 64, 2);
+  key[3] = std::numeric_limits<float>::infinity();
+  value[5] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> zeros(64);
+  for (const std::vector<float>& v : {value, zeros}) {
+    const auto page = [&](Isa isa) {
+      std::vector<uint8_t> bytes(PageBytes(KvFormat::kInt8, 64));
+      WriteKeyValue(KvFormat::kInt8, key.data(), v.data(), 64, 5, bytes.data(), isa);
+      return bytes;
+    };
+    EXPECT_EQ(page(DetectIsa()), page(Isa::kPortable));
   }
 }
 

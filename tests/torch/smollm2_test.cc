@@ -19,6 +19,8 @@
 namespace parley::engine {
 namespace {
 
+using kernels::KvFormat;
+
 std::shared_ptr<const bundle::LanguageModelFiles> Files() {
   static const auto files = [] {
     const char* folder = std::getenv("PARLEY_MODEL_DIR");
@@ -31,11 +33,11 @@ std::shared_ptr<const bundle::LanguageModelFiles> Files() {
 }
 
 // Loaded once an arithmetic: the tests of this file share them.
-LanguageModel* Model(Arithmetic arithmetic) {
-  static std::unique_ptr<LanguageModel> models[4];
-  std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)];
+LanguageModel* Model(Arithmetic arithmetic, KvFormat kv_format = KvFormat::kFp16) {
+  static std::unique_ptr<LanguageModel> models[4][2];
+  std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)][static_cast<int>(kv_format)];
   if (model != nullptr || Files() == nullptr) return model.get();
-  auto loaded = MakeLanguageModel(Files(), arithmetic, /*threads=*/2);
+  auto loaded = MakeLanguageModel(Files(), arithmetic, {.threads = 2, .kv_format = kv_format});
   EXPECT_TRUE(loaded.ok()) << loaded.status();
   if (loaded.ok()) model = *std::move(loaded);
   return model.get();
@@ -163,16 +165,20 @@ TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
 TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
   constexpr int kTokens = 24;
   const auto prompts = OfEachPrompt("ids");
-  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
-    LanguageModel& model = *Model(arithmetic);
+  const std::pair<Arithmetic, KvFormat> all[] = {{Arithmetic::kFp32, KvFormat::kFp16},
+                                                 {Arithmetic::kInt8, KvFormat::kFp16},
+                                                 {Arithmetic::kInt16, KvFormat::kFp16},
+                                                 {Arithmetic::kInt16, KvFormat::kInt8}};
+  for (const auto& [arithmetic, kv_format] : all) {
+    LanguageModel& model = *Model(arithmetic, kv_format);
     std::vector<std::vector<TokenId>> alone;
     for (const auto& prompt : prompts) {
       const auto one = NewSequences(model, 1);
       alone.push_back(Greedy(model, one, {RunChunk(model, one[0].get(), prompt)}, kTokens)[0]);
     }
-    const auto all = NewSequences(model, prompts.size());
-    EXPECT_EQ(Greedy(model, all, RunChunks(model, all, prompts), kTokens), alone)
-        << ArithmeticName(arithmetic);
+    const auto together = NewSequences(model, prompts.size());
+    EXPECT_EQ(Greedy(model, together, RunChunks(model, together, prompts), kTokens), alone)
+        << ArithmeticName(arithmetic) << (kv_format == KvFormat::kInt8 ? ", KV in int8" : "");
   }
 }
 
@@ -204,29 +210,43 @@ Agreement Compare(const std::vector<float>& exact, const std::vector<float>& oth
 
 // Teacher-forced on the reference's 64 tokens of each prompt, all prompts in one step.
 TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
-  const Arithmetic faster[] = {Arithmetic::kBf16, Arithmetic::kInt8, Arithmetic::kInt16};
+  struct Faster {
+    const char* name;
+    LanguageModel* model;
+    std::vector<std::unique_ptr<Sequence>> sequences;
+    Agreement total;
+  };
+  std::vector<Faster> faster;
+  faster.push_back({"bf16", Model(Arithmetic::kBf16)});
+  faster.push_back({"int8", Model(Arithmetic::kInt8)});
+  faster.push_back({"int16", Model(Arithmetic::kInt16)});
+  faster.push_back({"int16, KV in int8", Model(Arithmetic::kInt16, KvFormat::kInt8)});
   auto chunks = OfEachPrompt("ids");
   const auto greedy = OfEachPrompt("greedy");
   const auto exact_sequences = NewSequences(*model_, chunks.size());
-  std::vector<std::vector<std::unique_ptr<Sequence>>> sequences;
-  for (Arithmetic arithmetic : faster) sequences.push_back(NewSequences(*Model(arithmetic), chunks.size()));
-  Agreement totals[std::size(faster)];
+  for (Faster& one : faster) one.sequences = NewSequences(*one.model, chunks.size());
   for (size_t token = 0; token < 64; ++token) {
     const auto exact = RunChunks(*model_, exact_sequences, chunks);
-    for (size_t i = 0; i < std::size(faster); ++i) {
-      const auto other = RunChunks(*Model(faster[i]), sequences[i], chunks);
-      for (size_t p = 0; p < chunks.size(); ++p) totals[i] = Compare(exact[p], other[p], totals[i]);
+    for (Faster& one : faster) {
+      const auto other = RunChunks(*one.model, one.sequences, chunks);
+      for (size_t p = 0; p < chunks.size(); ++p) one.total = Compare(exact[p], other[p], one.total);
     }
     for (size_t p = 0; p < chunks.size(); ++p) chunks[p] = {greedy[p].at(token)};
   }
-  for (size_t i = 0; i < std::size(faster); ++i) {
-    const std::string name(ArithmeticName(faster[i]));
-    std::printf("%s: %d of %d greedy tokens agree, mean KL %.5f nats\n", name.c_str(), totals[i].agreeing,
-                totals[i].tokens, totals[i].kl_nats / totals[i].tokens);
-    EXPECT_EQ(totals[i].tokens, 640);
-    EXPECT_GE(totals[i].agreeing, 0.95 * totals[i].tokens) << name;
-    EXPECT_LE(totals[i].kl_nats / totals[i].tokens, 0.005) << name;
+  for (const Faster& one : faster) {
+    const Agreement& total = one.total;
+    std::printf("%s: %d of %d greedy tokens agree, mean KL %.5f nats\n", one.name, total.agreeing,
+                total.tokens, total.kl_nats / total.tokens);
+    EXPECT_EQ(total.tokens, 640);
+    EXPECT_GE(total.agreeing, 0.95 * total.tokens) << one.name;
+    EXPECT_LE(total.kl_nats / total.tokens, 0.005) << one.name;
   }
+}
+
+TEST_F(SmolLm2Test, KeysAndValuesInInt8NeedAnIntegerArithmetic) {
+  const auto refused = MakeLanguageModel(Files(), Arithmetic::kFp32, {.kv_format = KvFormat::kInt8});
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(KvFormatByName("int4").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(SmolLm2Test, AutoTakesTheIntegerKernelsWhereThereAreAny) {
