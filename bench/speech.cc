@@ -18,7 +18,8 @@
 #include "engine/bundle/safetensors.h"
 #include "engine/bundle/tokenizer_files.h"
 #include "engine/torch/arithmetic.h"
-#include "engine/torch/whisper/whisper.h"
+#include "engine/torch/whisper/load.h"
+#include "engine/whisper/whisper.h"
 
 namespace parley::bench {
 namespace {
@@ -45,8 +46,9 @@ class Ours {
     if (!data.ok()) return data.status();
     auto tokenizer = engine::text::Tokenizer::Create(*std::move(data));
     if (!tokenizer.ok()) return tokenizer.status();
-    auto whisper = Whisper::Load(*weights, *config, *std::move(tokenizer), manifest->audio_bridge->language,
-                                 choice->arithmetic);
+    auto whisper =
+        engine::whisper::LoadWhisper(*weights, *config, *std::move(tokenizer),
+                                     manifest->audio_bridge->language, choice->arithmetic, options.threads);
     if (!whisper.ok()) return whisper.status();
     return std::unique_ptr<Ours>(new Ours(*std::move(whisper), choice->description));
   }
@@ -56,11 +58,10 @@ class Ours {
   absl::StatusOr<Transcript> Transcribe(const Clip& clip) const {
     const double start = Now();
     const auto transcription = whisper_->StartTranscription(clip.samples);
-    if (!transcription.ok()) return transcription.status();
     while (true) {
-      const absl::StatusOr<bool> done = (*transcription)->Advance();
+      const absl::StatusOr<bool> done = transcription->Advance();
       if (!done.ok()) return done.status();
-      if (*done) return Transcript{(*transcription)->result().text, Now() - start};
+      if (*done) return Transcript{transcription->result().text, Now() - start};
     }
   }
 

@@ -22,6 +22,7 @@
 #include "engine/silero/silero.h"
 #include "engine/torch/arithmetic.h"
 #include "engine/torch/torch_model.h"
+#include "engine/torch/whisper/load.h"
 
 namespace parley::engine {
 namespace {
@@ -78,7 +79,8 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
   return choice->arithmetic;
 }
 
-absl::Status LoadAudioTower(const BundleManifest& manifest, Arithmetic arithmetic, TorchModel::Parts& parts) {
+absl::Status LoadAudioTower(const BundleManifest& manifest, Arithmetic arithmetic, int threads,
+                            TorchModel::Parts& parts) {
   const std::string& folder = manifest.audio_tower->path;
   const absl::StatusOr<bundle::Safetensors> weights = bundle::Safetensors::OpenFolder(folder);
   if (!weights.ok()) return weights.status();
@@ -92,8 +94,8 @@ absl::Status LoadAudioTower(const BundleManifest& manifest, Arithmetic arithmeti
   absl::StatusOr<std::unique_ptr<text::Tokenizer>> tokenizer = text::Tokenizer::Create(*std::move(data));
   if (!tokenizer.ok()) return At(tokenizer_path, tokenizer.status());
 
-  absl::StatusOr<std::unique_ptr<whisper::Whisper>> tower = whisper::Whisper::Load(
-      *weights, *config, *std::move(tokenizer), manifest.audio_bridge->language, arithmetic);
+  absl::StatusOr<std::unique_ptr<whisper::Whisper>> tower = whisper::LoadWhisper(
+      *weights, *config, *std::move(tokenizer), manifest.audio_bridge->language, arithmetic, threads);
   if (!tower.ok()) return At(folder, tower.status());
   parts.info.audio_tower = (*tower)->name();
   parts.audio_tower = *std::move(tower);
@@ -146,7 +148,9 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   const absl::StatusOr<Arithmetic> arithmetic = LoadLanguageModel(*manifest, options, threads, parts);
   if (!arithmetic.ok()) return arithmetic.status();
   if (manifest->audio_tower.has_value()) {
-    if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, parts); !status.ok()) return status;
+    if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, threads, parts); !status.ok()) {
+      return status;
+    }
   }
   if (manifest->vision_tower.has_value()) {
     if (absl::Status status = LoadVisionTower(*manifest, parts); !status.ok()) return status;

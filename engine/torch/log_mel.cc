@@ -9,6 +9,7 @@
 #include <ATen/ops/max.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -72,6 +73,13 @@ at::Tensor LogMel::Compute(absl::Span<const float> samples) const {
   const at::Tensor log = at::matmul(power, filters_).clamp_min(1e-10).log10();  // [frames, mel_bins]
   const at::Tensor floored = at::maximum(log, log.max() - 8.0);
   return ((floored + 4.0) / 4.0).t().contiguous().to(at::kFloat);
+}
+
+std::vector<float> LogMel::operator()(absl::Span<const float> samples) const {
+  const c10::InferenceMode inference;
+  const at::Tensor log_mel = Compute(samples);
+  const auto* const begin = log_mel.const_data_ptr<float>();
+  return {begin, begin + log_mel.numel()};
 }
 
 }  // namespace parley::engine

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "absl/types/span.h"
 
 namespace parley::engine {
@@ -19,6 +21,8 @@ class LogMel {
   // samples: at kSampleRateHz, more than kWindowSamples / 2 (REQUIRED: the ends are mirrored by as much).
   // The result is [mel_bins, samples / kHopSamples], fp32.
   at::Tensor Compute(absl::Span<const float> samples) const;
+  // The same as plain memory.
+  std::vector<float> operator()(absl::Span<const float> samples) const;
 
  private:
   at::Tensor window_;   // [kWindowSamples], fp64

@@ -10,7 +10,7 @@
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
 #include "engine/torch/efficientnet/efficientnet.h"
-#include "engine/torch/whisper/whisper.h"
+#include "engine/whisper/whisper.h"
 
 namespace parley::engine {
 

@@ -14,8 +14,9 @@ ARROWS = {
     "engine/api": ["base"],
     "engine/bundle": ["base", "engine/api", "engine/text"],
     "engine/kernels": ["base"],
+    "engine/whisper": ["base", "engine/api", "engine/text", "engine/runtime/model.h"],
     "engine/cpu": ["base", "engine/api", "engine/bundle", "engine/kernels", "engine/schedule",
-                   "engine/runtime/language_model.h"],
+                   "engine/runtime/language_model.h", "engine/whisper"],
     "engine/text": ["base", "engine/api"],
     "engine/schedule": ["base", "engine/api"],
     "engine/silero": ["base", "engine/api", "engine/bundle", "engine/kernels"],
@@ -41,7 +42,8 @@ HOMES = {
     r"prometheus": ["server"],
     r"spdlog": ["server", "clients"],
     r"CLI": ["server", "clients"],
-    r"nlohmann": ["engine/bundle", "engine/text", "engine/torch", "engine/silero", "server", "clients"],
+    r"nlohmann": ["engine/bundle", "engine/text", "engine/torch", "engine/silero", "engine/whisper", "server",
+                  "clients"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)

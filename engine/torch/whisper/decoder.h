@@ -11,8 +11,8 @@
 #include "engine/torch/half_attention.h"
 #include "engine/torch/linear.h"
 #include "engine/torch/weights.h"
-#include "engine/torch/whisper/config.h"
 #include "engine/torch/whisper/encoder.h"
+#include "engine/whisper/config.h"
 
 namespace parley::engine::whisper {
 

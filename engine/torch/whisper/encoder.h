@@ -9,7 +9,7 @@
 
 #include "engine/torch/linear.h"
 #include "engine/torch/weights.h"
-#include "engine/torch/whisper/config.h"
+#include "engine/whisper/config.h"
 
 namespace parley::engine::whisper {
 

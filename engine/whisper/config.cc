@@ -1,4 +1,4 @@
-#include "engine/torch/whisper/config.h"
+#include "engine/whisper/config.h"
 
 #include <nlohmann/json.hpp>
 

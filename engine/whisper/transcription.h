@@ -6,12 +6,15 @@
 // token, and the next window begins at its last closing timestamp.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/runtime/model.h"
-#include "engine/torch/whisper/parts.h"
+#include "engine/whisper/parts.h"
 
 namespace parley::engine::whisper {
 
@@ -20,24 +23,28 @@ class WhisperTranscription : public Transcription {
   // `parts` must outlive it.
   WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples);
 
-  // One slice: the encoder's layers over a bounded number of positions, or kStepsPerSlice decoder steps.
+  // One slice: the encoder's layers over a bounded number of positions, or a few decoder steps.
   absl::StatusOr<bool> Advance() override;
   const Result& result() const override { return result_; }
 
  private:
-  enum class Phase { kWindow, kEncode, kPrompt, kDecode, kDone };
+  enum class Phase { kWindow, kEncode, kDecode, kDone };
 
   void BeginWindow();
-  void Encode();
-  void Prompt();
-  void Decode();
+  absl::Status OpenWindow();
+  absl::Status Encode();
+  absl::Status Decode();
+  // Of the decoder's run over next_.
+  void TakeScores();
   // Takes one token; true when the window is done.
   bool Take(TokenId token);
   void EndWindow();
   void Finish();
 
-  TokenId Pick(at::Tensor logits);
-  TokenId DetectLanguage(const at::Tensor& logits) const;
+  // The best token after what was written; changes the scores.
+  TokenId Pick(std::vector<float>& scores);
+  TokenId DetectLanguage(absl::Span<const float> scores) const;
+  bool MaybeSilent() const;
   bool IsLastWindow() const;
   int WindowSpeechSamples() const;
   // Mean energy of the loudest 50 ms of the window's speech from `seconds` on.
@@ -55,16 +62,20 @@ class WhisperTranscription : public Transcription {
   // The window under way.
   size_t window_begin_ = 0;  // in samples_
   int timestamps_ = 0;       // there are in it
-  at::Tensor hidden_;
-  int next_layer_ = 0;
-  Decoder::Cache cache_;
+  int positions_ = 0;
+  int layers_done_ = 0;
+  std::unique_ptr<Networks::Window> window_;
+  std::vector<TokenId> next_;          // what the decoder runs next
+  int decoded_ = 0;                    // tokens it has run
+  std::vector<float> after_first_;     // scores of the token after the first of the prompt
+  std::vector<float> after_last_;      // and after the last that was run
   std::vector<TokenId> written_;       // after the prompt
   std::vector<TokenId> segment_text_;  // since the last timestamp
   std::vector<TokenId> window_text_;
   std::vector<TokenId> last_segment_;
   double closed_at_seconds_ = 0;  // the last closing timestamp
   double no_speech_probability_ = 0;
-  double log_probability_ = 0;  // sum over written_
+  double log_probability_ = 0;  // sum over written_, where silence is possible
 };
 
 }  // namespace parley::engine::whisper

@@ -1,12 +1,11 @@
-#include "engine/torch/whisper/whisper.h"
+#include "engine/whisper/whisper.h"
 
-#include <exception>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "engine/torch/whisper/parts.h"
-#include "engine/torch/whisper/transcription.h"
+#include "engine/whisper/parts.h"
+#include "engine/whisper/transcription.h"
 
 namespace parley::engine::whisper {
 namespace {
@@ -28,30 +27,21 @@ absl::StatusOr<TokenId> ChooseLanguage(const SpecialTokens& tokens, absl::string
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Whisper>> Whisper::Load(const bundle::Safetensors& weights,
-                                                       absl::string_view config_json,
-                                                       std::unique_ptr<text::Tokenizer> tokenizer,
-                                                       absl::string_view language, Arithmetic arithmetic) {
-  const absl::StatusOr<Config> config = ParseConfig(config_json);
-  if (!config.ok()) return config.status();
+absl::StatusOr<std::unique_ptr<Whisper>> Whisper::Create(const Config& config,
+                                                         std::unique_ptr<text::Tokenizer> tokenizer,
+                                                         absl::string_view language, LogMelFunction log_mel,
+                                                         std::unique_ptr<Networks> networks) {
   const absl::StatusOr<SpecialTokens> tokens = SpecialTokens::Find(*tokenizer);
   if (!tokens.ok()) return tokens.status();
-  if (tokens->first_timestamp >= config->vocabulary) {
+  if (tokens->first_timestamp >= config.vocabulary) {
     return absl::InvalidArgumentError("Whisper: config.json and tokenizer.json do not belong together");
   }
   const absl::StatusOr<TokenId> language_token = ChooseLanguage(*tokens, language);
   if (!language_token.ok()) return language_token.status();
-  try {
-    WeightReader reader(&weights);
-    auto parts = std::unique_ptr<Parts>(
-        new Parts{*config, *tokens, std::move(tokenizer), *language_token, LogMel(config->mel_bins),
-                  Encoder(&reader, *config, arithmetic), Decoder(&reader, *config, arithmetic),
-                  DecodingRules(*config, *tokens)});
-    if (!reader.status().ok()) return reader.status();
-    return std::unique_ptr<Whisper>(new Whisper(std::move(parts)));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat(weights.path(), ": ", error.what()));
-  }
+  auto parts = std::unique_ptr<Parts>(new Parts{config, *tokens, std::move(tokenizer), *language_token,
+                                                std::move(log_mel), std::move(networks),
+                                                DecodingRules(config, *tokens)});
+  return std::unique_ptr<Whisper>(new Whisper(std::move(parts)));
 }
 
 Whisper::Whisper(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -79,7 +69,7 @@ std::string Whisper::name() const {
   return absl::StrCat("Whisper", size, parts_->tokens.languages.empty() ? ".en" : "");
 }
 
-absl::StatusOr<std::unique_ptr<Transcription>> Whisper::StartTranscription(std::vector<float> samples) const {
+std::unique_ptr<Transcription> Whisper::StartTranscription(std::vector<float> samples) const {
   return std::make_unique<WhisperTranscription>(parts_.get(), std::move(samples));
 }
 

@@ -1,4 +1,4 @@
-#include "engine/torch/whisper/special_tokens.h"
+#include "engine/whisper/special_tokens.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"

@@ -1,4 +1,4 @@
-#include "engine/torch/whisper/decoding_rules.h"
+#include "engine/whisper/decoding_rules.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,13 +1,7 @@
-#include "engine/torch/whisper/transcription.h"
-
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/log_softmax.h>
-#include <ATen/ops/softmax.h>
-#include <c10/core/InferenceMode.h>
+#include "engine/whisper/transcription.h"
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -20,7 +14,7 @@ namespace {
 
 constexpr int kSilenceSamples =
     kSampleRateHz;  // after the speech: with 0.3 s, 3 of 14 clips repeated themselves
-constexpr int kSamplesPerPosition = 2 * LogMel::kHopSamples;
+constexpr int kSamplesPerPosition = 2 * kHopSamples;
 constexpr int kShortestSamples = kSampleRateHz / 10;
 constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is taken
 constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
@@ -42,6 +36,14 @@ std::string ValidUtf8(absl::string_view bytes) {
   return out;
 }
 
+// log of the probability that softmax gives to one of the scores.
+double LogProbability(absl::Span<const float> scores, TokenId token) {
+  const float largest = *std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (const float score : scores) sum += std::exp(score - largest);
+  return scores[token] - largest - std::log(sum);
+}
+
 }  // namespace
 
 WhisperTranscription::WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples)
@@ -50,37 +52,34 @@ WhisperTranscription::WhisperTranscription(const Whisper::Parts* parts, std::vec
 }
 
 absl::StatusOr<bool> WhisperTranscription::Advance() {
-  const c10::InferenceMode inference;
-  try {
-    switch (phase_) {
-      case Phase::kWindow:
-        BeginWindow();
-        break;
-      case Phase::kEncode:
-        Encode();
-        break;
-      case Phase::kPrompt:
-        Prompt();
-        [[fallthrough]];
-      case Phase::kDecode:
-        Decode();
-        break;
-      case Phase::kDone:
-        break;
-    }
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("transcription: ", error.what()));
+  absl::Status status;
+  switch (phase_) {
+    case Phase::kWindow:
+      BeginWindow();
+      if (phase_ == Phase::kEncode) status = OpenWindow();
+      break;
+    case Phase::kEncode:
+      status = Encode();
+      break;
+    case Phase::kDecode:
+      status = Decode();
+      break;
+    case Phase::kDone:
+      break;
   }
+  if (!status.ok()) return absl::InternalError(absl::StrCat("transcription: ", status.message()));
   return phase_ == Phase::kDone;
 }
 
+bool WhisperTranscription::MaybeSilent() const { return no_speech_probability_ > kNoSpeechProbability; }
+
 bool WhisperTranscription::IsLastWindow() const {
-  const size_t full = static_cast<size_t>(parts_.encoder.max_positions()) * kSamplesPerPosition;
+  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
   return samples_.size() - window_begin_ + kSilenceSamples <= full;
 }
 
 int WhisperTranscription::WindowSpeechSamples() const {
-  const size_t full = static_cast<size_t>(parts_.encoder.max_positions()) * kSamplesPerPosition;
+  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
   return static_cast<int>(std::min(samples_.size() - window_begin_, full));
 }
 
@@ -96,70 +95,75 @@ void WhisperTranscription::BeginWindow() {
     EndWindow();
     return;
   }
+  phase_ = Phase::kEncode;
+}
+
+absl::Status WhisperTranscription::OpenWindow() {
   const auto begin = samples_.begin() + static_cast<ptrdiff_t>(window_begin_);
   std::vector<float> audio(begin, begin + WindowSpeechSamples());
   if (IsLastWindow()) audio.resize(audio.size() + kSilenceSamples);
   audio.resize((audio.size() + kSamplesPerPosition - 1) / kSamplesPerPosition * kSamplesPerPosition);
-  hidden_ = parts_.encoder.Begin(parts_.log_mel.Compute(audio));
-  next_layer_ = 0;
-  timestamps_ = static_cast<int>(hidden_.size(0)) + 1;
-  phase_ = Phase::kEncode;
+  auto window = parts_.networks->Begin(parts_.log_mel(audio));
+  if (!window.ok()) return window.status();
+  window_ = *std::move(window);
+  positions_ = static_cast<int>(audio.size()) / kSamplesPerPosition;
+  timestamps_ = positions_ + 1;
+  layers_done_ = 0;
+  return absl::OkStatus();
 }
 
-void WhisperTranscription::Encode() {
-  const int64_t positions = hidden_.size(0);
-  for (int64_t done = 0; next_layer_ < parts_.encoder.layers() && done < kLayerPositionsPerSlice;
-       done += positions) {
-    hidden_ = parts_.encoder.Layer(next_layer_++, hidden_);
+absl::Status WhisperTranscription::Encode() {
+  for (int done = 0; layers_done_ < parts_.config.encoder_layers && done < kLayerPositionsPerSlice;
+       done += positions_) {
+    if (absl::Status status = parts_.networks->EncodeLayer(*window_); !status.ok()) return status;
+    ++layers_done_;
   }
-  if (next_layer_ == parts_.encoder.layers()) phase_ = Phase::kPrompt;
-}
-
-void WhisperTranscription::Prompt() {
+  if (layers_done_ < parts_.config.encoder_layers) return absl::OkStatus();
   const SpecialTokens& tokens = parts_.tokens;
-  cache_ = parts_.decoder.Begin(parts_.encoder.End(hidden_));
-  hidden_ = at::Tensor();
-  std::vector<TokenId> prompt = {tokens.start};
-  at::Tensor rows = parts_.decoder.Step(&cache_, prompt);
-  const at::Tensor first = parts_.decoder.Logits(rows)[0];
-  no_speech_probability_ = tokens.no_speech < 0 ? 0 : at::softmax(first, 0)[tokens.no_speech].item<double>();
-  TokenId next;
-  if (tokens.languages.empty()) {
-    next = Pick(first);
-  } else {
-    if (language_ < 0) language_ = DetectLanguage(first);
-    for (const TokenId token : {language_, tokens.transcribe}) {
-      rows = parts_.decoder.Step(&cache_, absl::MakeConstSpan(&token, 1));
-    }
-    next = Pick(parts_.decoder.Logits(rows)[0]);
-  }
+  next_ = {tokens.start};
+  if (language_ >= 0) next_.insert(next_.end(), {language_, tokens.transcribe});
+  decoded_ = 0;
   phase_ = Phase::kDecode;
-  if (Take(next)) EndWindow();
+  return parts_.networks->EndEncoding(*window_);
 }
 
-void WhisperTranscription::Decode() {
+absl::Status WhisperTranscription::Decode() {
   for (int i = 0; i < kStepsPerSlice && phase_ == Phase::kDecode; ++i) {
-    const TokenId last = written_.back();
-    const at::Tensor rows = parts_.decoder.Step(&cache_, absl::MakeConstSpan(&last, 1));
-    if (Take(Pick(parts_.decoder.Logits(rows)[0]))) EndWindow();
+    const Networks::Entry entry = {window_.get(), next_, decoded_ == 0 ? &after_first_ : nullptr,
+                                   &after_last_};
+    if (absl::Status status = parts_.networks->Decode({&entry, 1}); !status.ok()) return status;
+    TakeScores();
   }
+  return absl::OkStatus();
 }
 
-TokenId WhisperTranscription::Pick(at::Tensor logits) {
-  logits = logits.contiguous().clone();
-  parts_.rules.Apply(written_, timestamps_, {logits.data_ptr<float>(), static_cast<size_t>(logits.numel())});
-  const at::Tensor log_probabilities = at::log_softmax(logits, 0);
-  const int64_t best = log_probabilities.argmax().item<int64_t>();
-  log_probability_ += log_probabilities.data_ptr<float>()[best];
-  return static_cast<TokenId>(best);
+void WhisperTranscription::TakeScores() {
+  const SpecialTokens& tokens = parts_.tokens;
+  if (decoded_ == 0 && tokens.no_speech >= 0) {
+    no_speech_probability_ = std::exp(LogProbability(after_first_, tokens.no_speech));
+  }
+  decoded_ += static_cast<int>(next_.size());
+  if (language_ < 0 && !tokens.languages.empty()) {
+    language_ = DetectLanguage(after_first_);
+    next_ = {language_, tokens.transcribe};
+    return;
+  }
+  const TokenId token = Pick(after_last_);
+  next_ = {token};
+  if (Take(token)) EndWindow();
 }
 
-TokenId WhisperTranscription::DetectLanguage(const at::Tensor& logits) const {
-  const at::Tensor scores = logits.contiguous();
-  const float* values = scores.data_ptr<float>();
+TokenId WhisperTranscription::Pick(std::vector<float>& scores) {
+  parts_.rules.Apply(written_, timestamps_, absl::MakeSpan(scores));
+  const auto best = static_cast<TokenId>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  if (MaybeSilent()) log_probability_ += LogProbability(scores, best);
+  return best;
+}
+
+TokenId WhisperTranscription::DetectLanguage(absl::Span<const float> scores) const {
   TokenId best = parts_.tokens.languages.front().id;
   for (const SpecialTokens::Language& language : parts_.tokens.languages) {
-    if (values[language.id] > values[best]) best = language.id;
+    if (scores[language.id] > scores[best]) best = language.id;
   }
   return best;
 }
@@ -200,23 +204,22 @@ bool WhisperTranscription::Take(TokenId token) {
     last_segment_ = std::exchange(segment_text_, {});
     if (IsLastWindow() && LoudestBlock(closed_at_seconds_) < LoudestBlock(0) * kQuiet) return true;
   }
-  return cache_.length + 1 >= parts_.decoder.max_positions() / 2;  // as openai/whisper: half is for a prompt
+  return decoded_ + 1 >= parts_.config.max_decoder_positions / 2;  // as openai/whisper: half is for a prompt
 }
 
 void WhisperTranscription::EndWindow() {
-  cache_ = Decoder::Cache();
+  window_.reset();
   const bool last_window = IsLastWindow();
   // In a full window an unfinished segment is said again in the next one, from where the last one closed.
   const bool unfinished = !segment_text_.empty() && !last_window && closed_at_seconds_ > 0;
   if (!unfinished) window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
   const double mean_log_probability = log_probability_ / static_cast<double>(written_.size() + 1);
-  const bool silent =
-      no_speech_probability_ > kNoSpeechProbability && mean_log_probability < kNoSpeechLogProbability;
+  const bool silent = MaybeSilent() && mean_log_probability < kNoSpeechLogProbability;
   if (!silent) text_.insert(text_.end(), window_text_.begin(), window_text_.end());
 
   const bool began_another =
       written_.size() >= 2 && IsTimestamp(written_.back()) && IsTimestamp(written_[written_.size() - 2]);
-  const size_t full = static_cast<size_t>(parts_.encoder.max_positions()) * kSamplesPerPosition;
+  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
   size_t advance = full;
   if (!silent && (unfinished || began_another) && closed_at_seconds_ > 1) {
     advance = std::min(full, static_cast<size_t>(closed_at_seconds_ * kSampleRateHz));

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/torch/whisper/config.h"
-#include "engine/torch/whisper/special_tokens.h"
+#include "engine/whisper/config.h"
+#include "engine/whisper/special_tokens.h"
 
 namespace parley::engine::whisper {
 

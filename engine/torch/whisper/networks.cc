@@ -1,0 +1,102 @@
+#include "engine/torch/whisper/networks.h"
+
+#include <ATen/ops/from_blob.h>
+#include <c10/core/InferenceMode.h>
+
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
+#include "engine/torch/weights.h"
+#include "engine/torch/whisper/decoder.h"
+#include "engine/torch/whisper/encoder.h"
+
+namespace parley::engine::whisper {
+namespace {
+
+struct TorchWindow final : Networks::Window {
+  at::Tensor hidden;  // [positions, width]
+  int layers_done = 0;
+  Decoder::Cache cache;
+};
+
+class TorchNetworks final : public Networks {
+ public:
+  TorchNetworks(const Config& config, Encoder encoder, Decoder decoder)
+      : mel_bins_(config.mel_bins), encoder_(std::move(encoder)), decoder_(std::move(decoder)) {}
+
+  absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> log_mel) override {
+    auto window = std::make_unique<TorchWindow>();
+    const absl::Status status = Catch([&] {
+      window->hidden = encoder_.Begin(
+          at::from_blob(const_cast<float*>(log_mel.data()),
+                        {mel_bins_, static_cast<int64_t>(log_mel.size()) / mel_bins_}, at::kFloat));
+    });
+    if (!status.ok()) return status;
+    return window;
+  }
+
+  absl::Status EncodeLayer(Window& window) override {
+    auto& mine = static_cast<TorchWindow&>(window);
+    return Catch([&] { mine.hidden = encoder_.Layer(mine.layers_done++, mine.hidden); });
+  }
+
+  absl::Status EndEncoding(Window& window) override {
+    auto& mine = static_cast<TorchWindow&>(window);
+    return Catch([&] { mine.cache = decoder_.Begin(encoder_.End(std::exchange(mine.hidden, {}))); });
+  }
+
+  absl::Status Decode(absl::Span<const Entry> entries) override {
+    return Catch([&] {
+      for (const Entry& entry : entries) DecodeOne(entry);
+    });
+  }
+
+ private:
+  static absl::Status Catch(absl::FunctionRef<void()> body) {
+    const c10::InferenceMode inference;
+    try {
+      body();
+    } catch (const std::exception& error) {
+      return absl::InternalError(error.what());
+    }
+    return absl::OkStatus();
+  }
+
+  void DecodeOne(const Entry& entry) {
+    auto& cache = static_cast<TorchWindow*>(entry.window)->cache;
+    for (size_t i = 0; i < entry.tokens.size(); ++i) {
+      const at::Tensor row = decoder_.Step(&cache, entry.tokens.subspan(i, 1));
+      const bool first = i == 0 && entry.after_first != nullptr;
+      const bool last = i + 1 == entry.tokens.size() && entry.after_last != nullptr;
+      if (!first && !last) continue;
+      const at::Tensor scores = decoder_.Logits(row).contiguous();
+      const auto* const begin = scores.const_data_ptr<float>();
+      if (first) entry.after_first->assign(begin, begin + scores.numel());
+      if (last) entry.after_last->assign(begin, begin + scores.numel());
+    }
+  }
+
+  const int mel_bins_;
+  const Encoder encoder_;
+  const Decoder decoder_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Networks>> LoadTorchNetworks(const bundle::Safetensors& weights,
+                                                            const Config& config, Arithmetic arithmetic) {
+  try {
+    WeightReader reader(&weights);
+    Encoder encoder(&reader, config, arithmetic);
+    Decoder decoder(&reader, config, arithmetic);
+    if (!reader.status().ok()) return reader.status();
+    return std::make_unique<TorchNetworks>(config, std::move(encoder), std::move(decoder));
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat(weights.path(), ": ", error.what()));
+  }
+}
+
+}  // namespace parley::engine::whisper

@@ -1,0 +1,49 @@
+// Whisper's encoder and decoder in one arithmetic. engine/torch/whisper implements them in LibTorch, the
+// reference; engine/cpu in integers.
+//
+// Called by the model thread only.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/text/token.h"
+
+namespace parley::engine::whisper {
+
+class Networks {
+ public:
+  // One window of audio on its way through the encoder, then what the decoder keeps of it and of the tokens
+  // so far. Of the networks that made it, which must outlive it.
+  class Window {
+   public:
+    virtual ~Window() = default;
+  };
+
+  virtual ~Networks() = default;
+
+  // log_mel: [mel_bins, frames], frames <= 2 * the encoder's positions. Makes ceil(frames / 2) positions.
+  virtual absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> log_mel) = 0;
+  // The encoder's next layer. REQUIRES: there is one left.
+  virtual absl::Status EncodeLayer(Window& window) = 0;
+  // What the decoder needs of the audio. REQUIRES: every layer was run. Once.
+  virtual absl::Status EndEncoding(Window& window) = 0;
+
+  // Tokens of one window to be run after those it has.
+  struct Entry {
+    Window* window = nullptr;
+    absl::Span<const TokenId> tokens;  // at least one
+    // Where the scores of what follows the first and the last of them go; null: not asked. Resized to the
+    // vocabulary.
+    std::vector<float>* after_first = nullptr;
+    std::vector<float>* after_last = nullptr;
+  };
+  // Runs windows that are all different and whose encoding has ended. What one gets does not depend on the
+  // others. REQUIRES: their tokens fit the decoder's positions.
+  virtual absl::Status Decode(absl::Span<const Entry> entries) = 0;
+};
+
+}  // namespace parley::engine::whisper
