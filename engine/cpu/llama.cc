@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/cpu/packed_matrix.h"
+#include "engine/cpu/products.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/elementwise.h"
 
@@ -19,8 +20,6 @@ using bundle::Weight;
 constexpr int kAttentionRows = 8;
 // Rows of norms and quantisation that are worth a thread's while.
 constexpr int kRowsOfWork = 4;
-// Tiles of a product with many rows that are: a pair, which the kernels take together.
-constexpr int kTilesOfWork = 2;
 
 }  // namespace
 
@@ -190,7 +189,8 @@ void Llama::Embed(absl::Span<const StepEntry> entries) {
 
 void Llama::RunLayer(const Layer& layer, int index, const float* before) {
   NormAndQuantize(x_.data(), before, rows_, layer.attention_norm);
-  Multiply({{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}});
+  Multiply(team_, quantised_, {{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}},
+           isa_);
   RotateAndStore(layer, index);
   Attend(index);
   const int attended = shape().heads * shape().head_dim;
@@ -200,10 +200,10 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
       quantised_.Set(row, attended_.data() + static_cast<int64_t>(row) * attended, isa_);
     }
   });
-  Multiply({{&layer.attention_out, out_.data()}});
+  Multiply(team_, quantised_, {{&layer.attention_out, out_.data()}}, isa_);
 
   NormAndQuantize(x_.data(), out_.data(), rows_, layer.ffn_norm);
-  Multiply({{&layer.gate, gate_.data()}, {&layer.up, up_.data()}});
+  Multiply(team_, quantised_, {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, isa_);
   // A few of these are a thousand times the others (they make the first token what all attend to): in eight
   // bits they would cost their group its precision, and every later token some of its own.
   const int ffn = shape().ffn;
@@ -215,7 +215,7 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
       quantised_.Set(row, gate, isa_);
     }
   });
-  Multiply({{&layer.down, out_.data()}});
+  Multiply(team_, quantised_, {{&layer.down, out_.data()}}, isa_);
 }
 
 void Llama::RotateAndStore(const Layer& layer, int index) {
@@ -290,7 +290,7 @@ void Llama::Score(absl::Span<StepEntry> entries) {
   const int vocabulary = shape().vocabulary;
   scores_.Resize(asking_.size() * vocabulary);
   NormAndQuantize(x_.data(), out_.data(), static_cast<int>(asking_.size()), final_norm_);
-  Multiply({{&head_, scores_.data()}});
+  Multiply(team_, quantised_, {{&head_, scores_.data()}}, isa_);
   team_.For(static_cast<int>(asking_.size()), 1, [&](int begin, int end) {
     for (int i = begin; i < end; ++i) {
       const float* const row = scores_.data() + static_cast<int64_t>(i) * vocabulary;
@@ -308,23 +308,6 @@ void Llama::NormAndQuantize(float* x, const float* add, int rows, const std::vec
       if (add != nullptr) kernels::Add(add + at, hidden, x + at, isa_);
       kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
       quantised_.Set(row, normed_.data() + at, isa_);
-    }
-  });
-}
-
-void Llama::Multiply(absl::Span<const Product> products) {
-  int tiles = 0;
-  for (const Product& product : products) tiles += product.weights->tiles();
-  // Small pieces: a helper that is put aside holds up one of them.
-  const int grain = rows_ > 4 ? kTilesOfWork : 2 * kTilesOfWork;
-  team_.For(tiles, grain, [&](int begin, int end) {
-    int first = 0;
-    for (const Product& product : products) {
-      const int from = std::max(begin - first, 0);
-      const int to = std::min(end - first, product.weights->tiles());
-      if (from < to)
-        product.weights->Multiply(quantised_, from, to, product.y, product.weights->outputs(), isa_);
-      first += product.weights->tiles();
     }
   });
 }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
+#include "engine/cpu/activations.h"
 #include "engine/cpu/kv_pages.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/attention.h"
@@ -23,16 +24,10 @@
 
 namespace parley::engine::cpu {
 
-// Of the activations that meet a linear layer; weights keep the file's precision.
-enum class ActivationBits {
-  k8,   // int8 in groups of 32; the feed-forward's second layer, which has outliers, gets 16
-  k16,  // two int8 terms: within 1e-2 of fp32 scores, at up to twice the products
-};
-
 struct LlamaOptions {
   int threads = 1;
-  ActivationBits activations = ActivationBits::k8;
-  int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
+  ActivationBits activations = ActivationBits::k8;  // the feed-forward's second layer always gets 16
+  int64_t kv_bytes = int64_t{2} << 30;              // all conversations together
   kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
 };
 
@@ -66,11 +61,6 @@ class Llama final : public LanguageModel {
     kernels::QuantizedWeights attention_out;
     std::vector<float> ffn_norm;  // [hidden]
     kernels::QuantizedWeights gate, up, down;
-  };
-  // One matrix product of a step: y [rows, outputs] = x W^T.
-  struct Product {
-    const kernels::QuantizedWeights* weights;
-    float* y;
   };
   // One sequence's rows of a step: [first, first + tokens), at the positions from `position` on.
   struct Share {
@@ -107,9 +97,7 @@ class Llama final : public LanguageModel {
   void Score(absl::Span<StepEntry> entries);
   // For each row of `x`: adds its row of `add` (unless null) to it, and quantises its RMSNorm.
   void NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight);
-  // Products of the rows in quantised_, their tiles shared out together.
-  void Multiply(absl::Span<const Product> products);
-  int terms() const { return activations_ == ActivationBits::k16 ? 2 : 1; }
+  int terms() const { return Terms(activations_); }
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
   const ActivationBits activations_;

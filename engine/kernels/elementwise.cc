@@ -18,6 +18,35 @@ void RmsNormPortable(const float* x, const float* weight, float epsilon, int n, 
   for (int i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+void LayerNormPortable(const float* x, const float* weight, const float* bias, float epsilon, int n,
+                       float* out) {
+  const auto join = [](const float(&lanes)[8]) {
+    float four[4];
+    for (int i = 0; i < 4; ++i) four[i] = lanes[i] + lanes[i + 4];
+    return (four[0] + four[2]) + (four[1] + four[3]);
+  };
+  float sums[8] = {};
+  for (int i = 0; i < n; ++i) sums[i % 8] += x[i];
+  const float mean = join(sums) / static_cast<float>(n);
+  float squares[8] = {};
+  for (int i = 0; i < n; ++i) squares[i % 8] = std::fma(x[i] - mean, x[i] - mean, squares[i % 8]);
+  const float scale = 1.0f / std::sqrt(join(squares) / static_cast<float>(n) + epsilon);
+  for (int i = 0; i < n; ++i) out[i] = std::fma((x[i] - mean) * scale, weight[i], bias[i]);
+}
+
+void BiasGeluPortable(const float* x, const float* bias, int n, float* out) {
+  for (int i = 0; i < n; ++i) {
+    const float v = x[i] + bias[i];
+    const float z = std::fabs(v) * kSqrtHalf;
+    const float t = 1.0f / std::fma(kErfP, z, 1.0f);
+    float p = kErfCoefficients[0];
+    for (int k = 1; k < 5; ++k) p = std::fma(p, t, kErfCoefficients[k]);
+    // v Phi(v) is v less, or 0 more, half of |v| times what erf leaves to 1.
+    const float rest = p * t * Exp(-(z * z)) * (0.5f * v);
+    out[i] = v > 0 ? v - rest : rest;
+  }
+}
+
 void SwiGluPortable(const float* gate, const float* up, int n, float* out) {
   for (int i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
 }
@@ -40,6 +69,19 @@ void AddPortable(const float* y, int n, float* x) {
 
 void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* out, Isa isa) {
   (isa == Isa::kPortable ? internal::RmsNormPortable : internal::RmsNormAvx2)(x, weight, epsilon, n, out);
+}
+
+void LayerNorm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* out,
+               Isa isa) {
+  (isa == Isa::kPortable ? internal::LayerNormPortable : internal::LayerNormAvx2)(x, weight, bias, epsilon, n,
+                                                                                  out);
+}
+
+void BiasGelu(const float* x, const float* bias, int n, float* out, Isa isa) {
+  const auto gelu = isa == Isa::kPortable ? internal::BiasGeluPortable
+                    : isa == Isa::kAvx512 ? internal::BiasGeluAvx512
+                                          : internal::BiasGeluAvx2;
+  gelu(x, bias, n, out);
 }
 
 void SwiGlu(const float* gate, const float* up, int n, float* out, Isa isa) {

@@ -10,6 +10,15 @@ namespace parley::engine::kernels {
 // out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i] (RMSNorm, arXiv:1910.07467). n is a multiple of 8.
 void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* out, Isa isa = DetectIsa());
 
+// out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i] + bias[i] (arXiv:1607.06450). n is a
+// multiple of 8.
+void LayerNorm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* out,
+               Isa isa = DetectIsa());
+
+// out[i] = v * Phi(v) with v = x[i] + bias[i] and Phi the normal distribution (GELU, arXiv:1606.08415), to
+// 1e-6. n is a multiple of 8.
+void BiasGelu(const float* x, const float* bias, int n, float* out, Isa isa = DetectIsa());
+
 // out[i] = gate[i] * sigmoid(gate[i]) * up[i] (SwiGLU, arXiv:2002.05202). n is a multiple of 8.
 void SwiGlu(const float* gate, const float* up, int n, float* out, Isa isa = DetectIsa());
 

@@ -91,6 +91,10 @@ void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, int 
   for (int row = 0; row < rows; ++row) Set(row, x + row * stride, isa);
 }
 
+int64_t QuantizedRows::row_bytes() const {
+  return static_cast<int64_t>(sizeof(Panel)) / kPanelTerms * terms_ * (k_ / kGroup);
+}
+
 const Panel* QuantizedRows::panels() const { return reinterpret_cast<const Panel*>(panels_.data()); }
 
 }  // namespace parley::engine::kernels

@@ -13,7 +13,8 @@
 
 namespace parley::engine::kernels {
 
-inline constexpr int kGroup = 32;  // values that share a scale, along k
+inline constexpr int kGroup = 32;        // values that share a scale, along k
+inline constexpr int kRowsTogether = 4;  // rows from a multiple of this on can be multiplied alone
 
 namespace internal {
 struct Panel;
@@ -33,6 +34,8 @@ class QuantizedRows {
   int rows() const { return rows_; }
   int k() const { return k_; }
   int terms() const { return terms_; }
+  // Memory of a row; four rows of one term, or two of two, lie together.
+  int64_t row_bytes() const;
   const internal::Panel* panels() const;
 
  private:

@@ -156,19 +156,20 @@ absl::StatusOr<QuantizedWeights> QuantizedWeights::FromFloats(absl::Span<const f
   return weights;
 }
 
-void QuantizedWeights::Multiply(const QuantizedRows& x, int tile_begin, int tile_end, float* y,
+void QuantizedWeights::Multiply(const QuantizedRows& x, RowRange rows, int tile_begin, int tile_end, float* y,
                                 int64_t y_stride, Isa isa) const {
-  if (x.rows() == 0) return;
+  if (rows.count == 0) return;
+  const int64_t first_panel = static_cast<int64_t>(rows.first) * x.terms() / internal::kPanelTerms;
   const internal::LinearTask task = {
       .packed = packed_.data(),
       .groups = k_ / kGroup,
       .n = n_,
       .tile_begin = tile_begin,
       .tile_end = tile_end,
-      .panels = x.panels(),
-      .terms = x.rows() * x.terms(),
+      .panels = x.panels() + first_panel * (k_ / kGroup),
+      .terms = rows.count * x.terms(),
       .terms_per_row = x.terms(),
-      .y = y,
+      .y = y + rows.first * y_stride,
       .y_stride = y_stride,
   };
   const bool q4 = format_ == WeightFormat::kQ4;

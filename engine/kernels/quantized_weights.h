@@ -43,10 +43,19 @@ class QuantizedWeights {
   int tiles() const { return (n_ + kTileOutputs - 1) / kTileOutputs; }
   int64_t bytes() const { return static_cast<int64_t>(packed_.size()); }
 
-  // Computes outputs of tiles [tile_begin, tile_end) for all rows of x:
+  // Rows [first, first + count) of some; `first` is a multiple of kRowsTogether.
+  struct RowRange {
+    int first;
+    int count;
+  };
+  // Computes outputs of tiles [tile_begin, tile_end) for some rows of x, or for all:
   // y[row * y_stride + n] for n < outputs(). REQUIRES: x.k() == inputs().
+  void Multiply(const QuantizedRows& x, RowRange rows, int tile_begin, int tile_end, float* y,
+                int64_t y_stride, Isa isa = DetectIsa()) const;
   void Multiply(const QuantizedRows& x, int tile_begin, int tile_end, float* y, int64_t y_stride,
-                Isa isa = DetectIsa()) const;
+                Isa isa = DetectIsa()) const {
+    Multiply(x, {0, x.rows()}, tile_begin, tile_end, y, y_stride, isa);
+  }
 
  private:
   void Reset(WeightFormat format, int n, int k);

@@ -20,7 +20,7 @@ enum class Arithmetic {
 
 absl::string_view ArithmeticName(Arithmetic arithmetic);
 std::optional<Arithmetic> ArithmeticByName(absl::string_view name);
-// Whether the kernels of engine/kernels do it.
+// Whether engine/cpu does it, else LibTorch.
 constexpr bool IsInteger(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt16;
 }
@@ -34,7 +34,7 @@ class Linear {
 };
 
 // `weight`: [outputs, inputs] fp32; `bias`: [outputs] fp32 or undefined. Keeps no more of `weight` than the
-// arithmetic needs. Inputs that are no multiple of 32 stay in fp32 where integers are asked for.
+// arithmetic needs. REQUIRES: it is fp32 or bf16 (integers are engine/cpu's).
 std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
                                          Arithmetic arithmetic);
 

@@ -1,5 +1,6 @@
 #include "engine/torch/log_mel.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/empty.h>
@@ -77,7 +78,11 @@ at::Tensor LogMel::Compute(absl::Span<const float> samples) const {
 
 std::vector<float> LogMel::operator()(absl::Span<const float> samples) const {
   const c10::InferenceMode inference;
+  // On one thread: the others would go on waiting busily, on the processors that whoever is next runs on.
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
   const at::Tensor log_mel = Compute(samples);
+  at::set_num_threads(threads);
   const auto* const begin = log_mel.const_data_ptr<float>();
   return {begin, begin + log_mel.numel()};
 }

@@ -16,7 +16,7 @@ ARROWS = {
     "engine/kernels": ["base"],
     "engine/whisper": ["base", "engine/api", "engine/text", "engine/runtime/model.h"],
     "engine/cpu": ["base", "engine/api", "engine/bundle", "engine/kernels", "engine/schedule",
-                   "engine/runtime/language_model.h", "engine/whisper"],
+                   "engine/runtime/language_model.h", "engine/text/token.h", "engine/whisper"],
     "engine/text": ["base", "engine/api"],
     "engine/schedule": ["base", "engine/api"],
     "engine/silero": ["base", "engine/api", "engine/bundle", "engine/kernels"],

@@ -156,17 +156,13 @@ TEST_P(GgufModelTest, LogitsAreTheReferences) {
   }
 }
 
-TEST(LlamaTest, EveryArithmeticStaysNearTheReference) {
+TEST(LlamaTest, Bf16StaysNearTheReference) {
   const auto expected = ReadJson("torch/data/tiny_qwen2/expected.json");
-  const auto ids = expected["ids"].get<std::vector<TokenId>>();
-  for (Arithmetic arithmetic : {Arithmetic::kBf16, Arithmetic::kInt8}) {
-    const auto model = LoadTiny("tiny_qwen2", arithmetic);
-    const auto cache = model->NewCache();
-    const std::vector<float> logits = RunChunk(*model, cache.get(), ids);
-    const auto row = expected["logits"].back().get<std::vector<float>>();
-    for (size_t i = 0; i < row.size(); ++i)
-      EXPECT_NEAR(logits[i], row[i], 0.15) << ArithmeticName(arithmetic);
-  }
+  const auto model = LoadTiny("tiny_qwen2", Arithmetic::kBf16);
+  const auto cache = model->NewCache();
+  const auto logits = RunChunk(*model, cache.get(), expected["ids"].get<std::vector<TokenId>>());
+  const auto row = expected["logits"].back().get<std::vector<float>>();
+  for (size_t i = 0; i < row.size(); ++i) EXPECT_NEAR(logits[i], row[i], 0.15);
 }
 
 TEST(LlamaTest, ATokenOutsideTheVocabularyIsRefusedAndChangesNothing) {

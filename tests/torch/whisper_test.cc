@@ -1,6 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <c10/core/InferenceMode.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -138,6 +139,85 @@ TEST(Whisper, WritesTheSameInIntegers) {
   ASSERT_TRUE(whisper.ok()) << whisper.status();
   for (const auto& [clip, expected] : ReferenceTranscripts()) {
     EXPECT_EQ(Transcribe(**whisper, parley::testing::ReadClip(clip)), expected) << clip;
+  }
+}
+
+// The clip's window after its encoding has ended.
+std::unique_ptr<Networks::Window> EncodedWindow(const Whisper& whisper, const std::string& clip) {
+  std::vector<float> samples = parley::testing::ReadClip(clip);
+  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
+  Networks& networks = *whisper.parts().networks;
+  auto window = networks.Begin(whisper.parts().log_mel(samples));
+  EXPECT_TRUE(window.ok()) << window.status();
+  for (int i = 0; i < whisper.parts().config.encoder_layers; ++i) {
+    EXPECT_TRUE(networks.EncodeLayer(**window).ok());
+  }
+  EXPECT_TRUE(networks.EndEncoding(**window).ok());
+  return *std::move(window);
+}
+
+std::vector<TokenId> EnglishPrompt() {
+  const SpecialTokens& tokens = English().parts().tokens;
+  return {tokens.start, English().parts().language, tokens.transcribe};
+}
+
+TEST(Whisper, ScoresInIntegersWhatFp32Does) {
+  const auto integers = LoadWhisper("en", Arithmetic::kInt16);
+  ASSERT_TRUE(integers.ok()) << integers.status();
+  const std::vector<TokenId> prompt = EnglishPrompt();
+  const auto scores = [&](const Whisper& whisper) {
+    const auto window = EncodedWindow(whisper, "slt_capital");
+    std::vector<float> first, last;
+    const Networks::Entry entry = {window.get(), prompt, &first, &last};
+    EXPECT_TRUE(whisper.parts().networks->Decode({&entry, 1}).ok());
+    first.insert(first.end(), last.begin(), last.end());
+    return first;
+  };
+  const std::vector<float> exact = scores(English());
+  const std::vector<float> other = scores(**integers);
+  ASSERT_EQ(exact.size(), other.size());
+  double squares = 0, differences = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    squares += exact[i] * exact[i];
+    differences += (exact[i] - other[i]) * (exact[i] - other[i]);
+  }
+  EXPECT_LT(std::sqrt(differences / squares), 0.05);  // weights have 8 bits
+}
+
+TEST(Whisper, AWindowsScoresAreTheSameBitsAloneAndBesideOthers) {
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    Networks& networks = *(*whisper)->parts().networks;
+    const std::vector<std::vector<TokenId>> steps = {EnglishPrompt(), {50364}, {2221}, {307}};
+    const std::vector<std::string> clips = {"slt_capital", "slt_spider", "rms_book"};
+    std::vector<std::vector<std::vector<float>>> alone(clips.size());
+    for (size_t c = 0; c < clips.size(); ++c) {
+      const auto window = EncodedWindow(**whisper, clips[c]);
+      for (const auto& tokens : steps) {
+        const Networks::Entry entry = {window.get(), tokens, nullptr, &alone[c].emplace_back()};
+        ASSERT_TRUE(networks.Decode({&entry, 1}).ok());
+      }
+    }
+    // Beside the others, and not all at the same step: the last clip begins one step later.
+    std::vector<std::unique_ptr<Networks::Window>> windows;
+    for (const std::string& clip : clips) windows.push_back(EncodedWindow(**whisper, clip));
+    for (size_t step = 0; step <= steps.size(); ++step) {
+      std::vector<std::vector<float>> scores(clips.size());
+      std::vector<Networks::Entry> entries;
+      const auto step_of = [&](size_t c) { return c + 1 == clips.size() ? step - 1 : step; };
+      for (size_t c = 0; c < clips.size(); ++c) {
+        if (step_of(c) < steps.size()) {
+          entries.push_back({windows[c].get(), steps[step_of(c)], nullptr, &scores[c]});
+        }
+      }
+      ASSERT_TRUE(networks.Decode(entries).ok());
+      for (size_t c = 0; c < clips.size(); ++c) {
+        if (step_of(c) < steps.size()) {
+          EXPECT_EQ(scores[c], alone[c][step_of(c)]) << ArithmeticName(arithmetic) << ", " << clips[c];
+        }
+      }
+    }
   }
 }
 

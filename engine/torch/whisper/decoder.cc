@@ -15,9 +15,7 @@
 namespace parley::engine::whisper {
 
 Decoder::Decoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
-    : heads_(config.decoder_heads),
-      width_(config.width),
-      half_attention_(IsInteger(arithmetic) && HalfAttention::Supports(width_ / heads_)) {
+    : heads_(config.decoder_heads), width_(config.width) {
   const int width = config.width, ffn = config.decoder_ffn;
   const std::string decoder = "model.decoder.";
   const auto linear = [&](const std::string& name, int outputs, int inputs) {
@@ -55,17 +53,12 @@ Decoder::Cache Decoder::Begin(const at::Tensor& audio) const {
     to.keys = at::empty({heads_, max_positions(), head_dim}, at::kFloat);
     to.values = at::empty({heads_, max_positions(), head_dim}, at::kFloat);
     const at::Tensor kv = layer.cross_kv->Forward(audio);
-    if (half_attention_) {
-      const float* const keys = kv.const_data_ptr<float>();
-      to.audio.Fill(keys, keys + width_, 2 * width_, audio.size(0), heads_, head_dim);
-    } else {
-      const at::Tensor heads = kv.view({audio.size(0), 2, heads_, head_dim})
-                                   .permute({1, 2, 0, 3})
-                                   .unsqueeze(1)
-                                   .contiguous();  // [2, 1, heads, positions, head_dim]
-      to.audio_keys = heads[0];
-      to.audio_values = heads[1];
-    }
+    const at::Tensor heads = kv.view({audio.size(0), 2, heads_, head_dim})
+                                 .permute({1, 2, 0, 3})
+                                 .unsqueeze(1)
+                                 .contiguous();  // [2, 1, heads, positions, head_dim]
+    to.audio_keys = heads[0];
+    to.audio_values = heads[1];
   }
   return cache;
 }
@@ -87,10 +80,6 @@ at::Tensor Decoder::SelfAttention(const Layer& layer, const at::Tensor& x, Cache
 at::Tensor Decoder::CrossAttention(const Layer& layer, const at::Tensor& x, const Cache::Layer& cache) const {
   const int64_t rows = x.size(0);
   const at::Tensor q = layer.cross_q->Forward(layer.cross_norm(x));
-  if (half_attention_) {
-    cache.audio.Attend(q.mutable_data_ptr<float>(), width_, rows);
-    return layer.cross_out->Forward(q);
-  }
   const at::Tensor mixed = at::scaled_dot_product_attention(
       q.view({1, rows, heads_, width_ / heads_}).transpose(1, 2), cache.audio_keys, cache.audio_values);
   return layer.cross_out->Forward(mixed.squeeze(0).transpose(0, 1).reshape({rows, width_}));

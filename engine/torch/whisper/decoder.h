@@ -8,7 +8,6 @@
 
 #include "absl/types/span.h"
 #include "engine/text/token.h"
-#include "engine/torch/half_attention.h"
 #include "engine/torch/linear.h"
 #include "engine/torch/weights.h"
 #include "engine/torch/whisper/encoder.h"
@@ -23,8 +22,7 @@ class Decoder {
   struct Cache {
     struct Layer {
       at::Tensor keys, values;              // [heads, max_positions, head_dim]; `length` of them hold
-      at::Tensor audio_keys, audio_values;  // [1, heads, audio positions, head_dim], or undefined and
-      HalfAttention audio;                  // these
+      at::Tensor audio_keys, audio_values;  // [1, heads, audio positions, head_dim]
     };
     std::vector<Layer> layers;
     int64_t length = 0;
@@ -57,7 +55,6 @@ class Decoder {
 
   int heads_;
   int64_t width_;
-  bool half_attention_;   // over the audio; else LibTorch's, in fp32
   at::Tensor embedding_;  // [vocabulary, width]
   at::Tensor positions_;  // [max_positions, width]
   std::vector<Layer> layers_;

@@ -11,7 +11,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "engine/torch/half_attention.h"
 
 namespace parley::engine::whisper {
 
@@ -39,8 +38,7 @@ std::unique_ptr<const Linear> ReadQueryKeyValue(WeightReader* reader, const std:
 }
 
 Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
-    : heads_(config.encoder_heads),
-      half_attention_(IsInteger(arithmetic) && HalfAttention::Supports(config.width / heads_)) {
+    : heads_(config.encoder_heads) {
   const int width = config.width, ffn = config.encoder_ffn;
   const std::string encoder = "model.encoder.";
   conv1_weight_ = reader->Read(encoder + "conv1.weight", {width, config.mel_bins, 3});
@@ -70,13 +68,6 @@ at::Tensor Encoder::Begin(const at::Tensor& log_mel) const {
 
 at::Tensor Encoder::Attend(const at::Tensor& qkv) const {
   const int64_t rows = qkv.size(0), width = qkv.size(1) / 3;
-  if (half_attention_) {
-    float* const q = qkv.mutable_data_ptr<float>();
-    HalfAttention attention;
-    attention.Fill(q + width, q + 2 * width, 3 * width, rows, heads_, width / heads_);
-    attention.Attend(q, 3 * width, rows);
-    return qkv.narrow(1, 0, width);
-  }
   const at::Tensor heads = qkv.view({rows, 3, heads_, width / heads_})
                                .permute({1, 2, 0, 3})
                                .unsqueeze(1);  // [3, 1, heads, rows, dim]

@@ -54,7 +54,6 @@ class Encoder {
   at::Tensor Attend(const at::Tensor& qkv) const;
 
   int heads_;
-  bool half_attention_;                   // else LibTorch's, in fp32
   at::Tensor conv1_weight_, conv1_bias_;  // [width, mel_bins, 3]
   at::Tensor conv2_weight_, conv2_bias_;  // [width, width, 3], stride 2
   at::Tensor positions_;                  // [max_positions, width]

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "engine/cpu/whisper/networks.h"
 #include "engine/torch/log_mel.h"
 #include "engine/torch/whisper/networks.h"
 #include "engine/whisper/config.h"
@@ -13,14 +14,28 @@ namespace parley::engine::whisper {
 
 static_assert(LogMel::kHopSamples == kHopSamples);
 
+namespace {
+
+absl::StatusOr<std::unique_ptr<Networks>> LoadNetworks(const bundle::Safetensors& weights,
+                                                       const Config& config, Arithmetic arithmetic,
+                                                       int threads) {
+  if (!IsInteger(arithmetic)) return LoadTorchNetworks(weights, config, arithmetic);
+  // A Whisper that the kernels do not take, though they take its language model, is none that was published.
+  if (!cpu::SupportsWhisper(config).ok()) return LoadTorchNetworks(weights, config, Arithmetic::kFp32);
+  const auto bits = arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8;
+  return cpu::LoadWhisperNetworks(weights, config, bits, threads);
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const bundle::Safetensors& weights,
                                                      absl::string_view config_json,
                                                      std::unique_ptr<text::Tokenizer> tokenizer,
                                                      absl::string_view language, Arithmetic arithmetic,
-                                                     [[maybe_unused]] int threads) {
+                                                     int threads) {
   const absl::StatusOr<Config> config = ParseConfig(config_json);
   if (!config.ok()) return config.status();
-  absl::StatusOr<std::unique_ptr<Networks>> networks = LoadTorchNetworks(weights, *config, arithmetic);
+  absl::StatusOr<std::unique_ptr<Networks>> networks = LoadNetworks(weights, *config, arithmetic, threads);
   if (!networks.ok()) return networks.status();
   return Whisper::Create(*config, std::move(tokenizer), language, LogMel(config->mel_bins),
                          *std::move(networks));

@@ -1,0 +1,145 @@
+#include "engine/cpu/whisper/decoder.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "engine/kernels/elementwise.h"
+
+namespace parley::engine::cpu {
+
+WhisperDecoder::WhisperDecoder(LayerReader* reader, const whisper::Config& config, LayerRunner* runner)
+    : runner_(runner), width_(config.width), heads_(config.decoder_heads), vocabulary_(config.vocabulary) {
+  const std::string decoder = "model.decoder.";
+  embedding_ = reader->Read(decoder + "embed_tokens.weight", {vocabulary_, width_});
+  positions_ = reader->Read(decoder + "embed_positions.weight", {config.max_decoder_positions, width_});
+  for (int i = 0; i < config.decoder_layers; ++i) {
+    const std::string layer = absl::StrCat(decoder, "layers.", i);
+    layers_.push_back(
+        {reader->ReadAttention(layer + ".self_attn", layer + ".self_attn_layer_norm", width_),
+         reader->ReadAttention(layer + ".encoder_attn", layer + ".encoder_attn_layer_norm", width_),
+         reader->ReadFeedForward(layer, width_, config.decoder_ffn)});
+  }
+  norm_ = reader->ReadNorm(decoder + "layer_norm", width_);
+  head_ = reader->Pack(decoder + "embed_tokens.weight", embedding_, vocabulary_, width_);
+}
+
+WhisperDecoder::Cache WhisperDecoder::Begin(int positions, const float* audio) {
+  const int layers = static_cast<int>(layers_.size());
+  Cache cache = {KeyValues(layers, heads_, width_ / heads_), KeyValues(layers, heads_, width_ / heads_)};
+  cache.audio.Resize(positions);
+  k_.Resize(static_cast<size_t>(positions) * width_);
+  v_.Resize(k_.size());
+  runner_->Quantize(audio, positions, width_, width_);
+  for (int layer = 0; layer < layers; ++layer) {
+    const AttentionLayer& cross = layers_[layer].cross;
+    runner_->Multiply({{&cross.key.weights, k_.data()}, {&cross.value.weights, v_.data()}});
+    runner_->ForRows(positions, [&](int row) {
+      const int64_t at = static_cast<int64_t>(row) * width_;
+      kernels::Add(cross.value.bias.data(), width_, v_.data() + at, runner_->isa());
+      cache.audio.Write(layer, row, k_.data() + at, v_.data() + at, runner_->isa());
+    });
+  }
+  return cache;
+}
+
+void WhisperDecoder::Step(absl::Span<const Entry> entries) {
+  Embed(entries);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const LayerWeights& layer = layers_[i];
+    SelfAttention(layer, static_cast<int>(i), entries);
+    CrossAttention(layer, static_cast<int>(i), entries);
+    runner_->FeedForward(layer.feed_forward, rows_, x_.data());
+  }
+  Score(entries);
+}
+
+void WhisperDecoder::Embed(absl::Span<const Entry> entries) {
+  rows_ = 0;
+  first_rows_.clear();
+  for (const Entry& entry : entries) {
+    first_rows_.push_back(rows_);
+    rows_ += static_cast<int>(entry.tokens.size());
+  }
+  for (Floats* buffer : {&x_, &q_, &k_, &v_}) buffer->Resize(static_cast<size_t>(rows_) * width_);
+  for (size_t e = 0; e < entries.size(); ++e) {
+    KeyValues& said = entries[e].cache->said;
+    for (size_t t = 0; t < entries[e].tokens.size(); ++t) {
+      float* const x = x_.data() + (first_rows_[e] + t) * width_;
+      std::copy_n(embedding_.data() + static_cast<int64_t>(entries[e].tokens[t]) * width_, width_, x);
+      kernels::Add(positions_.data() + (said.tokens() + t) * width_, width_, x, runner_->isa());
+    }
+    said.Resize(said.tokens() + static_cast<int>(entries[e].tokens.size()));
+  }
+}
+
+void WhisperDecoder::SelfAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries) {
+  const AttentionLayer& self = layer.self;
+  runner_->QuantizeNorm(x_.data(), rows_, self.norm);
+  runner_->Multiply(
+      {{&self.query.weights, q_.data()}, {&self.key.weights, k_.data()}, {&self.value.weights, v_.data()}});
+  for (size_t e = 0; e < entries.size(); ++e) {
+    KeyValues& said = entries[e].cache->said;
+    const int tokens = static_cast<int>(entries[e].tokens.size());
+    for (int t = 0; t < tokens; ++t) {
+      const int64_t at = static_cast<int64_t>(first_rows_[e] + t) * width_;
+      kernels::Add(self.query.bias.data(), width_, q_.data() + at, runner_->isa());
+      kernels::Add(self.value.bias.data(), width_, v_.data() + at, runner_->isa());
+      said.Write(index, said.tokens() - tokens + t, k_.data() + at, v_.data() + at, runner_->isa());
+    }
+  }
+  const int head_dim = width_ / heads_;
+  runner_->For(static_cast<int>(entries.size()) * heads_, [&](int i) {
+    const int e = i / heads_, head = i % heads_;
+    entries[e].cache->said.Attend(
+        index, head, /*causal=*/true, static_cast<int>(entries[e].tokens.size()), width_,
+        q_.data() + static_cast<int64_t>(first_rows_[e]) * width_ + head * head_dim, runner_->isa());
+  });
+  runner_->Quantize(q_.data(), rows_, width_, width_);
+  runner_->AddTo(x_.data(), self.out);
+}
+
+void WhisperDecoder::CrossAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries) {
+  const AttentionLayer& cross = layer.cross;
+  runner_->QuantizeNorm(x_.data(), rows_, cross.norm);
+  runner_->Multiply({{&cross.query.weights, q_.data()}});
+  for (int row = 0; row < rows_; ++row) {
+    kernels::Add(cross.query.bias.data(), width_, q_.data() + static_cast<int64_t>(row) * width_,
+                 runner_->isa());
+  }
+  const int head_dim = width_ / heads_;
+  runner_->For(static_cast<int>(entries.size()) * heads_, [&](int i) {
+    const int e = i / heads_, head = i % heads_;
+    entries[e].cache->audio.Attend(
+        index, head, /*causal=*/false, static_cast<int>(entries[e].tokens.size()), width_,
+        q_.data() + static_cast<int64_t>(first_rows_[e]) * width_ + head * head_dim, runner_->isa());
+  });
+  runner_->Quantize(q_.data(), rows_, width_, width_);
+  runner_->AddTo(x_.data(), cross.out);
+}
+
+void WhisperDecoder::Score(absl::Span<const Entry> entries) {
+  wanted_.clear();
+  const auto want = [&](int row, std::vector<float>* scores) {
+    if (scores != nullptr) wanted_.push_back({row, scores});
+  };
+  for (size_t e = 0; e < entries.size(); ++e) {
+    want(first_rows_[e], entries[e].after_first);
+    want(first_rows_[e] + static_cast<int>(entries[e].tokens.size()) - 1, entries[e].after_last);
+  }
+  if (wanted_.empty()) return;
+  const int count = static_cast<int>(wanted_.size());
+  q_.Resize(static_cast<size_t>(count) * width_);
+  for (int i = 0; i < count; ++i) {
+    std::copy_n(x_.data() + static_cast<int64_t>(wanted_[i].row) * width_, width_, q_.data() + i * width_);
+  }
+  scores_.Resize(static_cast<size_t>(count) * vocabulary_);
+  runner_->QuantizeNorm(q_.data(), count, norm_);
+  runner_->Multiply({{&head_, scores_.data()}});
+  runner_->For(count, [&](int i) {
+    const float* const row = scores_.data() + static_cast<int64_t>(i) * vocabulary_;
+    wanted_[i].scores->assign(row, row + vocabulary_);
+  });
+}
+
+}  // namespace parley::engine::cpu

@@ -1,0 +1,75 @@
+// Whisper's decoder on the integer kernels: a causal transformer over the tokens, with cross attention to the
+// encoded audio. Several windows take a step together: their weights are read once.
+// engine/torch/whisper/decoder.h is the same in plain tensor operations.
+#pragma once
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "engine/cpu/whisper/key_values.h"
+#include "engine/cpu/whisper/layer_runner.h"
+#include "engine/cpu/whisper/layers.h"
+#include "engine/text/token.h"
+#include "engine/whisper/config.h"
+
+namespace parley::engine::cpu {
+
+// One thread at a time.
+class WhisperDecoder {
+ public:
+  // What it keeps of one window.
+  struct Cache {
+    KeyValues audio;
+    KeyValues said;  // by the tokens so far
+  };
+  // Tokens of one window; see whisper::Networks::Entry.
+  struct Entry {
+    Cache* cache;
+    absl::Span<const TokenId> tokens;
+    std::vector<float>* after_first;
+    std::vector<float>* after_last;
+  };
+
+  WhisperDecoder(LayerReader* reader, const whisper::Config& config, LayerRunner* runner);
+
+  // audio: [positions, width], the encoder's output.
+  Cache Begin(int positions, const float* audio);
+  // A row's scores are the same bit for bit whatever other rows share its step.
+  void Step(absl::Span<const Entry> entries);
+
+ private:
+  struct LayerWeights {
+    AttentionLayer self;
+    AttentionLayer cross;
+    FeedForwardLayer feed_forward;
+  };
+  // Where scores go, and the row whose they are.
+  struct Wanted {
+    int row;
+    std::vector<float>* scores;
+  };
+
+  void Embed(absl::Span<const Entry> entries);
+  void SelfAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries);
+  void CrossAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries);
+  void Score(absl::Span<const Entry> entries);
+
+  LayerRunner* const runner_;
+  const int width_;
+  const int heads_;
+  const int vocabulary_;
+  std::vector<float> embedding_;  // [vocabulary, width]
+  std::vector<float> positions_;  // [max positions, width]
+  std::vector<LayerWeights> layers_;
+  Norm norm_;
+  kernels::QuantizedWeights head_;  // tied to the embedding
+
+  // Of the step under way.
+  int rows_ = 0;
+  std::vector<int> first_rows_;  // by entry
+  std::vector<Wanted> wanted_;
+  Floats x_, q_, k_, v_;  // [rows, width]
+  Floats scores_;         // [wanted rows, vocabulary]
+};
+
+}  // namespace parley::engine::cpu

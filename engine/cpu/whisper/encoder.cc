@@ -1,0 +1,118 @@
+#include "engine/cpu/whisper/encoder.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "engine/kernels/elementwise.h"
+
+namespace parley::engine::cpu {
+namespace {
+
+constexpr int kTaps = 3;         // of both convolutions
+constexpr int kRowsAtOnce = 24;  // of one attention task: whole blocks of the kernels
+
+// A convolution as a product: the frames under its taps lie one after the other. [outputs, inputs, taps] ->
+// [outputs, taps, stride], zeros where stride is more than inputs.
+Dense ReadConvolution(LayerReader* reader, const std::string& name, int outputs, int inputs, int stride) {
+  const std::vector<float> weight = reader->Read(name + ".weight", {outputs, inputs, kTaps});
+  std::vector<float> rows(static_cast<size_t>(outputs) * kTaps * stride);
+  for (int64_t o = 0; o < outputs; ++o) {
+    for (int i = 0; i < inputs; ++i) {
+      for (int tap = 0; tap < kTaps; ++tap) {
+        rows[(o * kTaps + tap) * stride + i] = weight[(o * inputs + i) * kTaps + tap];
+      }
+    }
+  }
+  return {reader->Pack(name, rows, outputs, kTaps * stride), reader->Read(name + ".bias", {outputs})};
+}
+
+}  // namespace
+
+WhisperEncoder::WhisperEncoder(LayerReader* reader, const whisper::Config& config, LayerRunner* runner)
+    : runner_(runner),
+      width_(config.width),
+      heads_(config.encoder_heads),
+      mel_bins_(config.mel_bins),
+      mel_stride_((config.mel_bins + kernels::kGroup - 1) / kernels::kGroup * kernels::kGroup),
+      attended_(/*layers=*/1, heads_, width_ / heads_) {
+  const std::string encoder = "model.encoder.";
+  conv1_ = ReadConvolution(reader, encoder + "conv1", width_, mel_bins_, mel_stride_);
+  conv2_ = ReadConvolution(reader, encoder + "conv2", width_, width_, width_);
+  positions_ = reader->Read(encoder + "embed_positions.weight", {config.max_encoder_positions, width_});
+  for (int i = 0; i < config.encoder_layers; ++i) {
+    const std::string layer = absl::StrCat(encoder, "layers.", i);
+    layers_.push_back({reader->ReadAttention(layer + ".self_attn", layer + ".self_attn_layer_norm", width_),
+                       reader->ReadFeedForward(layer, width_, config.encoder_ffn)});
+  }
+  norm_ = reader->ReadNorm(encoder + "layer_norm", width_);
+}
+
+int WhisperEncoder::Begin(absl::Span<const float> log_mel, Floats& x) {
+  const int frames = static_cast<int>(log_mel.size()) / mel_bins_;
+  const int positions = (frames + 1) / 2;
+  mel_.Resize(static_cast<size_t>(frames + 2) * mel_stride_);
+  std::fill_n(mel_.data(), mel_.size(), 0.0f);
+  for (int bin = 0; bin < mel_bins_; ++bin) {
+    const float* const from = log_mel.data() + static_cast<int64_t>(bin) * frames;
+    float* const to = mel_.data() + mel_stride_ + bin;
+    for (int64_t frame = 0; frame < frames; ++frame) to[frame * mel_stride_] = from[frame];
+  }
+
+  frames_.Resize(static_cast<size_t>(frames + 2) * width_);
+  float* const first = frames_.data() + width_;
+  std::fill_n(frames_.data(), width_, 0.0f);
+  std::fill_n(first + static_cast<int64_t>(frames) * width_, width_, 0.0f);
+  runner_->Quantize(mel_.data(), frames, kTaps * mel_stride_, mel_stride_);
+  runner_->Multiply({{&conv1_.weights, first}});
+  runner_->ForRows(frames, [&](int row) {
+    float* const frame = first + static_cast<int64_t>(row) * width_;
+    kernels::BiasGelu(frame, conv1_.bias.data(), width_, frame, runner_->isa());
+  });
+
+  x.Resize(static_cast<size_t>(positions) * width_);
+  runner_->Quantize(frames_.data(), positions, kTaps * width_, 2 * width_);
+  runner_->Multiply({{&conv2_.weights, x.data()}});
+  runner_->ForRows(positions, [&](int row) {
+    float* const position = x.data() + static_cast<int64_t>(row) * width_;
+    kernels::BiasGelu(position, conv2_.bias.data(), width_, position, runner_->isa());
+    kernels::Add(positions_.data() + static_cast<int64_t>(row) * width_, width_, position, runner_->isa());
+  });
+  return positions;
+}
+
+void WhisperEncoder::Layer(int index, int positions, float* x) {
+  const auto& [attention, feed_forward] = layers_[index];
+  const kernels::Isa isa = runner_->isa();
+  for (Floats* buffer : {&q_, &k_, &v_}) buffer->Resize(static_cast<size_t>(positions) * width_);
+  runner_->QuantizeNorm(x, positions, attention.norm);
+  runner_->Multiply({{&attention.query.weights, q_.data()},
+                     {&attention.key.weights, k_.data()},
+                     {&attention.value.weights, v_.data()}});
+  attended_.Resize(positions);
+  runner_->ForRows(positions, [&](int row) {
+    const int64_t at = static_cast<int64_t>(row) * width_;
+    kernels::Add(attention.query.bias.data(), width_, q_.data() + at, isa);
+    kernels::Add(attention.value.bias.data(), width_, v_.data() + at, isa);
+    attended_.Write(/*layer=*/0, row, k_.data() + at, v_.data() + at, isa);
+  });
+  const int blocks = (positions + kRowsAtOnce - 1) / kRowsAtOnce;
+  runner_->For(heads_ * blocks, [&](int i) {
+    const int head = i / blocks;
+    const int row = i % blocks * kRowsAtOnce;
+    attended_.Attend(/*layer=*/0, head, /*causal=*/false, std::min(kRowsAtOnce, positions - row), width_,
+                     q_.data() + static_cast<int64_t>(row) * width_ + head * (width_ / heads_), isa);
+  });
+  runner_->Quantize(q_.data(), positions, width_, width_);
+  runner_->AddTo(x, attention.out);
+  runner_->FeedForward(feed_forward, positions, x);
+}
+
+void WhisperEncoder::End(int positions, float* x) const {
+  runner_->ForRows(positions, [&](int row) {
+    float* const at = x + static_cast<int64_t>(row) * width_;
+    kernels::LayerNorm(at, norm_.weight.data(), norm_.bias.data(), kNormEpsilon, width_, at, runner_->isa());
+  });
+}
+
+}  // namespace parley::engine::cpu

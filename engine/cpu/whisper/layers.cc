@@ -1,0 +1,54 @@
+#include "engine/cpu/whisper/layers.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+
+namespace parley::engine::cpu {
+
+std::vector<float> LayerReader::Read(const std::string& name, std::initializer_list<int64_t> shape) {
+  int64_t values = 1;
+  for (const int64_t size : shape) values *= size;
+  std::vector<float> floats(values);
+  if (!status_.ok()) return floats;
+  const absl::StatusOr<bundle::TensorView> view = file_->Find(name, shape);
+  status_ = view.ok() ? Dequantize(*view, absl::MakeSpan(floats)) : view.status();
+  return floats;
+}
+
+Norm LayerReader::ReadNorm(const std::string& name, int width) {
+  return {Read(name + ".weight", {width}), Read(name + ".bias", {width})};
+}
+
+Dense LayerReader::ReadDense(const std::string& name, int outputs, int inputs, bool bias) {
+  Dense dense;
+  dense.weights = Pack(name, Read(name + ".weight", {outputs, inputs}), outputs, inputs);
+  if (bias) dense.bias = Read(name + ".bias", {outputs});
+  return dense;
+}
+
+AttentionLayer LayerReader::ReadAttention(const std::string& name, const std::string& norm, int width) {
+  return {ReadNorm(norm, width), ReadDense(name + ".q_proj", width, width),
+          ReadDense(name + ".k_proj", width, width, /*bias=*/false),
+          ReadDense(name + ".v_proj", width, width), ReadDense(name + ".out_proj", width, width)};
+}
+
+FeedForwardLayer LayerReader::ReadFeedForward(const std::string& layer, int width, int ffn) {
+  return {ReadNorm(layer + ".final_layer_norm", width), ReadDense(layer + ".fc1", ffn, width),
+          ReadDense(layer + ".fc2", width, ffn)};
+}
+
+kernels::QuantizedWeights LayerReader::Pack(const std::string& name, const std::vector<float>& rows,
+                                            int outputs, int inputs) {
+  absl::StatusOr<kernels::QuantizedWeights> packed =
+      kernels::QuantizedWeights::FromFloats(rows, outputs, inputs);
+  if (packed.ok()) return *std::move(packed);
+  if (status_.ok()) {
+    status_ = absl::Status(packed.status().code(),
+                           absl::StrCat(file_->path(), ": ", name, ": ", packed.status().message()));
+  }
+  return {};
+}
+
+}  // namespace parley::engine::cpu

@@ -1,0 +1,96 @@
+#include "engine/cpu/whisper/networks.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/cpu/whisper/decoder.h"
+#include "engine/cpu/whisper/encoder.h"
+#include "engine/cpu/whisper/layer_runner.h"
+#include "engine/cpu/whisper/layers.h"
+#include "engine/kernels/quantized_rows.h"
+
+namespace parley::engine::cpu {
+namespace {
+
+struct CpuWindow final : whisper::Networks::Window {
+  Floats x;  // [positions, width]
+  int positions = 0;
+  int layers_done = 0;
+  WhisperDecoder::Cache cache;
+};
+
+class CpuNetworks final : public whisper::Networks {
+ public:
+  CpuNetworks(LayerReader* reader, const whisper::Config& config, ActivationBits activations, int threads)
+      : runner_(threads, activations),
+        encoder_(reader, config, &runner_),
+        decoder_(reader, config, &runner_) {}
+
+  absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> log_mel) override {
+    auto window = std::make_unique<CpuWindow>();
+    window->positions = encoder_.Begin(log_mel, window->x);
+    return window;
+  }
+
+  absl::Status EncodeLayer(Window& window) override {
+    auto& mine = static_cast<CpuWindow&>(window);
+    encoder_.Layer(mine.layers_done++, mine.positions, mine.x.data());
+    return absl::OkStatus();
+  }
+
+  absl::Status EndEncoding(Window& window) override {
+    auto& mine = static_cast<CpuWindow&>(window);
+    encoder_.End(mine.positions, mine.x.data());
+    mine.cache = decoder_.Begin(mine.positions, mine.x.data());
+    mine.x = Floats();
+    return absl::OkStatus();
+  }
+
+  absl::Status Decode(absl::Span<const Entry> entries) override {
+    entries_.clear();
+    for (const Entry& entry : entries) {
+      entries_.push_back(
+          {&static_cast<CpuWindow*>(entry.window)->cache, entry.tokens, entry.after_first, entry.after_last});
+    }
+    decoder_.Step(entries_);
+    return absl::OkStatus();
+  }
+
+ private:
+  LayerRunner runner_;
+  WhisperEncoder encoder_;
+  WhisperDecoder decoder_;
+  std::vector<WhisperDecoder::Entry> entries_;
+};
+
+}  // namespace
+
+absl::Status SupportsWhisper(const whisper::Config& config) {
+  const auto refuse = [](absl::string_view what, int value, int multiple) {
+    return absl::InvalidArgumentError(absl::StrCat("the CPU kernels need Whisper's ", what,
+                                                   " to be a multiple of ", multiple, "; it is ", value));
+  };
+  if (config.width % kernels::kGroup != 0) return refuse("width", config.width, kernels::kGroup);
+  for (const int ffn : {config.encoder_ffn, config.decoder_ffn}) {
+    if (ffn % kernels::kGroup != 0) return refuse("feed-forward width", ffn, kernels::kGroup);
+  }
+  for (const int heads : {config.encoder_heads, config.decoder_heads}) {
+    const int head_dim = config.width / heads;
+    if (head_dim % 16 != 0 || head_dim * heads != config.width) return refuse("head width", head_dim, 16);
+    if (head_dim > 256) return absl::InvalidArgumentError("the CPU kernels take heads of at most 256");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<whisper::Networks>> LoadWhisperNetworks(const bundle::Safetensors& weights,
+                                                                       const whisper::Config& config,
+                                                                       ActivationBits activations,
+                                                                       int threads) {
+  if (absl::Status status = SupportsWhisper(config); !status.ok()) return status;
+  LayerReader reader(&weights);
+  auto networks = std::make_unique<CpuNetworks>(&reader, config, activations, threads);
+  if (!reader.status().ok()) return reader.status();
+  return networks;
+}
+
+}  // namespace parley::engine::cpu
