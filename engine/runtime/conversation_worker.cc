@@ -194,7 +194,9 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
-  if (stage_ == Stage::kEncode) return Want{id_, SliceKind(), 1};
+  if (stage_ == Stage::kEncode) {
+    return Want{id_, SliceKind(), 1, transcription_ != nullptr && transcription_->joins()};
+  }
   const int rows = Unfilled();
   if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
@@ -239,15 +241,21 @@ void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
   BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
 }
 
-void ConversationWorker::RunSpeechSlice() {
-  auto& speech = std::get<SpeechOperation>(operations_.front().what);
+Transcription* ConversationWorker::BeginSpeechSlice() {
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
+    auto& speech = std::get<SpeechOperation>(operations_.front().what);
     auto started = model_->StartTranscription(std::move(speech.samples));
-    if (!started.ok()) return Poison(started.status());
-    transcription_ = *std::move(started);
+    if (started.ok()) {
+      transcription_ = *std::move(started);
+    } else {
+      Poison(started.status());
+    }
   }
-  const absl::StatusOr<bool> done = transcription_->Advance();
+  return transcription_.get();
+}
+
+void ConversationWorker::FinishSpeechSlice(const absl::StatusOr<bool>& done) {
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());
   if (!*done) return;

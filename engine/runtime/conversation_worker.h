@@ -43,10 +43,12 @@ class ConversationWorker {
   // What the model should do for it; nothing when it is idle.
   std::optional<schedule::Want> Wants() const;
 
-  // The tower work it wants: one slice of speech, or a frame, which the loop encodes together with others'.
-  // Null: speech.
+  // The tower work it wants: one slice of speech, or a frame; the loop does them together with others'. Null:
+  // speech.
   ImagePtr FrameToEncode() const;
-  void RunSpeechSlice();
+  // Null: it cannot be started, which the worker has dealt with. Else one slice of it is to be done.
+  Transcription* BeginSpeechSlice();
+  void FinishSpeechSlice(const absl::StatusOr<bool>& done);
   void BeginFrame();
   void FinishFrame(absl::StatusOr<std::string> words);
   // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it

@@ -31,8 +31,10 @@ class Transcription {
     std::string language;  // ISO 639-1
   };
   virtual ~Transcription() = default;
-  // Does one slice (one window's encoding, or a few decoder steps); true when done.
+  // Does one slice (some layers of a window's encoding, or a few decoder steps); true when done.
   virtual absl::StatusOr<bool> Advance() = 0;
+  // Whether its next slice is of the kind that several transcriptions do together for little more than one.
+  virtual bool joins() const { return false; }
   // REQUIRES: Advance returned true.
   virtual const Result& result() const = 0;
 };
@@ -49,6 +51,13 @@ class Model : public LanguageModel {
   // What the vision bridge puts into the prompt for each picture, as words; not changed by the others.
   virtual absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) = 0;
   virtual absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) = 0;
+  // One slice of each, as Advance has it. REQUIRES: each joins(), or there is one. What one gives does not
+  // depend on the others.
+  virtual std::vector<absl::StatusOr<bool>> AdvanceTogether(absl::Span<Transcription* const> transcriptions) {
+    std::vector<absl::StatusOr<bool>> done;
+    for (Transcription* transcription : transcriptions) done.push_back(transcription->Advance());
+    return done;
+  }
 };
 
 }  // namespace parley::engine

@@ -190,10 +190,24 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began) {
 void ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
   std::vector<ConversationWorker*> workers;
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
-  if (workers.front()->FrameToEncode() == nullptr) return workers.front()->RunSpeechSlice();
+  if (workers.front()->FrameToEncode() == nullptr) return Transcribe(workers);
   const absl::Time start = clock_->Now();
   EncodeFrames(workers);
   planner_.FramesTook(static_cast<int>(workers.size()), clock_->Now() - start);
+}
+
+void ModelLoop::Transcribe(const std::vector<ConversationWorker*>& workers) {
+  std::vector<ConversationWorker*> begun;
+  std::vector<Transcription*> slices;
+  for (ConversationWorker* worker : workers) {
+    Transcription* const transcription = worker->BeginSpeechSlice();
+    if (transcription == nullptr) continue;
+    begun.push_back(worker);
+    slices.push_back(transcription);
+  }
+  if (slices.empty()) return;
+  const std::vector<absl::StatusOr<bool>> done = model_->AdvanceTogether(slices);
+  for (size_t i = 0; i < begun.size(); ++i) begun[i]->FinishSpeechSlice(done[i]);
 }
 
 void ModelLoop::EncodeFrames(const std::vector<ConversationWorker*>& workers) {

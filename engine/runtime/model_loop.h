@@ -45,6 +45,8 @@ class ModelLoop {
  private:
   void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
   void RunTower(const std::vector<schedule::WorkId>& ids);
+  // One slice of speech of each.
+  void Transcribe(const std::vector<ConversationWorker*>& workers);
   // What the pictures of these conversations show; a pass that fails is done again for each alone.
   void EncodeFrames(const std::vector<ConversationWorker*>& workers);
   void CountContexts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

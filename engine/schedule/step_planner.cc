@@ -57,7 +57,7 @@ StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
   return plan;
 }
 
-// One slice of speech, or one pass over frames, those that are waited for first.
+// A slice of speech, or one pass over frames, those that are waited for first.
 void StepPlanner::PlanTower(const Queue (&queues)[kKinds], StepPlan& plan) {
   const Queue& speech = queues[Index(WorkKind::kSpeechSlice)];
   const Queue& awaited = queues[Index(WorkKind::kAwaitedFrameSlice)];
@@ -67,7 +67,11 @@ void StepPlanner::PlanTower(const Queue (&queues)[kKinds], StepPlan& plan) {
   const bool speech_first =
       awaited.empty() || (!speech.empty() && speech.front().last_served <= awaited.front().last_served);
   if (someone_waits && !(frames_turn && !frames.empty()) && speech_first) {
-    plan.tower.push_back(speech.front().want.id);
+    TakeSlices(speech, plan);
+    if (speech.front().want.joins) {
+      JoinSlices(queues[Index(WorkKind::kSpeculativeSlice)],
+                 plan.tower.size() + std::max(0, limits_.max_speculative_rides), plan);
+    }
     speech_slices_ = frames.empty() ? 0 : speech_slices_ + 1;
     return;
   }
@@ -89,6 +93,20 @@ void StepPlanner::PlanTower(const Queue (&queues)[kKinds], StepPlan& plan) {
       ++speech_slices_;
     }
     take(frames);
+  }
+}
+
+void StepPlanner::TakeSlices(const Queue& queue, StepPlan& plan) const {
+  const Want& first = queue.front().want;
+  plan.tower.push_back(first.id);
+  if (first.joins) JoinSlices(queue, limits_.max_joined_slices, plan);
+}
+
+void StepPlanner::JoinSlices(const Queue& queue, size_t most, StepPlan& plan) const {
+  most = std::min<size_t>(most, std::max(1, limits_.max_joined_slices));
+  for (const auto& [last, want] : queue) {
+    if (plan.tower.size() >= most) break;
+    if (want.joins && want.id != plan.tower.front()) plan.tower.push_back(want.id);
   }
 }
 
@@ -157,7 +175,7 @@ void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_w
   const Queue& begun = queues[Index(WorkKind::kSpeculativeSlice)];
   const Queue& starts = queues[Index(WorkKind::kSpeculativeStart)];
   if (!begun.empty()) {
-    plan.tower.push_back(begun.front().want.id);
+    TakeSlices(begun, plan);
   } else if (!starts.empty() && now >= loaded_until_) {
     plan.tower.push_back(starts.front().want.id);
   } else if (!starts.empty()) {

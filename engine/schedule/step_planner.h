@@ -3,10 +3,11 @@
 // Work comes in steps. A step holds one token of every decoding conversation and, in what is left of its
 // budget, chunks of prefill: what an answer waits for before frames, though frames keep an eighth of the
 // budget. With prefill a step holds no more than the measured time of a token lets into `step_limit`. Before
-// each step at most one slice of tower work is done: a transcription slice, or one pass over the frames of
-// several calls, as many as the measured time of a frame lets into `tower_budget`. So no frame delays a
-// decoding token by more than one slice. Speech that someone waits for goes before frames, but after
-// `speech_slices_per_frame_slice` slices of speech the frames get theirs: nothing starves.
+// each step at most one slice of tower work is done: a transcription slice, which that of other calls joins
+// where it can, or one pass over the frames of several calls, as many as the measured time of a frame lets
+// into `tower_budget`. So no frame delays a decoding token by more than one slice. Speech that someone waits
+// for goes before frames, but after `speech_slices_per_frame_slice` slices of speech the frames get theirs:
+// nothing starves.
 //
 // Speculation (an answer begun at a pause that may not be the end of the turn) comes last and gets what is
 // left:
@@ -15,7 +16,7 @@
 //                    either; at most `max_speculative_rows` tokens a step. Whoever comes to wait meanwhile is
 //                    held up by no more than the slice and the step under way.
 //   riding along     up to `max_speculative_rides` decoding rows join a step that runs for somebody, while
-//                    such steps take no longer than `step_budget`.
+//                    such steps take no longer than `step_budget`; slices join one that somebody waits for.
 //   beginning        not within `speculation_rest` of a moment when the device was loaded: somebody who waits
 //                    was left out of a pass, or a step with a decoding token took longer than `step_budget`.
 // Speculation may starve: it is then done the plain way, when the turn is over.
@@ -38,7 +39,8 @@ struct StepLimits {
   // after it, and a token that comes to be due meanwhile is held up no longer. 16 rows of prefill may pass.
   absl::Duration step_limit = absl::Milliseconds(80);
   int speech_slices_per_frame_slice = 8;
-  int max_frames = 8;  // in one pass of the vision tower
+  int max_joined_slices = 8;  // of speech, at once
+  int max_frames = 8;         // in one pass of the vision tower
   absl::Duration tower_budget = absl::Milliseconds(50);
   int max_speculative_rows = 32;
   int max_speculative_rides = 4;
@@ -66,7 +68,8 @@ enum class WorkKind {
 struct Want {
   WorkId id = 0;
   WorkKind kind = WorkKind::kDecode;
-  int rows = 1;  // tokens to prefill
+  int rows = 1;        // tokens to prefill
+  bool joins = false;  // a slice of speech that costs little more with others of its sort
 };
 
 struct StepPlan {
@@ -75,7 +78,8 @@ struct StepPlan {
     int rows = 0;
     WorkKind kind = WorkKind::kDecode;
   };
-  // Whose slice comes before the step: several when they are frames; empty: nobody's.
+  // Whose slice comes before the step: several when they are frames, or slices of speech that join; empty:
+  // nobody's.
   std::vector<WorkId> tower;
   std::vector<Rows> step;  // empty: no step
   // When there is something to do though nobody comes: a speculation may begin.
@@ -103,6 +107,9 @@ class StepPlanner {
   using Queue = std::vector<Waiting>;  // of one kind, in the order of service
 
   void PlanTower(const Queue (&queues)[kKinds], StepPlan& plan);
+  // The first of the queue, and those that join it.
+  void TakeSlices(const Queue& queue, StepPlan& plan) const;
+  void JoinSlices(const Queue& queue, size_t most, StepPlan& plan) const;
   void PlanStep(const Queue (&queues)[kKinds], StepPlan& plan);
   void PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now, StepPlan& plan);
   int FramesAPass() const;

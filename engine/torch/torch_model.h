@@ -40,6 +40,10 @@ class TorchModel final : public Model {
   int64_t page_bytes() const override { return parts_.language_model->page_bytes(); }
   absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
   absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
+  std::vector<absl::StatusOr<bool>> AdvanceTogether(
+      absl::Span<Transcription* const> transcriptions) override {
+    return parts_.audio_tower->AdvanceTogether(transcriptions);
+  }
 
  private:
   Parts parts_;

@@ -61,12 +61,26 @@ absl::StatusOr<bool> WhisperTranscription::Advance() {
     case Phase::kEncode:
       status = Encode();
       break;
-    case Phase::kDecode:
-      status = Decode();
+    case Phase::kDecode: {
+      WhisperTranscription* const alone = this;
+      status = Decode({&alone, 1});
       break;
+    }
     case Phase::kDone:
       break;
   }
+  return Outcome(status);
+}
+
+std::vector<absl::StatusOr<bool>> WhisperTranscription::AdvanceTogether(
+    absl::Span<WhisperTranscription* const> transcriptions) {
+  const absl::Status status = Decode(transcriptions);
+  std::vector<absl::StatusOr<bool>> outcomes;
+  for (const WhisperTranscription* each : transcriptions) outcomes.push_back(each->Outcome(status));
+  return outcomes;
+}
+
+absl::StatusOr<bool> WhisperTranscription::Outcome(const absl::Status& status) const {
   if (!status.ok()) return absl::InternalError(absl::StrCat("transcription: ", status.message()));
   return phase_ == Phase::kDone;
 }
@@ -127,12 +141,21 @@ absl::Status WhisperTranscription::Encode() {
   return parts_.networks->EndEncoding(*window_);
 }
 
-absl::Status WhisperTranscription::Decode() {
-  for (int i = 0; i < kStepsPerSlice && phase_ == Phase::kDecode; ++i) {
-    const Networks::Entry entry = {window_.get(), next_, decoded_ == 0 ? &after_first_ : nullptr,
-                                   &after_last_};
-    if (absl::Status status = parts_.networks->Decode({&entry, 1}); !status.ok()) return status;
-    TakeScores();
+absl::Status WhisperTranscription::Decode(absl::Span<WhisperTranscription* const> transcriptions) {
+  Networks& networks = *transcriptions.front()->parts_.networks;
+  std::vector<Networks::Entry> entries;
+  for (int i = 0; i < kStepsPerSlice; ++i) {
+    entries.clear();
+    for (WhisperTranscription* each : transcriptions) {
+      if (each->phase_ != Phase::kDecode) continue;  // its window has ended
+      entries.push_back({each->window_.get(), each->next_,
+                         each->decoded_ == 0 ? &each->after_first_ : nullptr, &each->after_last_});
+    }
+    if (entries.empty()) break;
+    if (absl::Status status = networks.Decode(entries); !status.ok()) return status;
+    for (WhisperTranscription* each : transcriptions) {
+      if (each->phase_ == Phase::kDecode) each->TakeScores();
+    }
   }
   return absl::OkStatus();
 }

@@ -25,7 +25,11 @@ class WhisperTranscription : public Transcription {
 
   // One slice: the encoder's layers over a bounded number of positions, or a few decoder steps.
   absl::StatusOr<bool> Advance() override;
+  bool joins() const override { return phase_ == Phase::kDecode; }
   const Result& result() const override { return result_; }
+  // Advance of several that join(), of one Whisper: the decoder runs them together.
+  static std::vector<absl::StatusOr<bool>> AdvanceTogether(
+      absl::Span<WhisperTranscription* const> transcriptions);
 
  private:
   enum class Phase { kWindow, kEncode, kDecode, kDone };
@@ -33,7 +37,8 @@ class WhisperTranscription : public Transcription {
   void BeginWindow();
   absl::Status OpenWindow();
   absl::Status Encode();
-  absl::Status Decode();
+  static absl::Status Decode(absl::Span<WhisperTranscription* const> transcriptions);
+  absl::StatusOr<bool> Outcome(const absl::Status& status) const;
   // Of the decoder's run over next_.
   void TakeScores();
   // Takes one token; true when the window is done.

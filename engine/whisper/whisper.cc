@@ -73,4 +73,12 @@ std::unique_ptr<Transcription> Whisper::StartTranscription(std::vector<float> sa
   return std::make_unique<WhisperTranscription>(parts_.get(), std::move(samples));
 }
 
+std::vector<absl::StatusOr<bool>> Whisper::AdvanceTogether(
+    absl::Span<Transcription* const> transcriptions) const {
+  if (transcriptions.size() == 1) return {transcriptions.front()->Advance()};
+  std::vector<WhisperTranscription*> mine;
+  for (Transcription* each : transcriptions) mine.push_back(static_cast<WhisperTranscription*>(each));
+  return WhisperTranscription::AdvanceTogether(mine);
+}
+
 }  // namespace parley::engine::whisper

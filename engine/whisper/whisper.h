@@ -42,6 +42,9 @@ class Whisper {
   // `samples`: one utterance, mono, kSampleRateHz, any length.
   std::unique_ptr<Transcription> StartTranscription(std::vector<float> samples) const;
 
+  // See Model::AdvanceTogether.
+  std::vector<absl::StatusOr<bool>> AdvanceTogether(absl::Span<Transcription* const> transcriptions) const;
+
   struct Parts;  // for this folder and its tests
   const Parts& parts() const { return *parts_; }
 

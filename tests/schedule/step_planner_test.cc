@@ -118,6 +118,32 @@ TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) 
   EXPECT_GE(served, 66);
 }
 
+constexpr Want Joining(WorkId id, WorkKind kind = WorkKind::kSpeechSlice) { return {id, kind, 1, true}; }
+
+TEST(StepPlannerTest, SlicesOfSpeechThatJoinAreDoneTogether) {
+  StepPlanner planner({.max_joined_slices = 3});
+  EXPECT_THAT(planner.Plan({Joining(1), Joining(2), Joining(3), Joining(4)}, kNow).tower,
+              ElementsAre(1, 2, 3));
+  EXPECT_THAT(planner.Plan({Joining(1), Joining(2), Joining(3), Joining(4)}, kNow).tower,
+              ElementsAre(4, 1, 2));
+}
+
+TEST(StepPlannerTest, ASliceThatDoesNotJoinGoesAlone) {
+  StepPlanner planner({});
+  const std::vector<Want> wants = {{1, WorkKind::kSpeechSlice}, Joining(2), Joining(3)};
+  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1));
+  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(2, 3));
+  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1));
+}
+
+TEST(StepPlannerTest, SpeculativeSlicesRideWithOneThatSomebodyWaitsFor) {
+  StepPlanner planner({.max_speculative_rides = 1});
+  const WorkKind held = WorkKind::kSpeculativeSlice;
+  EXPECT_THAT(planner.Plan({Joining(1, held), Joining(2, held), Joining(3)}, kNow).tower, ElementsAre(3, 1));
+  EXPECT_THAT(planner.Plan({Joining(1, held), {3, WorkKind::kSpeechSlice}}, kNow).tower, ElementsAre(3));
+  EXPECT_THAT(planner.Plan({Joining(1, held), Joining(2, held)}, kNow).tower, ElementsAre(2, 1));
+}
+
 TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverload) {
   // 20 conversations that decode for ever, 10 that always prefill speech, 10 frames' prefills, 10
   // transcriptions and 10 frame encodings, all without end. A row costs 1 ms, a slice 30 ms.

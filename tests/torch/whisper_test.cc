@@ -221,6 +221,29 @@ TEST(Whisper, AWindowsScoresAreTheSameBitsAloneAndBesideOthers) {
   }
 }
 
+TEST(Whisper, SeveralUtterancesWrittenTogetherAreThoseWrittenAlone) {
+  const auto whisper = LoadWhisper("auto", Arithmetic::kInt16);
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  const auto transcripts = ReferenceTranscripts();
+  std::vector<std::unique_ptr<Transcription>> all;
+  for (const auto& [clip, text] : transcripts) {
+    all.push_back((*whisper)->StartTranscription(parley::testing::ReadClip(clip)));
+    while (!all.back()->joins()) ASSERT_TRUE(all.back()->Advance().ok());
+  }
+  std::vector<Transcription*> writing;
+  for (const auto& each : all) writing.push_back(each.get());
+  while (!writing.empty()) {
+    const auto done = (*whisper)->AdvanceTogether(writing);
+    ASSERT_EQ(done.size(), writing.size());
+    for (size_t i = done.size(); i-- > 0;) {
+      ASSERT_TRUE(done[i].ok()) << done[i].status();
+      if (*done[i]) writing.erase(writing.begin() + static_cast<ptrdiff_t>(i));
+    }
+  }
+  auto transcription = all.begin();
+  for (const auto& [clip, text] : transcripts) EXPECT_EQ((*transcription++)->result().text, text) << clip;
+}
+
 TEST(Whisper, TheEndpointersSilenceAtBothEndsChangesNothing) {
   std::vector<float> samples(4800, 0.0f);
   for (const float sample : parley::testing::ReadClip("slt_spider")) samples.push_back(sample);
