@@ -21,11 +21,11 @@
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/safetensors.h"
 #include "engine/bundle/tokenizer_files.h"
+#include "engine/cpu/efficientnet/efficientnet.h"
 #include "engine/runtime/answer_stream.h"
 #include "engine/runtime/conversation_history.h"
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
-#include "engine/torch/efficientnet/efficientnet.h"
 
 namespace parley::bench {
 namespace {

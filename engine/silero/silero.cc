@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/aligned_buffer.h"
-#include "engine/silero/linear.h"
+#include "engine/kernels/float_linear.h"
 
 namespace parley::engine::silero {
 namespace {
@@ -43,7 +43,7 @@ float Sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 // frames. x: [rows, frames, x_stride] of which the first `channels` count; y: [rows, frames_out,
 // linear.stride()].
 struct Convolution {
-  Linear linear;  // [outputs, 3 * channels], taps outermost
+  kernels::FloatLinear linear;  // [outputs, 3 * channels], taps outermost
   int channels = 0;
   int stride = 1;
 
@@ -82,9 +82,9 @@ class SileroDetector : public SpeechDetector {
   void Spectrogram(absl::Span<Window> batch);
   void LstmCell(absl::Span<Window> batch);
 
-  Linear stft_;  // [2 * kBins, kFftSize]: real parts, then imaginary parts
+  kernels::FloatLinear stft_;  // [2 * kBins, kFftSize]: real parts, then imaginary parts
   std::array<Convolution, 4> convolutions_;
-  Linear lstm_;  // [4 * kHidden, features and hidden]: gates input, forget, cell, output
+  kernels::FloatLinear lstm_;  // [4 * kHidden, features and hidden]: gates input, forget, cell, output
   std::array<float, kHidden> final_weights_ = {};
   float final_bias_ = 0;
 
@@ -111,7 +111,7 @@ absl::StatusOr<std::vector<float>> Read(const bundle::Safetensors& weights, absl
 absl::Status SileroDetector::Load(const bundle::Safetensors& weights) {
   const auto stft = Read(weights, "stft_conv.weight", {2 * kBins, 1, kFftSize});
   if (!stft.ok()) return stft.status();
-  stft_ = Linear(*stft, {}, 2 * kBins, kFftSize);
+  stft_ = kernels::FloatLinear(*stft, {}, 2 * kBins, kFftSize);
 
   struct Shape {
     int outputs, inputs, stride;
@@ -132,7 +132,7 @@ absl::Status SileroDetector::Load(const bundle::Safetensors& weights) {
         }
       }
     }
-    convolutions_[i] = {Linear(taps_first, *bias, outputs, 3 * inputs), inputs, stride};
+    convolutions_[i] = {kernels::FloatLinear(taps_first, *bias, outputs, 3 * inputs), inputs, stride};
   }
 
   const auto w_input = Read(weights, "lstm_cell.weight_ih", {4 * kHidden, kHidden});
@@ -149,7 +149,7 @@ absl::Status SileroDetector::Load(const bundle::Safetensors& weights) {
     std::copy_n(w_hidden->data() + o * kHidden, kHidden, joined.data() + o * 2 * kHidden + kHidden);
     bias[o] = (*b_input)[o] + (*b_hidden)[o];
   }
-  lstm_ = Linear(joined, bias, 4 * kHidden, 2 * kHidden);
+  lstm_ = kernels::FloatLinear(joined, bias, 4 * kHidden, 2 * kHidden);
 
   const auto final_weights = Read(weights, "final_conv.weight", {1, kHidden, 1});
   if (!final_weights.ok()) return final_weights.status();

@@ -102,13 +102,14 @@ absl::Status LoadAudioTower(const BundleManifest& manifest, Arithmetic arithmeti
   return absl::OkStatus();
 }
 
-absl::Status LoadVisionTower(const BundleManifest& manifest, TorchModel::Parts& parts) {
+absl::Status LoadVisionTower(const BundleManifest& manifest, int threads, TorchModel::Parts& parts) {
   const std::string& folder = manifest.vision_tower->path;
   const absl::StatusOr<bundle::Safetensors> weights = bundle::Safetensors::OpenFolder(folder);
   if (!weights.ok()) return weights.status();
   const absl::StatusOr<std::string> labels = bundle::ReadTextFile(absl::StrCat(folder, "/labels.json"));
   if (!labels.ok()) return labels.status();
-  absl::StatusOr<std::unique_ptr<EfficientNet>> tower = EfficientNet::Load(*weights, *labels);
+  absl::StatusOr<std::unique_ptr<cpu::EfficientNet>> tower =
+      cpu::EfficientNet::Load(*weights, *labels, threads);
   if (!tower.ok()) return At(folder, tower.status());
   parts.info.vision_tower = "EfficientNet-Lite0";
   parts.vision_tower = *std::move(tower);
@@ -153,7 +154,7 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
     }
   }
   if (manifest->vision_tower.has_value()) {
-    if (absl::Status status = LoadVisionTower(*manifest, parts); !status.ok()) return status;
+    if (absl::Status status = LoadVisionTower(*manifest, threads, parts); !status.ok()) return status;
   }
   LoadedBundle loaded;
   if (manifest->speech_detector.has_value()) {

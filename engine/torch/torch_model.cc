@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "engine/torch/efficientnet/labels_bridge.h"
+#include "engine/cpu/efficientnet/labels_bridge.h"
 
 namespace parley::engine {
 
@@ -12,13 +12,13 @@ absl::StatusOr<std::unique_ptr<Sequence>> TorchModel::NewSequence() {
 
 absl::StatusOr<std::vector<std::string>> TorchModel::DescribeImages(absl::Span<const ImagePtr> images) {
   if (!sees()) return absl::FailedPreconditionError("this bundle has no vision tower");
-  const absl::StatusOr<std::vector<std::vector<LabelProbability>>> labels =
+  const absl::StatusOr<std::vector<std::vector<cpu::LabelProbability>>> labels =
       parts_.vision_tower->Labels(images, parts_.vision_bridge.labels);
   if (!labels.ok()) return labels.status();
   std::vector<std::string> descriptions;
   descriptions.reserve(labels->size());
-  for (const std::vector<LabelProbability>& image : *labels) {
-    descriptions.push_back(DescribeLabels(parts_.vision_bridge, image));
+  for (const std::vector<cpu::LabelProbability>& image : *labels) {
+    descriptions.push_back(cpu::DescribeLabels(parts_.vision_bridge, image));
   }
   return descriptions;
 }

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "engine/bundle/manifest.h"
+#include "engine/cpu/efficientnet/efficientnet.h"
 #include "engine/runtime/model.h"
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
-#include "engine/torch/efficientnet/efficientnet.h"
 #include "engine/whisper/whisper.h"
 
 namespace parley::engine {
@@ -21,9 +21,9 @@ class TorchModel final : public Model {
     std::unique_ptr<const text::Tokenizer> tokenizer;
     std::unique_ptr<const text::PromptLayout> layout;
     std::unique_ptr<LanguageModel> language_model;
-    std::unique_ptr<const whisper::Whisper> audio_tower;  // null: the bundle does not hear
-    std::unique_ptr<const EfficientNet> vision_tower;     // null: it does not see
-    bundle::BundleManifest::VisionBridge vision_bridge;   // with a vision tower
+    std::unique_ptr<const whisper::Whisper> audio_tower;    // null: the bundle does not hear
+    std::unique_ptr<const cpu::EfficientNet> vision_tower;  // null: it does not see
+    bundle::BundleManifest::VisionBridge vision_bridge;     // with a vision tower
   };
   explicit TorchModel(Parts parts) : parts_(std::move(parts)) {}
 

@@ -42,7 +42,7 @@ HOMES = {
     r"prometheus": ["server"],
     r"spdlog": ["server", "clients"],
     r"CLI": ["server", "clients"],
-    r"nlohmann": ["engine/bundle", "engine/text", "engine/torch", "engine/silero", "engine/whisper", "server",
+    r"nlohmann": ["engine/bundle", "engine/cpu", "engine/text", "engine/torch", "engine/silero", "engine/whisper", "server",
                   "clients"],
 }
 

@@ -64,7 +64,7 @@ CASES = [
 
 
 def with_article(label):
-    """As engine/torch/efficientnet/labels_bridge.cc puts it into the prompt."""
+    """As engine/cpu/efficientnet/labels_bridge.cc puts it into the prompt."""
     return ("an " if label[0].lower() in "aeiou" else "a ") + label
 
 

@@ -2,20 +2,9 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/types/span.h"
+#include "absl/status/statusor.h"
 
 namespace parley::engine::cpu {
-
-std::vector<float> LayerReader::Read(const std::string& name, std::initializer_list<int64_t> shape) {
-  int64_t values = 1;
-  for (const int64_t size : shape) values *= size;
-  std::vector<float> floats(values);
-  if (!status_.ok()) return floats;
-  const absl::StatusOr<bundle::TensorView> view = file_->Find(name, shape);
-  status_ = view.ok() ? Dequantize(*view, absl::MakeSpan(floats)) : view.status();
-  return floats;
-}
 
 Norm LayerReader::ReadNorm(const std::string& name, int width) {
   return {Read(name + ".weight", {width}), Read(name + ".bias", {width})};
@@ -44,10 +33,7 @@ kernels::QuantizedWeights LayerReader::Pack(const std::string& name, const std::
   absl::StatusOr<kernels::QuantizedWeights> packed =
       kernels::QuantizedWeights::FromFloats(rows, outputs, inputs);
   if (packed.ok()) return *std::move(packed);
-  if (status_.ok()) {
-    status_ = absl::Status(packed.status().code(),
-                           absl::StrCat(file_->path(), ": ", name, ": ", packed.status().message()));
-  }
+  Fail(name, packed.status());
   return {};
 }
 

@@ -1,13 +1,10 @@
 // What Whisper's encoder and decoder are made of, read from the Hugging Face layout for the integer kernels.
 #pragma once
 
-#include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "engine/bundle/safetensors.h"
+#include "engine/cpu/float_reader.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/quantized_weights.h"
 
@@ -38,14 +35,10 @@ struct FeedForwardLayer {
   Dense up, down;
 };
 
-// Reads tensor after tensor and keeps the first error, so that loading reads like the list of weights: check
-// status() once at the end. After an error it gives zeros.
-class LayerReader {
+class LayerReader : public FloatReader {
  public:
-  // `file` must outlive the reader.
-  explicit LayerReader(const bundle::Safetensors* file) : file_(file) {}
+  using FloatReader::FloatReader;
 
-  std::vector<float> Read(const std::string& name, std::initializer_list<int64_t> shape);
   Norm ReadNorm(const std::string& name, int width);
   Dense ReadDense(const std::string& name, int outputs, int inputs, bool bias = true);
   AttentionLayer ReadAttention(const std::string& name, const std::string& norm, int width);
@@ -54,11 +47,6 @@ class LayerReader {
   // Rows of floats, [outputs, inputs], to 8 bits.
   kernels::QuantizedWeights Pack(const std::string& name, const std::vector<float>& rows, int outputs,
                                  int inputs);
-  const absl::Status& status() const { return status_; }
-
- private:
-  const bundle::Safetensors* file_;
-  absl::Status status_;
 };
 
 }  // namespace parley::engine::cpu

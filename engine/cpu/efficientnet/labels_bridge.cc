@@ -1,4 +1,4 @@
-#include "engine/torch/efficientnet/labels_bridge.h"
+#include "engine/cpu/efficientnet/labels_bridge.h"
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -6,7 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 
-namespace parley::engine {
+namespace parley::engine::cpu {
 namespace {
 
 // English, by spelling: good enough for ImageNet's labels ("an espresso", "jeans", "a trolleybus").
@@ -34,4 +34,4 @@ std::string DescribeLabels(const bundle::BundleManifest::VisionBridge& bridge,
   return absl::StrReplaceAll(bridge.prompt_template, {{"{labels}", absl::StrJoin(named, ", ")}});
 }
 
-}  // namespace parley::engine
+}  // namespace parley::engine::cpu

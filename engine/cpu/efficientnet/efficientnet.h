@@ -11,17 +11,18 @@
 #include "absl/types/span.h"
 #include "engine/api/media.h"
 #include "engine/bundle/safetensors.h"
-#include "engine/torch/efficientnet/labels_bridge.h"
+#include "engine/cpu/efficientnet/labels_bridge.h"
 
-namespace parley::engine {
+namespace parley::engine::cpu {
 
-// Immutable; used by the model thread only.
+// Used by the model thread only.
 class EfficientNet {
  public:
   // Reads the weights, which may go afterwards; batch norms are folded into the convolutions. `labels_json`:
   // an array of as many strings as there are classes. INVALID_ARGUMENT, NOT_FOUND: what is missing or wrong.
+  // `threads`: of its own, the caller's included.
   static absl::StatusOr<std::unique_ptr<EfficientNet>> Load(const bundle::Safetensors& weights,
-                                                            absl::string_view labels_json);
+                                                            absl::string_view labels_json, int threads);
   ~EfficientNet();
   EfficientNet(const EfficientNet&) = delete;
   EfficientNet& operator=(const EfficientNet&) = delete;
@@ -29,14 +30,14 @@ class EfficientNet {
   // Each picture's labels, most probable first, at most `count` of them, whatever the others show.
   absl::StatusOr<std::vector<std::vector<LabelProbability>>> Labels(absl::Span<const ImagePtr> images,
                                                                     int count = 5) const;
-  // pixels: [batch, 3, 224, 224], normalised, row-major; the result is [batch, classes], unnormalised.
-  absl::StatusOr<std::vector<float>> Logits(absl::Span<const float> pixels, int batch) const;
+  // pixels: [kEfficientNetSize, kEfficientNetSize, 3], normalised; the result is [classes], unnormalised.
+  std::vector<float> Logits(absl::Span<const float> pixels) const;
 
  private:
   struct Network;
-  EfficientNet(std::unique_ptr<const Network> network, std::vector<std::string> labels);
-  std::unique_ptr<const Network> network_;
+  EfficientNet(std::unique_ptr<Network> network, std::vector<std::string> labels);
+  std::unique_ptr<Network> network_;
   std::vector<std::string> labels_;
 };
 
-}  // namespace parley::engine
+}  // namespace parley::engine::cpu

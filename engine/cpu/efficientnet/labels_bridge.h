@@ -8,7 +8,7 @@
 #include "absl/types/span.h"
 #include "engine/bundle/manifest.h"
 
-namespace parley::engine {
+namespace parley::engine::cpu {
 
 struct LabelProbability {
   std::string label;
@@ -20,4 +20,4 @@ struct LabelProbability {
 std::string DescribeLabels(const bundle::BundleManifest::VisionBridge& bridge,
                            absl::Span<const LabelProbability> labels);
 
-}  // namespace parley::engine
+}  // namespace parley::engine::cpu

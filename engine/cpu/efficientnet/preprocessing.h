@@ -7,12 +7,12 @@
 #include "absl/types/span.h"
 #include "engine/api/media.h"
 
-namespace parley::engine {
+namespace parley::engine::cpu {
 
 inline constexpr int kEfficientNetSize = 224;
 
-// Writes [3, kEfficientNetSize, kEfficientNetSize]; `out` has exactly that size. INVALID_ARGUMENT for an
+// Writes [kEfficientNetSize, kEfficientNetSize, 3]; `out` has exactly that size. INVALID_ARGUMENT for an
 // image without pixels or whose pixels do not fit its size.
 absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out);
 
-}  // namespace parley::engine
+}  // namespace parley::engine::cpu

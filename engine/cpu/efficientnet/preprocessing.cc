@@ -1,4 +1,4 @@
-#include "engine/torch/efficientnet/preprocessing.h"
+#include "engine/cpu/efficientnet/preprocessing.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace parley::engine {
+namespace parley::engine::cpu {
 namespace {
 
 constexpr int kSize = kEfficientNetSize;
@@ -82,14 +82,10 @@ absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out
       for (size_t i = 0; i < line.size(); ++i) line[i] += weight * source[i];
       source += line.size();
     }
-    for (int channel = 0; channel < 3; ++channel) {
-      float* target = out.data() + (static_cast<size_t>(channel) * kSize + y) * kSize;
-      for (int x = 0; x < kSize; ++x) {
-        target[x] = (line[static_cast<size_t>(x) * 3 + channel] / 255 - kMean[channel]) / kDeviation[channel];
-      }
-    }
+    float* const target = out.data() + static_cast<size_t>(y) * line.size();
+    for (size_t i = 0; i < line.size(); ++i) target[i] = (line[i] / 255 - kMean[i % 3]) / kDeviation[i % 3];
   }
   return absl::OkStatus();
 }
 
-}  // namespace parley::engine
+}  // namespace parley::engine::cpu
