@@ -63,6 +63,8 @@ class EngineCollector : public prometheus::Collectable {
             absl::ToDoubleSeconds(stats.pass_age)),
         One("parley_engine_token_interval_seconds", "Smoothed time between two tokens of an answer.",
             MetricType::Gauge, absl::ToDoubleSeconds(stats.token_interval)),
+        One("parley_engine_queue", "Conversations that wait for the engine, averaged over the last seconds.",
+            MetricType::Gauge, stats.queue),
         Spread("parley_engine_step_seconds", "Time of a step of the language model.", stats.step_seconds),
         Spread("parley_engine_step_conversations", "Conversations a step served.", stats.step_conversations),
         Spread("parley_engine_step_rows", "Rows (tokens) a step held.", stats.step_rows),

@@ -15,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "base/executor.h"
@@ -73,6 +74,7 @@ class ParleyServerImpl final : public ParleyServer {
         engine_(engine),
         engine_stall_(options.engine_stall),
         max_token_interval_(options.max_token_interval),
+        max_queue_(options.max_queue),
         registry_({.max_calls = options.max_calls,
                    .max_waiting = options.max_waiting,
                    .max_wait = options.max_wait,
@@ -171,11 +173,15 @@ class ParleyServerImpl final : public ParleyServer {
   // Whether the engine answers, and whether it takes more calls. Ten times a second and for each arrival.
   void LookAtEngine() {
     const engine::EngineStats stats = engine_->stats();
-    const bool slow = stats.token_interval > max_token_interval_;
-    registry_.SetEngineRoom(stats.conversations, slow ? 0 : stats.room,
-                            slow ? absl::StrCat("their answers come a token in ",
-                                                absl::ToInt64Milliseconds(stats.token_interval), " ms")
-                                 : "the engine's memory is promised to them");
+    std::string overload;
+    if (stats.token_interval > max_token_interval_) {
+      overload = absl::StrCat("their answers come a token in ",
+                              absl::ToInt64Milliseconds(stats.token_interval), " ms");
+    } else if (stats.queue > max_queue_) {
+      overload = absl::StrFormat("on average %.1f of them wait for the engine", stats.queue);
+    }
+    registry_.SetEngineRoom(stats.conversations, overload.empty() ? stats.room : 0,
+                            overload.empty() ? "the engine's memory is promised to them" : overload);
     metrics_.CallsWaiting(registry_.waiting());
 
     const bool stalled = stats.pass_age > engine_stall_;
@@ -226,6 +232,7 @@ class ParleyServerImpl final : public ParleyServer {
   engine::Engine* const engine_;
   const absl::Duration engine_stall_;
   const absl::Duration max_token_interval_;
+  const double max_queue_;
   absl::Mutex health_mutex_;  // before the registry's own
   bool ready_ ABSL_GUARDED_BY(health_mutex_) = false;
   bool stalled_ ABSL_GUARDED_BY(health_mutex_) = false;

@@ -11,6 +11,12 @@ namespace parley::engine {
 namespace {
 
 constexpr absl::Duration kIntervalHalfLife = absl::Seconds(2);  // see EngineStats::token_interval
+constexpr absl::Duration kQueueHalfLife = absl::Seconds(5);     // see EngineStats::queue
+
+// What is left of a smoothed value after a time.
+double Decay(absl::Duration time, absl::Duration half_life) {
+  return std::exp2(-absl::FDivDuration(time, half_life));
+}
 
 }  // namespace
 
@@ -74,7 +80,8 @@ EngineStats ModelLoop::stats() const {
                                                   budget_.CanOpen(last_promised_, pages)));
   const absl::Time now = clock_->Now();
   if (pass_began_ != absl::InfiniteFuture()) stats.pass_age = now - pass_began_;
-  stats.token_interval *= std::exp2(-absl::FDivDuration(now - last_token_pass_, kIntervalHalfLife));
+  stats.token_interval *= Decay(now - last_token_pass_, kIntervalHalfLife);
+  stats.queue *= Decay(now - last_pass_, kQueueHalfLife);
   if (pages.total > 0) stats.kv_bytes = pages.in_use * model_->page_bytes();
   return stats;
 }
@@ -181,6 +188,10 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began) {
   for (const auto& part : plan.step) made_token |= part.kind == schedule::WorkKind::kDecode;
   absl::MutexLock lock(&mutex_);
   pass_began_ = absl::InfiniteFuture();
+  // Nobody was left out between the passes, so many during this one.
+  const double kept = Decay(now - began, kQueueHalfLife);
+  stats_.queue = stats_.queue * Decay(began - last_pass_, kQueueHalfLife) * kept + plan.left_out * (1 - kept);
+  last_pass_ = now;
   if (!made_token) return;
   constexpr double kWeight = 1.0 / 16;
   stats_.token_interval += (now - began - stats_.token_interval) * kWeight;

@@ -79,6 +79,7 @@ class ModelLoop {
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
   absl::Time pass_began_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // that one: none
   absl::Time last_token_pass_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time last_pass_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // when it ended
 };
 
 }  // namespace parley::engine

@@ -27,12 +27,12 @@ struct StepPlanner::Waiting {
 
 StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
   Queue queues[kKinds];
-  size_t awaited = 0;
+  bool somebody_waits = false;
   for (const Want& want : wants) {
     // A new conversation stands behind all that wait: as if it had been served just now.
     const uint64_t last = last_served_.try_emplace(want.id, turn_).first->second;
     queues[Index(want.kind)].push_back({last, want});
-    if (Awaited(want.kind)) ++awaited;
+    somebody_waits = somebody_waits || Awaited(want.kind);
   }
   for (Queue& queue : queues) {
     std::sort(queue.begin(), queue.end(), [](const Waiting& a, const Waiting& b) {
@@ -42,16 +42,18 @@ StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
   StepPlan plan;
   PlanTower(queues, plan);
   PlanStep(queues, plan);
-  size_t served = 0;
+  bool left_out = false;
   for (const Want& want : wants) {
     if (!Awaited(want.kind)) continue;
     const bool in_tower = std::find(plan.tower.begin(), plan.tower.end(), want.id) != plan.tower.end();
     const bool in_step = std::any_of(plan.step.begin(), plan.step.end(),
                                      [&](const StepPlan::Rows& rows) { return rows.id == want.id; });
-    if (in_tower || in_step) ++served;
+    if (in_tower || in_step) continue;
+    left_out = true;
+    if (want.kind != WorkKind::kDecode) ++plan.left_out;
   }
-  if (served < awaited) loaded_until_ = now + limits_.speculation_rest;
-  PlanSpeculation(queues, /*somebody_waits=*/awaited > 0, now, plan);
+  if (left_out) loaded_until_ = now + limits_.speculation_rest;
+  PlanSpeculation(queues, somebody_waits, now, plan);
   for (const WorkId id : plan.tower) Serve(id);
   for (const StepPlan::Rows& rows : plan.step) Serve(rows.id);
   return plan;

@@ -82,6 +82,7 @@ struct StepPlan {
   // nobody's.
   std::vector<WorkId> tower;
   std::vector<Rows> step;  // empty: no step
+  int left_out = 0;        // conversations with awaited work that get nothing, those that decode apart
   // When there is something to do though nobody comes: a speculation may begin.
   absl::Time resume = absl::InfiniteFuture();
   bool empty() const { return tower.empty() && step.empty(); }

@@ -168,6 +168,30 @@ TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
   second.Await(M::kReady);
 }
 
+TEST(Admission, NoCallIsLetInWhileTooManyWaitForTheEngine) {
+  SimulatedClock clock;
+  TestSetup setup;
+  setup.clock = setup.fake.simulated = &clock;
+  setup.fake.transcription_time = absl::Seconds(2);  // a slice
+  setup.server.max_queue = 0.1;
+  setup.server.max_wait = absl::Hours(1);
+  TestServer server(setup);
+  std::vector<std::unique_ptr<engine::Conversation>> speaking;
+  for (int i = 0; i < 3; ++i) speaking.push_back(*server.engine().StartConversation({}));
+  std::atomic<int> heard = 0;
+  for (auto& conversation : speaking) {
+    conversation->AppendSpeech(std::vector<float>(engine::kSampleRateHz),
+                               [&](absl::StatusOr<engine::SpeechResult>) { ++heard; });
+  }
+  ASSERT_TRUE(Eventually([&] { return heard == 3; }));
+  ASSERT_GT(server.engine().stats().queue, 0.1);
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kAdmission);
+  clock.Advance(absl::Minutes(1));  // the engine has had nothing to do since
+  call.Await(M::kReady);
+}
+
 TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
   SimulatedClock clock;
   TestSetup setup;
