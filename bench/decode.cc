@@ -39,18 +39,20 @@ absl::Status Decode(const SuiteOptions& options) {
   const auto sides = LanguageModelSides::Load(options);
   if (!sides.ok()) return sides.status();
   if (absl::Status status = (*sides)->CheckTheySayTheSame(); !status.ok()) return status;
-  for (int batch : {1, 4, 8, 16}) {
-    const absl::StatusOr<Comparison> comparison = (*sides)->Compare(
-        [batch](GreedyModel& model) { return TokensPerSecond(model, batch); }, Better::kHigher);
-    if (!comparison.ok()) return comparison.status();
-    Figure figure = (*sides)->MakeFigure("decode", "batch_" + std::to_string(batch), *comparison,
-                                         {.rows = batch,
-                                          .scored_rows = batch,
-                                          .sequences = batch,
-                                          .attended = kPromptTokens + kNewTokens / 2.0});
-    figure.setting["prompt_tokens"] = kPromptTokens;
-    figure.setting["new_tokens"] = kNewTokens;
-    Print(figure);
+  for (const LanguageModelSides::Ours& ours : (*sides)->ours()) {
+    for (int batch : {1, 4, 8, 16}) {
+      const absl::StatusOr<Comparison> comparison = (*sides)->Compare(
+          ours, [batch](GreedyModel& model) { return TokensPerSecond(model, batch); }, Better::kHigher);
+      if (!comparison.ok()) return comparison.status();
+      Figure figure = (*sides)->MakeFigure(ours, "decode", "batch_" + std::to_string(batch), *comparison,
+                                           {.rows = batch,
+                                            .scored_rows = batch,
+                                            .sequences = batch,
+                                            .attended = kPromptTokens + kNewTokens / 2.0});
+      figure.setting["prompt_tokens"] = kPromptTokens;
+      figure.setting["new_tokens"] = kNewTokens;
+      Print(figure);
+    }
   }
   return absl::OkStatus();
 }

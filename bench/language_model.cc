@@ -89,25 +89,27 @@ absl::StatusOr<std::unique_ptr<LanguageModelSides>> LanguageModelSides::Load(con
   std::unique_ptr<LanguageModelSides> sides(new LanguageModelSides(options));
   at::set_num_threads(options.threads);
   sides->machine_ = MeasureMachine(options.threads);
-  if (absl::Status status = sides->LoadOurs(); !status.ok()) return status;
+  sides->gguf_ = options.model_dir + "/language_model/model.gguf";
+  absl::StatusOr<LanguageModelFiles> opened = LanguageModelFiles::Open({"gguf", sides->gguf_});
+  if (!opened.ok()) return opened.status();
+  sides->files_ = std::make_shared<const LanguageModelFiles>(*std::move(opened));
+  if (absl::Status status = sides->LoadOurs("", "auto"); !status.ok()) return status;
+  if (sides->ours_.front().arithmetic == Arithmetic::kInt16) {
+    if (absl::Status status = sides->LoadOurs("_int8", "int8"); !status.ok()) return status;
+  }
   if (absl::Status status = sides->LoadPeers(); !status.ok()) return status;
   return sides;
 }
 
-absl::Status LanguageModelSides::LoadOurs() {
-  gguf_ = options_.model_dir + "/language_model/model.gguf";
-  absl::StatusOr<LanguageModelFiles> opened = LanguageModelFiles::Open({"gguf", gguf_});
-  if (!opened.ok()) return opened.status();
-  files_ = std::make_shared<const LanguageModelFiles>(*std::move(opened));
-  const absl::StatusOr<engine::ArithmeticChoice> choice = engine::ChooseArithmetic("auto", files_->shape());
+absl::Status LanguageModelSides::LoadOurs(const std::string& suffix, const std::string& arithmetic) {
+  const absl::StatusOr<engine::ArithmeticChoice> choice =
+      engine::ChooseArithmetic(arithmetic, files_->shape());
   if (!choice.ok()) return choice.status();
-  arithmetic_ = choice->arithmetic;
-  arithmetic_description_ = choice->description;
   absl::StatusOr<std::unique_ptr<engine::LanguageModel>> model =
-      engine::MakeLanguageModel(files_, arithmetic_, {.threads = options_.threads});
+      engine::MakeLanguageModel(files_, choice->arithmetic, {.threads = options_.threads});
   if (!model.ok()) return model.status();
-  our_model_ = *std::move(model);
-  ours_ = MakeGreedy(our_model_.get());
+  Ours& ours = ours_.emplace_back(Ours{suffix, choice->arithmetic, choice->description, *std::move(model)});
+  ours.greedy = MakeGreedy(ours.model.get());
   return absl::OkStatus();
 }
 
@@ -187,7 +189,10 @@ absl::Status LanguageModelSides::CheckTheySayTheSame() {
                         "nothing is timed",
                         name, 100 * *agreement, surely_wrong));
   };
-  if (absl::Status status = check("ours", *ours_, true, &our_agreement_); !status.ok()) return status;
+  for (Ours& ours : ours_) {
+    const absl::Status status = check("ours, " + ours.description, *ours.greedy, true, &ours.agreement);
+    if (!status.ok()) return status;
+  }
   for (Peer& peer : peers_) {
     const absl::Status status =
         check("llama.cpp " + peer.name, *peer.model, &peer == &peers_.front(), &peer.agreement);
@@ -197,13 +202,13 @@ absl::Status LanguageModelSides::CheckTheySayTheSame() {
 }
 
 absl::StatusOr<Comparison> LanguageModelSides::Compare(
-    const std::function<absl::StatusOr<double>(GreedyModel&)>& time, Better better) const {
+    const Ours& ours, const std::function<absl::StatusOr<double>(GreedyModel&)>& time, Better better) const {
   std::vector<Run> peers;
   for (const Peer& peer : peers_) peers.push_back([&] { return time(*peer.model); });
-  return bench::Compare([&] { return time(*ours_); }, peers, better, {.seconds = options_.seconds});
+  return bench::Compare([&] { return time(*ours.greedy); }, peers, better, {.seconds = options_.seconds});
 }
 
-double LanguageModelSides::StepFloor(const Work& step) const {
+double LanguageModelSides::StepFloor(Arithmetic arithmetic, const Work& step) const {
   const LanguageModelShape& shape = files_->shape();
   const Size layers = LayersSize(*files_);
   const Size head = SizeOf(*files_, Weight::kHead);
@@ -217,7 +222,7 @@ double LanguageModelSides::StepFloor(const Work& step) const {
 
   const double linear_products = layers.values * step.rows + head.values * step.scored_rows;
   double linear_seconds = 0;
-  switch (arithmetic_) {
+  switch (arithmetic) {
     case Arithmetic::kInt8:
       linear_seconds = linear_products / machine_.int8_products_per_s;
       break;
@@ -231,20 +236,20 @@ double LanguageModelSides::StepFloor(const Work& step) const {
   return std::max(bytes / machine_.read_bytes_per_s, multiply_seconds);
 }
 
-Figure LanguageModelSides::MakeFigure(const std::string& suite, const std::string& name,
+Figure LanguageModelSides::MakeFigure(const Ours& ours, const std::string& suite, const std::string& name,
                                       const Comparison& comparison, const Work& step) const {
   Figure figure;
   figure.suite = suite;
-  figure.name = name;
+  figure.name = name + ours.suffix;
   figure.ours = comparison.ours;
   figure.peer = comparison.peers[comparison.best];
   figure.peer_name = absl::StrCat("llama.cpp v0.5.0, ", peers_[comparison.best].name);
   figure.unit = "tokens/s";
   figure.better = Better::kHigher;
-  figure.limit = step.rows / StepFloor(step);
+  figure.limit = step.rows / StepFloor(ours.arithmetic, step);
   figure.setting = {{"threads", options_.threads},
-                    {"arithmetic", arithmetic_description_},
-                    {"agreement_with_fp32", our_agreement_},
+                    {"arithmetic", ours.description},
+                    {"agreement_with_fp32", ours.agreement},
                     {"peer_agreement_with_fp32", peers_[comparison.best].agreement},
                     {"ms_per_step", 1e3 * step.rows / comparison.ours}};
   for (size_t i = 0; i < peers_.size(); ++i) {

@@ -1,5 +1,5 @@
-// The two sides of the suites that compare language models: ours in this machine's arithmetic, and llama.cpp
-// on the same file in three formats.
+// The two sides of the suites that compare language models: ours, in this machine's arithmetic and in int8,
+// and llama.cpp on the same file in three formats.
 #pragma once
 
 #include <memory>
@@ -33,9 +33,20 @@ class LanguageModelSides {
   // apart).
   absl::Status CheckTheySayTheSame();
 
-  GreedyModel& ours() { return *ours_; }
-  // Ours against the best of the peers.
-  absl::StatusOr<Comparison> Compare(const std::function<absl::StatusOr<double>(GreedyModel&)>& time,
+  // Ours in one arithmetic. The first is what the server takes by itself. The others are more like llama.cpp,
+  // which rounds activations to 8 bits.
+  struct Ours {
+    std::string suffix;  // of its figures' names
+    engine::Arithmetic arithmetic;
+    std::string description;
+    std::unique_ptr<engine::LanguageModel> model;
+    std::unique_ptr<GreedyModel> greedy;
+    double agreement = 0;  // share of fp32's teacher-forced tokens
+  };
+  const std::vector<Ours>& ours() const { return ours_; }
+  // Against the best of the peers.
+  absl::StatusOr<Comparison> Compare(const Ours& ours,
+                                     const std::function<absl::StatusOr<double>(GreedyModel&)>& time,
                                      Better better) const;
   // One model step of the timed work, for its floor.
   struct Work {
@@ -45,8 +56,8 @@ class LanguageModelSides {
     double attended = 0;  // tokens that a row attends to, on average
   };
   // In tokens/s, `step.rows` of them a step.
-  Figure MakeFigure(const std::string& suite, const std::string& name, const Comparison& comparison,
-                    const Work& step) const;
+  Figure MakeFigure(const Ours& ours, const std::string& suite, const std::string& name,
+                    const Comparison& comparison, const Work& step) const;
 
  private:
   struct Peer {
@@ -56,20 +67,16 @@ class LanguageModelSides {
   };
 
   explicit LanguageModelSides(const SuiteOptions& options) : options_(options) {}
-  absl::Status LoadOurs();
+  absl::Status LoadOurs(const std::string& suffix, const std::string& arithmetic);
   absl::Status LoadPeers();
   absl::StatusOr<std::vector<std::vector<engine::TokenId>>> Prompts() const;
   // Seconds that a step takes at least.
-  double StepFloor(const Work& step) const;
+  double StepFloor(engine::Arithmetic arithmetic, const Work& step) const;
 
   const SuiteOptions options_;
   std::string gguf_;
   std::shared_ptr<const engine::bundle::LanguageModelFiles> files_;
-  engine::Arithmetic arithmetic_ = engine::Arithmetic::kFp32;
-  std::string arithmetic_description_;
-  std::unique_ptr<engine::LanguageModel> our_model_;
-  std::unique_ptr<GreedyModel> ours_;
-  double our_agreement_ = 0;
+  std::vector<Ours> ours_;
   std::vector<Peer> peers_;  // the first reads the file as it is
   MachineLimits machine_;
 };

@@ -18,7 +18,7 @@ absl::StatusOr<LiveServer> LiveServer::Start(std::unique_ptr<engine::Engine> eng
   options.max_calls = kMaxLiveCalls;
   // Neither side refuses or queues calls here: what is asked is how late the answers get.
   options.max_token_interval = absl::Hours(1);
-  options.max_queue = kMaxLiveCalls;
+  options.max_load = kMaxLiveCalls;
   server::SetUpLog(server::LogLevel::kWarn, server::LogFormat::kText);
   if (absl::Status status = live.engine_->WarmUp(); !status.ok()) return status;
   auto server = server::ParleyServer::Start(options, live.engine_.get(), live.detector_.get());

@@ -21,13 +21,15 @@ absl::Status Prefill(const SuiteOptions& options) {
   const auto sides = LanguageModelSides::Load(options);
   if (!sides.ok()) return sides.status();
   if (absl::Status status = (*sides)->CheckTheySayTheSame(); !status.ok()) return status;
-  for (int tokens : {64, 182, 512}) {
-    const absl::StatusOr<Comparison> comparison = (*sides)->Compare(
-        [tokens](GreedyModel& model) { return TokensPerSecond(model, tokens); }, Better::kHigher);
-    if (!comparison.ok()) return comparison.status();
-    Print((*sides)->MakeFigure(
-        "prefill", std::to_string(tokens), *comparison,
-        {.rows = tokens, .scored_rows = 1, .sequences = 1, .attended = (tokens + 1) / 2.0}));
+  for (const LanguageModelSides::Ours& ours : (*sides)->ours()) {
+    for (int tokens : {64, 182, 512}) {
+      const absl::StatusOr<Comparison> comparison = (*sides)->Compare(
+          ours, [tokens](GreedyModel& model) { return TokensPerSecond(model, tokens); }, Better::kHigher);
+      if (!comparison.ok()) return comparison.status();
+      Print((*sides)->MakeFigure(
+          ours, "prefill", std::to_string(tokens), *comparison,
+          {.rows = tokens, .scored_rows = 1, .sequences = 1, .attended = (tokens + 1) / 2.0}));
+    }
   }
   return absl::OkStatus();
 }

@@ -33,21 +33,27 @@ struct Engines {
   std::unique_ptr<engine::SpeechDetector> detector;
 };
 
+// A call that has ended may hold its conversation for a moment beside the one that has its place now.
+int MaxConversations(const ProgramOptions& options) { return 2 * options.server.max_calls; }
+
 absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
   if (options.engine == "fake") {
     Log(LogLevel::kWarn, "THE FAKE ENGINE IS IN USE: answers are made up; it is for load tests only");
     engine::FakeOptions fake_options;
     if (options.kv_bytes > 0) fake_options.kv_bytes = options.kv_bytes;
+    fake_options.runtime.max_conversations = MaxConversations(options);
     engine::LoadedFake fake = engine::MakeFakeEngine(fake_options, Clock::Real());
     return Engines{std::move(fake.engine), std::move(fake.speech_detector)};
   }
 #ifdef PARLEY_WITH_TORCH
-  absl::StatusOr<engine::LoadedBundle> bundle = engine::LoadTorchBundle({.bundle_dir = options.model,
-                                                                         .threads = options.threads,
-                                                                         .arithmetic = options.arithmetic,
-                                                                         .kv_bytes = options.kv_bytes,
-                                                                         .kv_format = options.kv_format},
-                                                                        Clock::Real());
+  absl::StatusOr<engine::LoadedBundle> bundle =
+      engine::LoadTorchBundle({.bundle_dir = options.model,
+                               .threads = options.threads,
+                               .arithmetic = options.arithmetic,
+                               .kv_bytes = options.kv_bytes,
+                               .kv_format = options.kv_format,
+                               .max_conversations = MaxConversations(options)},
+                              Clock::Real());
   if (!bundle.ok()) return bundle.status();
   return Engines{std::move(bundle->engine), std::move(bundle->speech_detector)};
 #else

@@ -57,11 +57,12 @@ void AddCalls(CLI::App& app, ServerOptions& to) {
   AddSeconds(app, "--max-wait", to.max_wait, "A call that waits longer is refused", 0, 3'600);
   AddSeconds(app, "--max-token-interval", to.max_token_interval,
              "No more calls while answers come slower than a token in this time", .001, 60);
-  app.add_option("--max-queue", to.max_queue,
-                 "No more calls while on average more than so many conversations wait for the engine")
-      ->check(CLI::Range(0.0, 1e6))
+  app.add_option(
+         "--max-load", to.max_load,
+         "No more calls than take this share of the engine's time, as measured; more than 1: late answers")
+      ->check(CLI::Range(0.01, 1e6))
       ->capture_default_str()
-      ->type_name("N");
+      ->type_name("SHARE");
   AddSeconds(app, "--max-call", to.max_call, "Longest call", 1, 7 * 86'400);
   AddSeconds(app, "--idle-limit", to.idle, "A call without a client message for this long ends", 1, 86'400);
   AddSeconds(app, "--slow-reader-limit", to.slow_reader,
@@ -218,7 +219,7 @@ std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options)
       {"max-waiting", Number(options.max_waiting)},
       {"max-wait", seconds(options.max_wait)},
       {"max-token-interval", seconds(options.max_token_interval)},
-      {"max-queue", absl::StrCat(options.max_queue)},
+      {"max-load", absl::StrCat(options.max_load)},
       {"engine-stall", seconds(options.engine_stall)},
       {"max-call", seconds(options.max_call)},
       {"idle-limit", seconds(options.idle)},

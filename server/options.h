@@ -28,8 +28,8 @@ struct ServerOptions {
   absl::Duration max_wait = absl::Seconds(10);
   // No more calls are let in while the answers of those that are here come slower than a token in this time.
   absl::Duration max_token_interval = absl::Milliseconds(250);
-  // The same while on average more than so many of them wait for the engine.
-  double max_queue = 0.5;
+  // The same when with one more they would take more than this share of the engine's time.
+  double max_load = 0.6;
   // An engine that is busy with one step for so long is taken for lost: health says NOT_SERVING, calls end.
   absl::Duration engine_stall = absl::Seconds(10);
   absl::Duration max_call = absl::Hours(4);

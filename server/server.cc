@@ -74,7 +74,7 @@ class ParleyServerImpl final : public ParleyServer {
         engine_(engine),
         engine_stall_(options.engine_stall),
         max_token_interval_(options.max_token_interval),
-        max_queue_(options.max_queue),
+        max_load_(options.max_load),
         registry_({.max_calls = options.max_calls,
                    .max_waiting = options.max_waiting,
                    .max_wait = options.max_wait,
@@ -173,15 +173,19 @@ class ParleyServerImpl final : public ParleyServer {
   // Whether the engine answers, and whether it takes more calls. Ten times a second and for each arrival.
   void LookAtEngine() {
     const engine::EngineStats stats = engine_->stats();
-    std::string overload;
+    // In calls; the first is let in however heavy calls were.
+    const double most = std::max(1.0, max_load_ / stats.conversation_load);
+    int room = stats.room;
+    std::string why = "the engine's memory is promised to them";
     if (stats.token_interval > max_token_interval_) {
-      overload = absl::StrCat("their answers come a token in ",
-                              absl::ToInt64Milliseconds(stats.token_interval), " ms");
-    } else if (stats.queue > max_queue_) {
-      overload = absl::StrFormat("on average %.1f of them wait for the engine", stats.queue);
+      room = 0;
+      why = absl::StrCat("their answers come a token in ", absl::ToInt64Milliseconds(stats.token_interval),
+                         " ms");
+    } else if (most < static_cast<double>(stats.conversations) + room) {
+      room = std::max(0, static_cast<int>(most) - stats.conversations);
+      why = absl::StrFormat("each takes %.1f %% of the engine's time", 100 * stats.conversation_load);
     }
-    registry_.SetEngineRoom(stats.conversations, overload.empty() ? stats.room : 0,
-                            overload.empty() ? "the engine's memory is promised to them" : overload);
+    registry_.SetEngineRoom(stats.conversations, room, std::move(why));
     metrics_.CallsWaiting(registry_.waiting());
 
     const bool stalled = stats.pass_age > engine_stall_;
@@ -232,7 +236,7 @@ class ParleyServerImpl final : public ParleyServer {
   engine::Engine* const engine_;
   const absl::Duration engine_stall_;
   const absl::Duration max_token_interval_;
-  const double max_queue_;
+  const double max_load_;
   absl::Mutex health_mutex_;  // before the registry's own
   bool ready_ ABSL_GUARDED_BY(health_mutex_) = false;
   bool stalled_ ABSL_GUARDED_BY(health_mutex_) = false;

@@ -50,9 +50,8 @@ struct EngineStats {
   // The time from one token to the next of an answer that is awaited, smoothed over about 16 of them. Falls
   // by half every two seconds in which no answer is made.
   absl::Duration token_interval;
-  // How many conversations with something that is awaited, other than a next token, the device leaves out of
-  // what it does: their number averaged over time, the last seconds most.
-  double queue = 0;
+  // The share of the device's time that a conversation takes, on average of the last half minute.
+  double conversation_load = 0;
   // How many more like the last one StartConversation would take.
   int room = std::numeric_limits<int>::max();
 };

@@ -11,12 +11,6 @@ namespace parley::engine {
 namespace {
 
 constexpr absl::Duration kIntervalHalfLife = absl::Seconds(2);  // see EngineStats::token_interval
-constexpr absl::Duration kQueueHalfLife = absl::Seconds(5);     // see EngineStats::queue
-
-// What is left of a smoothed value after a time.
-double Decay(absl::Duration time, absl::Duration half_life) {
-  return std::exp2(-absl::FDivDuration(time, half_life));
-}
 
 }  // namespace
 
@@ -80,8 +74,8 @@ EngineStats ModelLoop::stats() const {
                                                   budget_.CanOpen(last_promised_, pages)));
   const absl::Time now = clock_->Now();
   if (pass_began_ != absl::InfiniteFuture()) stats.pass_age = now - pass_began_;
-  stats.token_interval *= Decay(now - last_token_pass_, kIntervalHalfLife);
-  stats.queue *= Decay(now - last_pass_, kQueueHalfLife);
+  stats.token_interval *= std::exp2(-absl::FDivDuration(now - last_token_pass_, kIntervalHalfLife));
+  stats.conversation_load = load_.PerConversation(now);
   if (pages.total > 0) stats.kv_bytes = pages.in_use * model_->page_bytes();
   return stats;
 }
@@ -175,23 +169,22 @@ bool ModelLoop::RunOnce() {
     pass_began_ = now;
   }
   if (!plan.tower.empty()) RunTower(plan.tower);
-  if (!plan.step.empty()) Step(plan);
-  EndPass(plan, now);
+  absl::Duration work = clock_->Now() - now;
+  if (!plan.step.empty()) work += Step(plan);
+  EndPass(plan, now, work);
   // Completes at once what this pass has done.
   Settle();
   return true;
 }
 
-void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began) {
+void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::Duration work) {
   const absl::Time now = clock_->Now();
   bool made_token = false;
   for (const auto& part : plan.step) made_token |= part.kind == schedule::WorkKind::kDecode;
   absl::MutexLock lock(&mutex_);
   pass_began_ = absl::InfiniteFuture();
-  // Nobody was left out between the passes, so many during this one.
-  const double kept = Decay(now - began, kQueueHalfLife);
-  stats_.queue = stats_.queue * Decay(began - last_pass_, kQueueHalfLife) * kept + plan.left_out * (1 - kept);
-  last_pass_ = now;
+  load_.SetConversations(stats_.conversations, now);
+  load_.AddWork(work, now);
   if (!made_token) return;
   constexpr double kWeight = 1.0 / 16;
   stats_.token_interval += (now - began - stats_.token_interval) * kWeight;
@@ -242,7 +235,7 @@ void ModelLoop::EncodeFrames(const std::vector<ConversationWorker*>& workers) {
   }
 }
 
-void ModelLoop::Step(const schedule::StepPlan& plan) {
+absl::Duration ModelLoop::Step(const schedule::StepPlan& plan) {
   entries_.clear();
   stepping_.clear();
   int64_t total_rows = 0;
@@ -258,7 +251,7 @@ void ModelLoop::Step(const schedule::StepPlan& plan) {
     if (!decode) prefilled += count;
     if (kind >= schedule::WorkKind::kSpeculativeDecode) speculative += count;
   }
-  if (entries_.empty()) return;
+  if (entries_.empty()) return absl::ZeroDuration();
   const absl::Time start = clock_->Now();
   absl::Status status = model_->Step(absl::MakeSpan(entries_));
   const absl::Time end = clock_->Now();
@@ -285,6 +278,8 @@ void ModelLoop::Step(const schedule::StepPlan& plan) {
   stats_.speculative_rows += speculative;
   stats_.prefilled_tokens += prefilled;
   stats_.generated_tokens += generated;
+  const absl::Duration row = planner_.row_time();
+  return row > absl::ZeroDuration() ? std::min(took, row * total_rows) : took;
 }
 
 void ModelLoop::Run() {

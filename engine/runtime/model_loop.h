@@ -16,6 +16,7 @@
 #include "engine/runtime/operation.h"
 #include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/runtime_engine.h"
+#include "engine/schedule/call_load.h"
 #include "engine/schedule/page_budget.h"
 #include "engine/schedule/step_planner.h"
 
@@ -52,8 +53,10 @@ class ModelLoop {
   void CountContexts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the conversation has the pages for its rows of the next step; if not it has given something up.
   bool Reserve(ConversationWorker* worker, int rows) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Step(const schedule::StepPlan& plan) ABSL_LOCKS_EXCLUDED(mutex_);
-  void EndPass(const schedule::StepPlan& plan, absl::Time began) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns the work that it was: its time, or what its rows would take in a step of many.
+  absl::Duration Step(const schedule::StepPlan& plan) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndPass(const schedule::StepPlan& plan, absl::Time began, absl::Duration work)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   Model* const model_;
   const RuntimeOptions options_;
@@ -77,9 +80,9 @@ class ModelLoop {
   int64_t last_promised_ ABSL_GUARDED_BY(mutex_);        // pages, to the conversation opened last
   ContextKeeper::Counts ended_ ABSL_GUARDED_BY(mutex_);  // of conversations that are gone
   EngineStats stats_ ABSL_GUARDED_BY(mutex_);
+  schedule::CallLoad load_ ABSL_GUARDED_BY(mutex_);
   absl::Time pass_began_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // that one: none
   absl::Time last_token_pass_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  absl::Time last_pass_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // when it ended
 };
 
 }  // namespace parley::engine

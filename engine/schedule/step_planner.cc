@@ -48,9 +48,7 @@ StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
     const bool in_tower = std::find(plan.tower.begin(), plan.tower.end(), want.id) != plan.tower.end();
     const bool in_step = std::any_of(plan.step.begin(), plan.step.end(),
                                      [&](const StepPlan::Rows& rows) { return rows.id == want.id; });
-    if (in_tower || in_step) continue;
-    left_out = true;
-    if (want.kind != WorkKind::kDecode) ++plan.left_out;
+    left_out = left_out || (!in_tower && !in_step);
   }
   if (left_out) loaded_until_ = now + limits_.speculation_rest;
   PlanSpeculation(queues, somebody_waits, now, plan);

@@ -82,7 +82,6 @@ struct StepPlan {
   // nobody's.
   std::vector<WorkId> tower;
   std::vector<Rows> step;  // empty: no step
-  int left_out = 0;        // conversations with awaited work that get nothing, those that decode apart
   // When there is something to do though nobody comes: a speculation may begin.
   absl::Time resume = absl::InfiniteFuture();
   bool empty() const { return tower.empty() && step.empty(); }
@@ -99,6 +98,8 @@ class StepPlanner {
   // What was planned took so long: a tower pass over `frames` pictures, a step that ended at `now`.
   void FramesTook(int frames, absl::Duration took);
   void StepTook(const StepPlan& plan, absl::Duration took, absl::Time now);
+  // What a token takes in a step of many, as measured; zero: not yet.
+  absl::Duration row_time() const { return row_time_; }
   // A conversation is gone.
   void Forget(WorkId id) { last_served_.erase(id); }
 

@@ -163,7 +163,9 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
     loaded.speech_detector = *std::move(detector);
     parts.info.speech_detector = std::string(loaded.speech_detector->name());
   }
-  loaded.engine = MakeRuntimeEngine(std::make_unique<TorchModel>(std::move(parts)), RuntimeOptions(), clock);
+  RuntimeOptions runtime;
+  runtime.max_conversations = options.max_conversations;
+  loaded.engine = MakeRuntimeEngine(std::make_unique<TorchModel>(std::move(parts)), runtime, clock);
   return loaded;
 }
 

@@ -21,6 +21,7 @@ struct LoadOptions {
   // arithmetics (fp32, bf16) do not page theirs: nothing limits it there but the number of conversations.
   int64_t kv_bytes = 0;
   std::string kv_format = "fp16";  // or "int8": half the memory a token; integer arithmetics only
+  int max_conversations = 64;
 };
 
 struct LoadedBundle {

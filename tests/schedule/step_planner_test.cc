@@ -86,16 +86,6 @@ TEST(StepPlannerTest, SpeechWithoutWaitingFramesOwesThemNothing) {
               ElementsAre(2));
 }
 
-TEST(StepPlannerTest, ThePlanCountsWhomItLeavesOut) {
-  StepPlanner planner({.max_rows = 4, .max_decodes = 1});
-  const std::vector<Want> wants = {{1, WorkKind::kSpeechSlice},        {2, WorkKind::kSpeechSlice},
-                                   {3, WorkKind::kAwaitedPrefill, 10}, {4, WorkKind::kAwaitedPrefill, 10},
-                                   {5, WorkKind::kFrameSlice},         {6, WorkKind::kSpeculativePrefill, 5}};
-  EXPECT_EQ(planner.Plan(wants, kNow).left_out, 2);  // one slice, one prefill
-  // Tokens have a measure of their own.
-  EXPECT_EQ(planner.Plan({{7, WorkKind::kDecode}, {8, WorkKind::kDecode}}, kNow).left_out, 0);
-}
-
 TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
   StepPlanner planner({.max_rows = 4, .max_decodes = 3});
   std::map<WorkId, int> tokens;
