@@ -47,7 +47,7 @@ class Machine {
     engine::EngineInfo info;
     std::unique_ptr<const engine::text::Tokenizer> tokenizer;
     std::unique_ptr<const engine::text::PromptLayout> layout;
-    std::unique_ptr<const engine::EfficientNet> vision_tower;
+    std::unique_ptr<const engine::cpu::EfficientNet> vision_tower;
     engine::bundle::BundleManifest::VisionBridge vision_bridge;
     Transcriber transcriber;
     std::unique_ptr<LlamaCpp> llama;
@@ -65,7 +65,7 @@ class Machine {
     vision_.Post([this, image = std::move(image), done = std::move(done)] {
       const auto labels = parts_.vision_tower->Labels({&image, 1}, parts_.vision_bridge.labels);
       if (!labels.ok()) return done(labels.status());
-      done(engine::DescribeLabels(parts_.vision_bridge, labels->front()));
+      done(engine::cpu::DescribeLabels(parts_.vision_bridge, labels->front()));
     });
   }
 
@@ -392,7 +392,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> MakeComposition(
   if (!weights.ok()) return weights.status();
   const auto labels = engine::bundle::ReadTextFile(folder + "/labels.json");
   if (!labels.ok()) return labels.status();
-  auto vision_tower = engine::EfficientNet::Load(*weights, *labels);
+  auto vision_tower = engine::cpu::EfficientNet::Load(*weights, *labels, parts.threads);
   if (!vision_tower.ok()) return vision_tower.status();
   if (absl::Status status = parts.llama->Start(conversations, kCompositionTokens); !status.ok())
     return status;

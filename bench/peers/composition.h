@@ -24,6 +24,7 @@ struct CompositionParts {
   std::string language_model;  // its name, for people
   std::unique_ptr<LlamaCpp> llama;
   Transcriber transcriber;
+  int threads = 1;  // of the labels
 };
 
 inline constexpr int kCompositionTokens = 2048;  // that a conversation may hold

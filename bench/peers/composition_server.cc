@@ -25,8 +25,9 @@ absl::StatusOr<LiveServer> Start(const SuiteOptions& options) {
   auto llama =
       LlamaCpp::Load(options.peers_dir + "/llama.cpp", *gguf, options.threads, LlamaAttention::kDefault);
   if (!llama.ok()) return llama.status();
-  auto composition = MakeComposition({"llama.cpp v0.5.0, Q4_0", *std::move(llama), *std::move(transcriber)},
-                                     kMaxLiveCalls, *manifest);
+  auto composition =
+      MakeComposition({"llama.cpp v0.5.0, Q4_0", *std::move(llama), *std::move(transcriber), options.threads},
+                      kMaxLiveCalls, *manifest);
   if (!composition.ok()) return composition.status();
   const auto weights = engine::bundle::Safetensors::Open(manifest->speech_detector->path);
   if (!weights.ok()) return weights.status();
