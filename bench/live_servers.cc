@@ -37,8 +37,9 @@ absl::StatusOr<std::vector<std::string>> Jpegs() {
 }  // namespace
 
 absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options) {
-  auto bundle =
-      engine::LoadTorchBundle({.bundle_dir = options.model_dir, .threads = options.threads}, Clock::Real());
+  auto bundle = engine::LoadTorchBundle(
+      {.bundle_dir = options.model_dir, .threads = options.threads, .max_conversations = 2 * kMaxLiveCalls},
+      Clock::Real());
   if (!bundle.ok()) return bundle.status();
   auto ours = LiveServer::Start(std::move(bundle->engine), std::move(bundle->speech_detector));
   if (!ours.ok()) return ours.status();
