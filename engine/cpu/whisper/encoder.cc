@@ -82,7 +82,7 @@ int WhisperEncoder::Begin(absl::Span<const float> log_mel, Floats& x) {
 }
 
 void WhisperEncoder::Layer(int index, int positions, float* x) {
-  const auto& [attention, feed_forward] = layers_[index];
+  const AttentionLayer& attention = layers_[index].attention;
   const kernels::Isa isa = runner_->isa();
   for (Floats* buffer : {&q_, &k_, &v_}) buffer->Resize(static_cast<size_t>(positions) * width_);
   runner_->QuantizeNorm(x, positions, attention.norm);
@@ -105,7 +105,7 @@ void WhisperEncoder::Layer(int index, int positions, float* x) {
   });
   runner_->Quantize(q_.data(), positions, width_, width_);
   runner_->AddTo(x, attention.out);
-  runner_->FeedForward(feed_forward, positions, x);
+  runner_->FeedForward(layers_[index].feed_forward, positions, x);
 }
 
 void WhisperEncoder::End(int positions, float* x) const {
