@@ -149,6 +149,14 @@ TEST(Admission, ACallThatMemoryCannotBeKeptForWaitsUntilAnotherEnds) {
   EXPECT_EQ(third.Await(M::kResponseDone).response_done().finish_reason(), v1::ResponseDone::END_OF_TURN);
 }
 
+void ACallWaitsUntilTheEngineHasRested(TestServer& server, SimulatedClock& clock, absl::Duration rest) {
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kAdmission);
+  clock.Advance(rest);
+  call.Await(M::kReady);
+}
+
 TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
   SimulatedClock clock;
   TestSetup setup;
@@ -161,11 +169,7 @@ TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
   first.SendText("Speak slowly.");
   first.Await(M::kResponseDone);
   ASSERT_GT(server.engine().stats().token_interval, absl::Milliseconds(250));
-  TestCall second(server.NewChannel());
-  ASSERT_TRUE(second.Open({}));
-  second.Await(M::kAdmission);
-  clock.Advance(absl::Seconds(5));  // the engine has had nothing to do since
-  second.Await(M::kReady);
+  ACallWaitsUntilTheEngineHasRested(server, clock, absl::Seconds(5));
 }
 
 TEST(Admission, NoMoreCallsAreLetInThanTheEngineHasTimeFor) {
@@ -175,20 +179,14 @@ TEST(Admission, NoMoreCallsAreLetInThanTheEngineHasTimeFor) {
   setup.fake.transcription_time = absl::Seconds(20);
   setup.server.max_wait = absl::Hours(1);
   TestServer server(setup);
-  {
-    // A caller who keeps the engine busy: another one like that is too much.
-    auto conversation = *server.engine().StartConversation({});
-    std::atomic<bool> heard = false;
-    conversation->AppendSpeech(std::vector<float>(5 * engine::kSampleRateHz),
-                               [&](absl::StatusOr<engine::SpeechResult>) { heard = true; });
-    ASSERT_TRUE(Eventually([&] { return heard.load(); }));
-    ASSERT_GT(server.engine().stats().conversation_load, 0.35);
-    TestCall call(server.NewChannel());
-    ASSERT_TRUE(call.Open({}));
-    call.Await(M::kAdmission);
-    clock.Advance(absl::Minutes(5));  // in which the caller says nothing
-    call.Await(M::kReady);
-  }
+  // A caller who keeps the engine busy: another one like that is too much.
+  auto conversation = *server.engine().StartConversation({});
+  std::atomic<bool> heard = false;
+  conversation->AppendSpeech(std::vector<float>(5 * engine::kSampleRateHz),
+                             [&](absl::StatusOr<engine::SpeechResult>) { heard = true; });
+  ASSERT_TRUE(Eventually([&] { return heard.load(); }));
+  ASSERT_GT(server.engine().stats().conversation_load, 0.35);
+  ACallWaitsUntilTheEngineHasRested(server, clock, absl::Minutes(5));
 }
 
 TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {

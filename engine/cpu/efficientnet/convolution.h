@@ -38,7 +38,6 @@ class Pointwise {
   Pointwise(FloatReader* reader, const std::string& convolution, const std::string& norm, int outputs,
             int inputs);
 
-  int outputs() const { return linear_.outputs(); }
   void Apply(kernels::ThreadTeam& team, const FeatureMap& x, kernels::FloatLinear::Bounds bounds,
              FeatureMap& y) const;
 

@@ -88,15 +88,7 @@ void WhisperDecoder::SelfAttention(const LayerWeights& layer, int index, absl::S
       said.Write(index, said.tokens() - tokens + t, k_.data() + at, v_.data() + at, runner_->isa());
     }
   }
-  const int head_dim = width_ / heads_;
-  runner_->For(static_cast<int>(entries.size()) * heads_, [&](int i) {
-    const int e = i / heads_, head = i % heads_;
-    entries[e].cache->said.Attend(
-        index, head, /*causal=*/true, static_cast<int>(entries[e].tokens.size()), width_,
-        q_.data() + static_cast<int64_t>(first_rows_[e]) * width_ + head * head_dim, runner_->isa());
-  });
-  runner_->Quantize(q_.data(), rows_, width_, width_);
-  runner_->AddTo(x_.data(), self.out);
+  Attend(self, &Cache::said, index, /*causal=*/true, entries);
 }
 
 void WhisperDecoder::CrossAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries) {
@@ -107,15 +99,21 @@ void WhisperDecoder::CrossAttention(const LayerWeights& layer, int index, absl::
     kernels::Add(cross.query.bias.data(), width_, q_.data() + static_cast<int64_t>(row) * width_,
                  runner_->isa());
   }
-  const int head_dim = width_ / heads_;
+  Attend(cross, &Cache::audio, index, /*causal=*/false, entries);
+}
+
+void WhisperDecoder::Attend(const AttentionLayer& layer, KeyValues Cache::*to, int index, bool causal,
+                            absl::Span<const Entry> entries) {
   runner_->For(static_cast<int>(entries.size()) * heads_, [&](int i) {
-    const int e = i / heads_, head = i % heads_;
-    entries[e].cache->audio.Attend(
-        index, head, /*causal=*/false, static_cast<int>(entries[e].tokens.size()), width_,
-        q_.data() + static_cast<int64_t>(first_rows_[e]) * width_ + head * head_dim, runner_->isa());
+    const Entry& entry = entries[i / heads_];
+    const int64_t at =
+        static_cast<int64_t>(first_rows_[i / heads_]) * width_ + i % heads_ * (width_ / heads_);
+    (entry.cache->*to)
+        .Attend(index, i % heads_, causal, static_cast<int>(entry.tokens.size()), width_, q_.data() + at,
+                runner_->isa());
   });
   runner_->Quantize(q_.data(), rows_, width_, width_);
-  runner_->AddTo(x_.data(), cross.out);
+  runner_->AddTo(x_.data(), layer.out);
 }
 
 void WhisperDecoder::Score(absl::Span<const Entry> entries) {

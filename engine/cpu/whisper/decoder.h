@@ -52,6 +52,9 @@ class WhisperDecoder {
   void Embed(absl::Span<const Entry> entries);
   void SelfAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries);
   void CrossAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries);
+  // The queries in q_ attend to one side of their windows; what comes of it is added to x_.
+  void Attend(const AttentionLayer& layer, KeyValues Cache::*to, int index, bool causal,
+              absl::Span<const Entry> entries);
   void Score(absl::Span<const Entry> entries);
 
   LayerRunner* const runner_;
