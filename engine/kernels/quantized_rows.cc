@@ -3,50 +3,47 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/kernels/quantized_linear_internal.h"
+#include "engine/kernels/quantize_row.h"
 
 namespace parley::engine::kernels {
 namespace internal {
 namespace {
 
-// Rounds x times `inverse` to -127..127; returns the sum.
-int32_t Round(const float* x, float inverse, int8_t* values) {
-  int32_t total = 0;
-  for (int i = 0; i < 32; ++i) {
-    const int q = std::clamp(static_cast<int>(std::nearbyint(x[i] * inverse)), -127, 127);
-    values[i] = static_cast<int8_t>(q);
-    total += q;
+class PortableGroup {
+ public:
+  explicit PortableGroup(const float* x) {
+    for (int i = 0; i < 32; ++i) v_[i] = std::isfinite(x[i]) ? x[i] : 0;
   }
-  return total;
-}
+
+  float Largest() const {
+    float largest = 0;
+    for (const float v : v_) largest = std::fmax(largest, std::fabs(v));
+    return largest;
+  }
+
+  int32_t Round(float inverse, int8_t* values) {
+    int32_t total = 0;
+    for (int i = 0; i < 32; ++i) {
+      q_[i] = std::clamp(static_cast<int>(std::nearbyint(v_[i] * inverse)), -127, 127);
+      values[i] = static_cast<int8_t>(q_[i]);
+      total += q_[i];
+    }
+    return total;
+  }
+
+  void TakeOff(float scale) {
+    for (int i = 0; i < 32; ++i) v_[i] = std::fma(-scale, static_cast<float>(q_[i]), v_[i]);
+  }
+
+ private:
+  float v_[32];
+  int q_[32];
+};
 
 }  // namespace
 
 void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels) {
-  for (int g = 0; g < groups; ++g) {
-    Panel& p = panels[g];
-    float rest[32];
-    float largest = 0;
-    for (int i = 0; i < 32; ++i) {
-      rest[i] = std::isfinite(x[g * 32 + i]) ? x[g * 32 + i] : 0;
-      largest = std::fmax(largest, std::fabs(rest[i]));
-    }
-    const bool nothing = largest < kSmallest;
-    const float inverse = nothing ? 0 : 127.0f / largest;
-    const float scale = nothing ? 0 : largest / 127.0f;
-    int32_t total = Round(rest, inverse, p.values[slot]);
-    p.totals[slot] = total;
-    p.scales[slot] = scale;
-    if (terms == 2) {
-      for (int i = 0; i < 32; ++i) {
-        rest[i] = std::fma(-scale, static_cast<float>(p.values[slot][i]), rest[i]);
-      }
-      p.totals[slot + 1] = Round(rest, inverse * kTermRatio, p.values[slot + 1]);
-      p.scales[slot] = scale / kTermRatio;
-      total = total * kTermRatio + p.totals[slot + 1];
-    }
-    p.sums[slot] = p.scales[slot] * static_cast<float>(total);
-  }
+  QuantizeRow<PortableGroup>(x, groups, slot, terms, panels);
 }
 
 }  // namespace internal
@@ -56,7 +53,7 @@ using internal::Panel;
 
 namespace {
 
-auto QuantizeRow(Isa isa) {
+auto QuantizeRowOf(Isa isa) {
   switch (isa) {
     case Isa::kPortable:
       return internal::QuantizeRowPortable;
@@ -83,7 +80,7 @@ void QuantizedRows::Set(int row, const float* x, Isa isa) {
   const int groups = k_ / kGroup;
   const int term = row * terms_;
   auto* const panels = reinterpret_cast<Panel*>(panels_.data()) + int64_t{term / kPanelTerms} * groups;
-  QuantizeRow(isa)(x, groups, term % kPanelTerms, terms_, panels);
+  QuantizeRowOf(isa)(x, groups, term % kPanelTerms, terms_, panels);
 }
 
 void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, int terms, Isa isa) {

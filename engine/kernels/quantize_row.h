@@ -1,0 +1,38 @@
+// The quantisation of a row over an abstract group of 32 values, instantiated once for each instruction set.
+// A Group has:
+//   Group(x)                  32 values; what is not finite counts as zero
+//   Largest()                 of the magnitudes
+//   Round(inverse, values)    writes them, times `inverse`, as -127..127; returns the sum of that
+//   TakeOff(scale)            what Round wrote, times `scale`
+// Include it in files that are compiled for one instruction set, and nowhere else.
+#pragma once
+
+#include "engine/kernels/quantized_linear_internal.h"
+
+namespace parley::engine::kernels::internal {
+namespace {
+
+template <class Group>
+void QuantizeRow(const float* x, int groups, int slot, int terms, Panel* panels) {
+  for (int g = 0; g < groups; ++g) {
+    Panel& p = panels[g];
+    Group group(x + g * 32);
+    const float largest = group.Largest();
+    const bool nothing = largest < kSmallest;
+    const float inverse = nothing ? 0 : 127.0f / largest;
+    const float scale = nothing ? 0 : largest / 127.0f;
+    int32_t total = group.Round(inverse, p.values[slot]);
+    p.totals[slot] = total;
+    p.scales[slot] = scale;
+    if (terms == 2) {
+      group.TakeOff(scale);
+      p.totals[slot + 1] = group.Round(inverse * kTermRatio, p.values[slot + 1]);
+      p.scales[slot] = scale / kTermRatio;
+      total = total * kTermRatio + p.totals[slot + 1];
+    }
+    p.sums[slot] = p.scales[slot] * static_cast<float>(total);
+  }
+}
+
+}  // namespace
+}  // namespace parley::engine::kernels::internal
