@@ -94,7 +94,8 @@ class CameraModel final : public Model {
     }
     return words;
   }
-  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float>) override {
+  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(
+      std::vector<float>, std::shared_ptr<const TranscriptDraft>) override {
     return absl::FailedPreconditionError("the bench has no ears");
   }
 

@@ -299,6 +299,7 @@ class ComposedConversation final : public engine::Conversation {
     });
   }
 
+  void HearAhead(std::vector<float>) override {}
   void AppendText(std::string text, Done<engine::TextResult> done) override {
     auto shared = std::make_shared<Done<engine::TextResult>>(std::move(done));
     const engine::OperationTimes times = Queued();

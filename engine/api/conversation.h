@@ -130,6 +130,11 @@ class Conversation {
   }
   // Encodes one utterance (mono, kSampleRateHz) and prefills it into the user's turn.
   virtual void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) = 0;
+  // What was said so far of an utterance that goes on: transcribed when the device has nothing else to do and
+  // no operation of this conversation is under way, so that AppendSpeech of samples that begin with these
+  // takes less time. It changes nothing else, completes nothing and cannot fail. Not queued: the newest takes
+  // the place of the one before; an empty one forgets it. Ended by the next AppendSpeech.
+  virtual void HearAhead(std::vector<float> samples) = 0;
   // Prefills typed text, valid UTF-8, into the user's turn.
   virtual void AppendText(std::string text, Done<TextResult> done) = 0;
 

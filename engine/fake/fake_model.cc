@@ -149,24 +149,36 @@ class FakeModel::FakeSequence final : public Sequence {
   uint64_t sum_ = 0;
 };
 
-// One slice a second of audio.
+struct FakeModel::FakeDraft final : TranscriptDraft {
+  int seconds = 0;
+};
+
+// One slice a second of audio that is not in the draft.
 class FakeModel::FakeTranscription final : public Transcription {
  public:
-  FakeTranscription(FakeModel* model, size_t samples) : model_(model) {
+  FakeTranscription(FakeModel* model, size_t samples, const FakeDraft* draft) : model_(model) {
     const double seconds = static_cast<double>(samples) / kSampleRateHz;
-    slices_left_ = std::max(1, static_cast<int>(std::ceil(seconds)));
+    drafted_ = draft == nullptr ? 0 : draft->seconds;
+    slices_left_ = std::max(1, static_cast<int>(std::ceil(seconds)) - drafted_);
     result_ = {absl::StrFormat("%.1f seconds of speech", seconds), "en"};
   }
   absl::StatusOr<bool> Advance() override {
     const absl::Status status =
         model_->Work(model_->options_.transcription_time, &FakeFaults::transcription_);
     if (!status.ok()) return status;
+    ++drafted_;
     return --slices_left_ == 0;
   }
   const Result& result() const override { return result_; }
+  std::shared_ptr<const TranscriptDraft> draft() const override {
+    auto draft = std::make_shared<FakeDraft>();
+    draft->seconds = drafted_;
+    return draft;
+  }
 
  private:
   FakeModel* const model_;
+  int drafted_;  // seconds: given, and done
   int slices_left_;
   Result result_;
 };
@@ -278,8 +290,10 @@ absl::StatusOr<std::vector<std::string>> FakeModel::DescribeImages(absl::Span<co
   return words;
 }
 
-absl::StatusOr<std::unique_ptr<Transcription>> FakeModel::StartTranscription(std::vector<float> samples) {
-  return std::make_unique<FakeTranscription>(this, samples.size());
+absl::StatusOr<std::unique_ptr<Transcription>> FakeModel::StartTranscription(
+    std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) {
+  return std::make_unique<FakeTranscription>(this, samples.size(),
+                                             static_cast<const FakeDraft*>(draft.get()));
 }
 
 }  // namespace parley::engine

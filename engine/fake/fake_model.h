@@ -29,10 +29,12 @@ class FakeModel final : public Model {
   schedule::PageStats pages() const override { return pool_.stats(); }
   int64_t page_bytes() const override { return kFakePageBytes; }
   absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
-  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
+  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(
+      std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) override;
 
  private:
   class FakeSequence;
+  struct FakeDraft;
   class FakeTranscription;
 
   // Waits while stalled, takes `cost` on the clock in use, and takes the fault that is due.

@@ -55,7 +55,8 @@ ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbo
       prompts_(prompts),
       clock_(clock),
       history_(std::move(history)),
-      keeper_(&history_, limits, options.context, options.on_compaction) {}
+      keeper_(&history_, limits, options.context, options.on_compaction),
+      ahead_(model) {}
 
 ConversationWorker::~ConversationWorker() {
   prompts_->Release(id_);
@@ -68,7 +69,11 @@ void ConversationWorker::Take() {
   Inbox::Contents contents = inbox_->Take();
   closed_ = closed_ || contents.closed;
   for (Operation& operation : contents.operations) operations_.push_back(std::move(operation));
-  if (contents.promoted != 0) speculative_ = false;
+  if (contents.promoted != 0) {
+    speculative_ = false;
+    ahead_.Forget();  // the turn is over
+  }
+  if (contents.heard.has_value() && model_->hears()) ahead_.Hear(*std::move(contents.heard));
   for (Operation& operation : operations_) {
     if (operation.order <= contents.promoted) operation.speculative = false;
     const auto* answer = std::get_if<AnswerOperation>(&operation.what);
@@ -198,6 +203,10 @@ std::optional<Want> ConversationWorker::Wants() const {
     return Want{id_, SliceKind(), 1, transcription_ != nullptr && transcription_->joins()};
   }
   const int rows = Unfilled();
+  if (rows == 0 && operations_.empty() && ahead_.wants()) {
+    return Want{id_, ahead_.begun() ? WorkKind::kSpeculativeSlice : WorkKind::kSpeculativeStart, 1,
+                ahead_.joins()};
+  }
   if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
     return Want{id_, speculative_ ? WorkKind::kSpeculativeDecode : WorkKind::kDecode, 1};
@@ -227,6 +236,7 @@ bool ConversationWorker::SomebodyWaits() const {
 }
 
 ImagePtr ConversationWorker::FrameToEncode() const {
+  if (HearsAhead()) return nullptr;
   const auto* frame = std::get_if<FrameOperation>(&operations_.front().what);
   return frame == nullptr ? nullptr : frame->image;
 }
@@ -242,10 +252,11 @@ void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
 }
 
 Transcription* ConversationWorker::BeginSpeechSlice() {
+  if (HearsAhead()) return ahead_.BeginSlice();
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
     auto& speech = std::get<SpeechOperation>(operations_.front().what);
-    auto started = model_->StartTranscription(std::move(speech.samples));
+    auto started = model_->StartTranscription(std::move(speech.samples), ahead_.TakeDraft());
     if (started.ok()) {
       transcription_ = *std::move(started);
     } else {
@@ -256,13 +267,24 @@ Transcription* ConversationWorker::BeginSpeechSlice() {
 }
 
 void ConversationWorker::FinishSpeechSlice(const absl::StatusOr<bool>& done) {
+  if (HearsAhead()) return ahead_.FinishSlice(done);
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());
   if (!*done) return;
   words_ = transcription_->result().text;
   language_ = transcription_->result().language;
-  transcription_.reset();
+  EndTranscription();
   BeginPrefill(ConversationHistory::PartKind::kSpeech, words_);
+}
+
+// If the user goes on, what it has is of use.
+void ConversationWorker::EndTranscription() {
+  if (speculative_) {
+    ahead_.Keep(*transcription_);
+  } else {
+    ahead_.Forget();
+  }
+  transcription_.reset();
 }
 
 absl::Status ConversationWorker::ReservePages(int rows, int64_t most) {
@@ -387,7 +409,7 @@ void ConversationWorker::Complete(absl::Status status) {
 }
 
 void ConversationWorker::Cancel() {
-  transcription_.reset();
+  if (transcription_ != nullptr) EndTranscription();
   if (answer_ != nullptr) {
     CompleteAnswer(FinishReason::kCancelled, absl::OkStatus());
   } else {
@@ -408,6 +430,7 @@ void ConversationWorker::Poison(absl::Status status) {
   prompts_->Release(id_);
   sequence_.reset();
   transcription_.reset();
+  ahead_.Forget();
   if (stage_ == Stage::kBetween) return;
   if (answer_ != nullptr) {
     CompleteAnswer(FinishReason::kFailed, status);

@@ -17,6 +17,7 @@
 #include "engine/runtime/model.h"
 #include "engine/runtime/operation.h"
 #include "engine/runtime/prompt_cache.h"
+#include "engine/runtime/speech_ahead.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {
@@ -46,6 +47,8 @@ class ConversationWorker {
   // The tower work it wants: one slice of speech, or a frame; the loop does them together with others'. Null:
   // speech.
   ImagePtr FrameToEncode() const;
+  // Whether that is speech nobody has asked it to read yet.
+  bool HearsAhead() const { return operations_.empty(); }
   // Null: it cannot be started, which the worker has dealt with. Else one slice of it is to be done.
   Transcription* BeginSpeechSlice();
   void FinishSpeechSlice(const absl::StatusOr<bool>& done);
@@ -73,6 +76,7 @@ class ConversationWorker {
   // Words of a frame or of speech, or a text, into history; its prefill comes next.
   void BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words);
   schedule::WorkKind SliceKind() const;
+  void EndTranscription();
   // The operation under way is complete: gives its results, or `status`.
   void Complete(absl::Status status);
   void CompleteAnswer(FinishReason reason, const absl::Status& status);
@@ -96,6 +100,7 @@ class ConversationWorker {
   ContextKeeper keeper_;
   std::unique_ptr<Sequence> sequence_;
   bool prompt_shared_ = false;
+  SpeechAhead ahead_;
   bool waits_for_prompt_ = false;  // another conversation is prefilling the same one
   bool pool_short_ = false;
   bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse

@@ -23,6 +23,12 @@ class Tokenizer;
 class PromptLayout;
 }  // namespace text
 
+// What a transcription wrote of an utterance that has grown since; of the model that made it.
+class TranscriptDraft {
+ public:
+  virtual ~TranscriptDraft() = default;
+};
+
 // A transcription under way, done in bounded slices so that other calls' tokens are not held up.
 class Transcription {
  public:
@@ -37,6 +43,8 @@ class Transcription {
   virtual bool joins() const { return false; }
   // REQUIRES: Advance returned true.
   virtual const Result& result() const = 0;
+  // What there is so far, done or not; null: nothing.
+  virtual std::shared_ptr<const TranscriptDraft> draft() const { return nullptr; }
 };
 
 // The language model and what stands before it.
@@ -50,7 +58,10 @@ class Model : public LanguageModel {
 
   // What the vision bridge puts into the prompt for each picture, as words; not changed by the others.
   virtual absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) = 0;
-  virtual absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) = 0;
+  // `draft`, null or of audio that these samples begin with, makes it faster and changes nothing else; of
+  // other audio it only makes it slower.
+  virtual absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(
+      std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) = 0;
   // One slice of each, as Advance has it. REQUIRES: each joins(), or there is one. What one gives does not
   // depend on the others.
   virtual std::vector<absl::StatusOr<bool>> AdvanceTogether(absl::Span<Transcription* const> transcriptions) {

@@ -168,8 +168,9 @@ bool ModelLoop::RunOnce() {
     absl::MutexLock lock(&mutex_);
     pass_began_ = now;
   }
-  if (!plan.tower.empty()) RunTower(plan.tower);
-  absl::Duration work = clock_->Now() - now;
+  // What is heard ahead takes nothing from anybody, so it is no load.
+  const bool asked = !plan.tower.empty() && RunTower(plan.tower);
+  absl::Duration work = asked ? clock_->Now() - now : absl::ZeroDuration();
   if (!plan.step.empty()) work += Step(plan);
   EndPass(plan, now, work);
   // Completes at once what this pass has done.
@@ -191,13 +192,19 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::
   last_token_pass_ = now;
 }
 
-void ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
+bool ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
   std::vector<ConversationWorker*> workers;
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
-  if (workers.front()->FrameToEncode() == nullptr) return Transcribe(workers);
+  const bool asked =
+      !std::all_of(workers.begin(), workers.end(), [](const auto* worker) { return worker->HearsAhead(); });
+  if (workers.front()->FrameToEncode() == nullptr) {
+    Transcribe(workers);
+    return asked;
+  }
   const absl::Time start = clock_->Now();
   EncodeFrames(workers);
   planner_.FramesTook(static_cast<int>(workers.size()), clock_->Now() - start);
+  return asked;
 }
 
 void ModelLoop::Transcribe(const std::vector<ConversationWorker*>& workers) {

@@ -45,7 +45,8 @@ class ModelLoop {
 
  private:
   void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
-  void RunTower(const std::vector<schedule::WorkId>& ids);
+  // Returns whether somebody asked for it.
+  bool RunTower(const std::vector<schedule::WorkId>& ids);
   // One slice of speech of each.
   void Transcribe(const std::vector<ConversationWorker*>& workers);
   // What the pictures of these conversations show; a pass that fails is done again for each alone.

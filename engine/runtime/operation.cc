@@ -37,6 +37,11 @@ void Inbox::Speech(SpeechOperation speech, absl::Time now) {
   if (Refuse(operation)) std::get<SpeechOperation>(operation.what).samples = {};
 }
 
+void Inbox::HearAhead(std::vector<float> samples) {
+  absl::MutexLock lock(&mutex_);
+  contents_.heard = std::move(samples);
+}
+
 void Inbox::Text(TextOperation text, absl::Time now) {
   absl::MutexLock lock(&mutex_);
   Operation& operation = Push(std::move(text), now);

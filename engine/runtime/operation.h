@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -64,7 +65,8 @@ class Inbox {
     std::vector<AnswerId> cancelled_answers;
     // Orders of operations to cancel: after the first, before the second.
     std::vector<std::pair<uint64_t, uint64_t>> cancelled_ranges;
-    uint64_t promoted = 0;  // operations up to this order are not speculative any more
+    std::optional<std::vector<float>> heard;  // see Conversation::HearAhead: the newest
+    uint64_t promoted = 0;                    // operations up to this order are not speculative any more
     bool closed = false;
   };
 
@@ -74,6 +76,7 @@ class Inbox {
 
   void Frame(FrameOperation frame, absl::Time deadline, absl::Time now);
   void Speech(SpeechOperation speech, absl::Time now);
+  void HearAhead(std::vector<float> samples);
   void Text(TextOperation text, absl::Time now);
   AnswerId Answer(GenerationConfig config, std::shared_ptr<AnswerListener> listener, absl::Time now);
   void Cancel(AnswerId answer);

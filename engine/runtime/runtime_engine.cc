@@ -28,6 +28,10 @@ class RuntimeConversation final : public Conversation {
     inbox_->Speech({std::move(samples), std::move(done)}, clock_->Now());
     loop_->Wake();
   }
+  void HearAhead(std::vector<float> samples) override {
+    inbox_->HearAhead(std::move(samples));
+    loop_->Wake();
+  }
   void AppendText(std::string text, Done<TextResult> done) override {
     inbox_->Text({std::move(text), std::move(done)}, clock_->Now());
     loop_->Wake();

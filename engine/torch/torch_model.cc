@@ -23,9 +23,10 @@ absl::StatusOr<std::vector<std::string>> TorchModel::DescribeImages(absl::Span<c
   return descriptions;
 }
 
-absl::StatusOr<std::unique_ptr<Transcription>> TorchModel::StartTranscription(std::vector<float> samples) {
+absl::StatusOr<std::unique_ptr<Transcription>> TorchModel::StartTranscription(
+    std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) {
   if (!hears()) return absl::FailedPreconditionError("this bundle has no audio tower");
-  return parts_.audio_tower->StartTranscription(std::move(samples));
+  return parts_.audio_tower->StartTranscription(std::move(samples), std::move(draft));
 }
 
 }  // namespace parley::engine

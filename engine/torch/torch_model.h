@@ -39,7 +39,8 @@ class TorchModel final : public Model {
   schedule::PageStats pages() const override { return parts_.language_model->pages(); }
   int64_t page_bytes() const override { return parts_.language_model->page_bytes(); }
   absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override;
-  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(std::vector<float> samples) override;
+  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(
+      std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) override;
   std::vector<absl::StatusOr<bool>> AdvanceTogether(
       absl::Span<Transcription* const> transcriptions) override {
     return parts_.audio_tower->AdvanceTogether(transcriptions);

@@ -36,14 +36,17 @@ class Networks {
   struct Entry {
     Window* window = nullptr;
     absl::Span<const TokenId> tokens;  // at least one
-    // Where the scores of what follows the first and the last of them go; null: not asked. Resized to the
-    // vocabulary.
+    // Where the scores of what follows the first of them go: [vocabulary]. Null: not asked.
     std::vector<float>* after_first = nullptr;
+    // And of what follows each of the last `scored`: [scored, vocabulary].
     std::vector<float>* after_last = nullptr;
+    int scored = 1;
   };
   // Runs windows that are all different and whose encoding has ended. What one gets does not depend on the
   // others. REQUIRES: their tokens fit the decoder's positions.
   virtual absl::Status Decode(absl::Span<const Entry> entries) = 0;
+  // As if the last `tokens` that a window has had had not been run.
+  virtual void TakeBack(Window& window, int tokens) = 0;
 };
 
 }  // namespace parley::engine::whisper

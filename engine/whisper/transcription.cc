@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -20,6 +22,9 @@ constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is 
 constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
 constexpr float kQuiet = 0.0025f;                     // -26 dB of the loudest: no more speech
 constexpr int kStepsPerSlice = 4;
+constexpr int kRowsPerSlice = 16;  // with the draft's tokens
+constexpr int kMostProposed = 16;
+constexpr int kFewestProposed = 2;
 // Of the encoder: two layers of a 10 s window, one of a full one.
 constexpr int kLayerPositionsPerSlice = 1000;
 constexpr double kNoSpeechProbability = 0.6;  // both as in openai/whisper
@@ -44,10 +49,16 @@ double LogProbability(absl::Span<const float> scores, TokenId token) {
   return scores[token] - largest - std::log(sum);
 }
 
+uint64_t HashOf(absl::Span<const float> samples) {
+  return std::hash<std::string_view>()(
+      {reinterpret_cast<const char*>(samples.data()), samples.size() * sizeof(float)});
+}
+
 }  // namespace
 
-WhisperTranscription::WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples)
-    : parts_(*parts), samples_(std::move(samples)), language_(parts->language) {
+WhisperTranscription::WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples,
+                                           std::shared_ptr<const WhisperDraft> draft)
+    : parts_(*parts), samples_(std::move(samples)), language_(parts->language), draft_(std::move(draft)) {
   if (samples_.size() < kShortestSamples) Finish();
 }
 
@@ -92,6 +103,11 @@ bool WhisperTranscription::IsLastWindow() const {
   return samples_.size() - window_begin_ + kSilenceSamples <= full;
 }
 
+bool WhisperTranscription::IsSettled() const {
+  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
+  return !IsLastWindow() && samples_.size() - window_begin_ >= full;
+}
+
 int WhisperTranscription::WindowSpeechSamples() const {
   const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
   return static_cast<int>(std::min(samples_.size() - window_begin_, full));
@@ -109,7 +125,24 @@ void WhisperTranscription::BeginWindow() {
     EndWindow();
     return;
   }
+  if (TakeSettledWindow()) return;
   phase_ = Phase::kEncode;
+}
+
+bool WhisperTranscription::TakeSettledWindow() {
+  const WhisperDraft::Window* const settled = draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
+  if (settled == nullptr || !settled->settled || !IsSettled()) return false;
+  const auto audio = absl::MakeConstSpan(samples_).subspan(window_begin_, WindowSpeechSamples());
+  if (HashOf(audio) != settled->audio_hash) return false;
+  language_ = settled->language;
+  no_speech_probability_ = settled->no_speech_probability;
+  log_probability_ = settled->log_probability;
+  decoded_ = 0;
+  for (const TokenId token : settled->written) {
+    if (Take(token)) break;
+  }
+  EndWindow();
+  return true;
 }
 
 absl::Status WhisperTranscription::OpenWindow() {
@@ -134,9 +167,18 @@ absl::Status WhisperTranscription::Encode() {
   }
   if (layers_done_ < parts_.config.encoder_layers) return absl::OkStatus();
   const SpecialTokens& tokens = parts_.tokens;
-  next_ = {tokens.start};
-  if (language_ >= 0) next_.insert(next_.end(), {language_, tokens.transcribe});
+  const WhisperDraft::Window* const draft = draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
+  follower_ = draft == nullptr ? DraftFollower() : DraftFollower(draft->written, tokens.first_timestamp);
+  most_proposed_ = kMostProposed;
   decoded_ = 0;
+  if (language_ >= 0) {
+    SetNext({tokens.start, language_, tokens.transcribe});
+  } else if (tokens.languages.empty()) {
+    SetNext({tokens.start});
+  } else {
+    next_ = {tokens.start};
+    proposed_ = 0;
+  }
   phase_ = Phase::kDecode;
   return parts_.networks->EndEncoding(*window_);
 }
@@ -144,13 +186,18 @@ absl::Status WhisperTranscription::Encode() {
 absl::Status WhisperTranscription::Decode(absl::Span<WhisperTranscription* const> transcriptions) {
   Networks& networks = *transcriptions.front()->parts_.networks;
   std::vector<Networks::Entry> entries;
-  for (int i = 0; i < kStepsPerSlice; ++i) {
+  int rows = 0;
+  for (int i = 0; i < kStepsPerSlice && rows < kRowsPerSlice; ++i) {
     entries.clear();
+    int most_rows = 0;
     for (WhisperTranscription* each : transcriptions) {
       if (each->phase_ != Phase::kDecode) continue;  // its window has ended
       entries.push_back({each->window_.get(), each->next_,
-                         each->decoded_ == 0 ? &each->after_first_ : nullptr, &each->after_last_});
+                         each->decoded_ == 0 ? &each->after_first_ : nullptr, &each->after_last_,
+                         each->proposed_ + 1});
+      most_rows = std::max(most_rows, static_cast<int>(each->next_.size()));
     }
+    rows += most_rows;
     if (entries.empty()) break;
     if (absl::Status status = networks.Decode(entries); !status.ok()) return status;
     for (WhisperTranscription* each : transcriptions) {
@@ -165,19 +212,38 @@ void WhisperTranscription::TakeScores() {
   if (decoded_ == 0 && tokens.no_speech >= 0) {
     no_speech_probability_ = std::exp(LogProbability(after_first_, tokens.no_speech));
   }
-  decoded_ += static_cast<int>(next_.size());
+  decoded_ += static_cast<int>(next_.size()) - proposed_;
   if (language_ < 0 && !tokens.languages.empty()) {
     language_ = DetectLanguage(after_first_);
-    next_ = {language_, tokens.transcribe};
+    SetNext({language_, tokens.transcribe});
     return;
   }
-  const TokenId token = Pick(after_last_);
-  next_ = {token};
-  if (Take(token)) EndWindow();
+  const auto scores = absl::MakeSpan(after_last_);
+  const size_t vocabulary = scores.size() / (proposed_ + 1);
+  for (int held = 0;; ++held) {
+    const TokenId token = Pick(scores.subspan(held * vocabulary, vocabulary));
+    if (Take(token)) return EndWindow();
+    follower_.Wrote(token);
+    if (held < proposed_ && next_[next_.size() - proposed_ + held] == token) {
+      ++decoded_;
+      continue;
+    }
+    const int refuted = proposed_ - held;
+    if (refuted > 0) parts_.networks->TakeBack(*window_, refuted);
+    most_proposed_ = refuted > 0 ? kFewestProposed : std::min(most_proposed_ * 2, kMostProposed);
+    return SetNext({token});
+  }
 }
 
-TokenId WhisperTranscription::Pick(std::vector<float>& scores) {
-  parts_.rules.Apply(written_, timestamps_, absl::MakeSpan(scores));
+void WhisperTranscription::SetNext(std::vector<TokenId> tokens) {
+  next_ = std::move(tokens);
+  const int given = static_cast<int>(next_.size());
+  follower_.Propose(std::min(most_proposed_, parts_.config.max_decoder_positions - decoded_ - given), next_);
+  proposed_ = static_cast<int>(next_.size()) - given;
+}
+
+TokenId WhisperTranscription::Pick(absl::Span<float> scores) {
+  parts_.rules.Apply(written_, timestamps_, scores);
   const auto best = static_cast<TokenId>(std::max_element(scores.begin(), scores.end()) - scores.begin());
   if (MaybeSilent()) log_probability_ += LogProbability(scores, best);
   return best;
@@ -230,8 +296,29 @@ bool WhisperTranscription::Take(TokenId token) {
   return decoded_ + 1 >= parts_.config.max_decoder_positions / 2;  // as openai/whisper: half is for a prompt
 }
 
+WhisperDraft::Window WhisperTranscription::DraftOfWindow() const {
+  return {.begin = window_begin_, .written = written_};
+}
+
+std::shared_ptr<const TranscriptDraft> WhisperTranscription::draft() const {
+  auto draft = std::make_shared<WhisperDraft>();
+  draft->windows = done_;
+  if (phase_ == Phase::kDecode) draft->windows.push_back(DraftOfWindow());
+  // One that was stopped early knows less than what it was given.
+  if (draft_ != nullptr && phase_ != Phase::kDone && draft->tokens() < draft_->tokens()) return draft_;
+  return draft;
+}
+
 void WhisperTranscription::EndWindow() {
   window_.reset();
+  WhisperDraft::Window& draft = done_.emplace_back(DraftOfWindow());
+  if (IsSettled()) {
+    draft.settled = true;
+    draft.audio_hash = HashOf(absl::MakeConstSpan(samples_).subspan(window_begin_, WindowSpeechSamples()));
+    draft.language = language_;
+    draft.no_speech_probability = no_speech_probability_;
+    draft.log_probability = log_probability_;
+  }
   const bool last_window = IsLastWindow();
   // In a full window an unfinished segment is said again in the next one, from where the last one closed.
   const bool unfinished = !segment_text_.empty() && !last_window && closed_at_seconds_ > 0;

@@ -4,6 +4,9 @@
 // text ends with the timestamp that closes the last of the speech, at the end-of-text token, or where it
 // begins to repeat itself, which trimmed audio can bring about. A full window's text ends at the end-of-text
 // token, and the next window begins at its last closing timestamp.
+//
+// Tokens that a draft proposes are run together with the last one written, and count when they are what would
+// have been written; those after the first that is not are taken back.
 #pragma once
 
 #include <memory>
@@ -14,19 +17,22 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/runtime/model.h"
+#include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 
 namespace parley::engine::whisper {
 
 class WhisperTranscription : public Transcription {
  public:
-  // `parts` must outlive it.
-  WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples);
+  // `parts` must outlive it. `draft` may be null.
+  WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples,
+                       std::shared_ptr<const WhisperDraft> draft);
 
   // One slice: the encoder's layers over a bounded number of positions, or a few decoder steps.
   absl::StatusOr<bool> Advance() override;
   bool joins() const override { return phase_ == Phase::kDecode; }
   const Result& result() const override { return result_; }
+  std::shared_ptr<const TranscriptDraft> draft() const override;
   // Advance of several that join(), of one Whisper: the decoder runs them together.
   static std::vector<absl::StatusOr<bool>> AdvanceTogether(
       absl::Span<WhisperTranscription* const> transcriptions);
@@ -35,22 +41,29 @@ class WhisperTranscription : public Transcription {
   enum class Phase { kWindow, kEncode, kDecode, kDone };
 
   void BeginWindow();
+  // Writes a window that its draft has settled.
+  bool TakeSettledWindow();
+  // Of the window under way.
+  WhisperDraft::Window DraftOfWindow() const;
   absl::Status OpenWindow();
   absl::Status Encode();
   static absl::Status Decode(absl::Span<WhisperTranscription* const> transcriptions);
   absl::StatusOr<bool> Outcome(const absl::Status& status) const;
   // Of the decoder's run over next_.
   void TakeScores();
+  // What the decoder runs next: `tokens`, then what the draft proposes.
+  void SetNext(std::vector<TokenId> tokens);
   // Takes one token; true when the window is done.
   bool Take(TokenId token);
   void EndWindow();
   void Finish();
 
   // The best token after what was written; changes the scores.
-  TokenId Pick(std::vector<float>& scores);
+  TokenId Pick(absl::Span<float> scores);
   TokenId DetectLanguage(absl::Span<const float> scores) const;
   bool MaybeSilent() const;
   bool IsLastWindow() const;
+  bool IsSettled() const;
   int WindowSpeechSamples() const;
   // Mean energy of the loudest 50 ms of the window's speech from `seconds` on.
   float LoudestBlock(double seconds) const;
@@ -63,6 +76,8 @@ class WhisperTranscription : public Transcription {
   Phase phase_ = Phase::kWindow;
   TokenId language_;
   std::vector<TokenId> text_;  // of the windows so far
+  const std::shared_ptr<const WhisperDraft> draft_;
+  std::vector<WhisperDraft::Window> done_;  // windows
 
   // The window under way.
   size_t window_begin_ = 0;  // in samples_
@@ -70,10 +85,13 @@ class WhisperTranscription : public Transcription {
   int positions_ = 0;
   int layers_done_ = 0;
   std::unique_ptr<Networks::Window> window_;
-  std::vector<TokenId> next_;          // what the decoder runs next
-  int decoded_ = 0;                    // tokens it has run
+  std::vector<TokenId> next_;  // what the decoder runs next
+  int proposed_ = 0;           // the last so many of them are the draft's
+  int most_proposed_ = 0;      // fewer while the draft does not hold
+  DraftFollower follower_;
+  int decoded_ = 0;                    // tokens it has run, and that count
   std::vector<float> after_first_;     // scores of the token after the first of the prompt
-  std::vector<float> after_last_;      // and after the last that was run
+  std::vector<float> after_last_;      // and after the last that was not proposed, and those after it
   std::vector<TokenId> written_;       // after the prompt
   std::vector<TokenId> segment_text_;  // since the last timestamp
   std::vector<TokenId> window_text_;

@@ -69,8 +69,10 @@ std::string Whisper::name() const {
   return absl::StrCat("Whisper", size, parts_->tokens.languages.empty() ? ".en" : "");
 }
 
-std::unique_ptr<Transcription> Whisper::StartTranscription(std::vector<float> samples) const {
-  return std::make_unique<WhisperTranscription>(parts_.get(), std::move(samples));
+std::unique_ptr<Transcription> Whisper::StartTranscription(
+    std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) const {
+  return std::make_unique<WhisperTranscription>(
+      parts_.get(), std::move(samples), std::static_pointer_cast<const WhisperDraft>(std::move(draft)));
 }
 
 std::vector<absl::StatusOr<bool>> Whisper::AdvanceTogether(

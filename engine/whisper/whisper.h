@@ -40,7 +40,9 @@ class Whisper {
   // "Whisper base": by its number of layers, for EngineInfo.
   std::string name() const;
   // `samples`: one utterance, mono, kSampleRateHz, any length.
-  std::unique_ptr<Transcription> StartTranscription(std::vector<float> samples) const;
+  // `draft`: null, or of one of its transcriptions; see Model::StartTranscription.
+  std::unique_ptr<Transcription> StartTranscription(
+      std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft = nullptr) const;
 
   // See Model::AdvanceTogether.
   std::vector<absl::StatusOr<bool>> AdvanceTogether(absl::Span<Transcription* const> transcriptions) const;

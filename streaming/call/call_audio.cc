@@ -190,6 +190,9 @@ void CallAudio::Handle(const TurnEvents& events) {
       case TurnEvent::Kind::kResumed:
         host_->OnSpeechResumed();
         break;
+      case TurnEvent::Kind::kGrown:
+        host_->OnTurnGrown(buffer_.Copy(event.start, event.end));
+        break;
     }
   }
 }

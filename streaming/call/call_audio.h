@@ -55,6 +55,8 @@ class CallAudio {
     // The user pauses: `so_far` is what OnUtterance hands over if the turn ends by this silence.
     virtual void OnPause(Utterance so_far) = 0;
     virtual void OnSpeechResumed() = 0;
+    // The turn goes on: what there is of it.
+    virtual void OnTurnGrown(std::vector<float> samples) = 0;
     // speech: zero when the client said so (ActivityStart).
     virtual void OnUserInterrupts(absl::Duration speech) = 0;
     virtual void OnAudioWarning(CallCode code, std::string message) = 0;

@@ -33,6 +33,10 @@ class ConversationLink {
     absl::MutexLock lock(&mutex_);
     if (conversation_) conversation_->AppendSpeech(std::move(samples), OnLoop(std::move(done)));
   }
+  void HearAhead(std::vector<float> samples) {
+    absl::MutexLock lock(&mutex_);
+    if (conversation_) conversation_->HearAhead(std::move(samples));
+  }
   void AppendText(std::string text, engine::Conversation::Done<engine::TextResult> done) {
     absl::MutexLock lock(&mutex_);
     if (conversation_) conversation_->AppendText(std::move(text), OnLoop(std::move(done)));

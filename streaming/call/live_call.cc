@@ -191,6 +191,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   }
   void OnPause(Utterance so_far) override { responses_.Speculate(std::move(so_far)); }
   void OnSpeechResumed() override { responses_.DropSpeculation(); }
+  void OnTurnGrown(std::vector<float> samples) override { responses_.HearAhead(std::move(samples)); }
   void OnUserInterrupts(absl::Duration speech) override { responses_.Interrupt(speech); }
   void OnAudioWarning(CallCode code, std::string message) override {
     outlet_.Emit(CallWarning{code, std::move(message)});

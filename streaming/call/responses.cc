@@ -179,6 +179,10 @@ void Responses::Speculate(Utterance so_far) {
   AppendSpeech(std::move(so_far.samples), speculation_->attempt);
 }
 
+void Responses::HearAhead(std::vector<float> samples) {
+  if (turn_open() && waiting_.empty()) conversation_->HearAhead(std::move(samples));
+}
+
 bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
   return utterance.begin == speculation_->begin && utterance.samples.size() == speculation_->samples;
 }
@@ -211,6 +215,7 @@ void Responses::DropForFrame() {
 
 void Responses::ForgetSpeech() {
   DropSpeculation();
+  conversation_->HearAhead({});
   speculations_ = 0;
   wasted_tokens_ = 0;
   refused_ = false;

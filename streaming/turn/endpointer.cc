@@ -23,6 +23,7 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
       events.push_back(CloseTurn(CommitReason::kMaxTurn, position_));
       OpenTurn(position_, position_);
     }
+    if (open_) TellGrowth(events);
     return events;
   }
 
@@ -66,7 +67,16 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
                       .start = turn_start_,
                       .end = speech_end_ + kTailSamples});
   }
+  if (open_ && voiced) TellGrowth(events);
   return events;
+}
+
+void Endpointer::TellGrowth(TurnEvents& events) {
+  const int64_t length = position_ - turn_start_;
+  if (!config_.speculation.enabled || length < next_growth_) return;
+  next_growth_ = length + length / 2;
+  events.push_back(
+      {.kind = TurnEvent::Kind::kGrown, .sample = speech_end_, .start = turn_start_, .end = position_});
 }
 
 void Endpointer::SetAnswerActive(bool active) {
@@ -158,6 +168,7 @@ void Endpointer::OpenTurn(int64_t speech_start, int64_t turn_start) {
   speech_start_ = speech_start;
   speech_end_ = speech_start;
   turn_start_ = turn_start;
+  next_growth_ = kFirstGrowth;
 }
 
 TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {

@@ -11,6 +11,9 @@
 // go on. A pause is told once `speculation.pause` has passed without such a window, and the audio that a
 // commit by silence would hand over is all there; the next such window ends it.
 //
+// While a turn goes on, in both modes, it is told each time that it has grown by half, from kFirstGrowth on:
+// in VAD mode with a window of speech.
+//
 // MANUAL mode. A turn is open from ActivityStart to ActivityEnd; only max_turn ends it otherwise.
 #pragma once
 
@@ -34,13 +37,15 @@ struct TurnEvent {
     kInterruption,  // the user talks over the answer
     kPaused,        // the turn may be over
     kResumed,       // it was not
+    kGrown,         // there is more of it to hear
   };
   Kind kind = Kind::kSpeechStarted;
   // kSpeechStarted: where speech began. kSpeechStopped, kCommitted, kPaused: the end of the last window held
   // to be speech.
   int64_t sample = 0;
   float probability = 0;  // kSpeechStarted, kSpeechStopped: of the window that decided it
-  // kCommitted: the turn's audio, [start, end). Empty: there is none. kPaused: what it would be.
+  // kCommitted: the turn's audio, [start, end). Empty: there is none. kPaused: what it would be. kGrown:
+  // what there is of it.
   CommitReason reason = CommitReason::kSilence;
   int64_t start = 0;
   int64_t end = 0;
@@ -64,6 +69,9 @@ class Endpointer {
   static constexpr int64_t kMaxDipSamples = 3 * kWindow;
   // Audio kept after the last window of speech, where the turn is ended by silence (a word's faint end).
   static constexpr int64_t kTailSamples = 6 * kWindow;
+
+  // Shorter turns are read at once when they are over.
+  static constexpr int64_t kFirstGrowth = 3 * engine::kSampleRateHz;
 
   explicit Endpointer(const TurnConfig& config) : config_(config) {}
 
@@ -114,6 +122,7 @@ class Endpointer {
   int64_t LongestTurn() const;
   int64_t PaddedStart(int64_t sample) const;
   bool PauseIsDue() const;
+  void TellGrowth(TurnEvents& events);
   bool TrackRun(int64_t window_start, float probability);
   void OpenTurn(int64_t speech_start, int64_t turn_start);
   TurnEvent CloseTurn(CommitReason reason, int64_t end);
@@ -130,8 +139,9 @@ class Endpointer {
   // Of the open turn:
   int64_t turn_start_ = 0;  // with padding
   int64_t speech_start_ = 0;
-  int64_t speech_end_ = 0;  // so far
-  bool paused_ = false;     // it has been told
+  int64_t speech_end_ = 0;   // so far
+  bool paused_ = false;      // it has been told
+  int64_t next_growth_ = 0;  // of its length
 };
 
 }  // namespace parley::streaming

@@ -155,8 +155,8 @@ TEST(LatencyTest, WithAHitTheFirstTokenGoesOutInTheInstantInWhichTheEndOfTheTurn
 
 TEST(LatencyTest, WhatIsNotReadyInTimeHasTheHeadStart) {
   engine::FakeOptions slow = Costs();
-  slow.transcription_time = absl::Milliseconds(100);
-  const std::string script = absl::StrCat(Silence(30), Speech(120), Silence(60));
+  slow.transcription_time = absl::Milliseconds(160);
+  const std::string script = absl::StrCat(Silence(30), Speech(80), Silence(60));
   const auto plain = Talk(script, false, slow);
   const auto fast = Talk(script, true, slow);
   // From the pause to the commit there are ten windows; a slice under way when a chunk is due delays it.
@@ -164,6 +164,24 @@ TEST(LatencyTest, WhatIsNotReadyInTimeHasTheHeadStart) {
   EXPECT_GT(fast[0].latency, absl::ZeroDuration());
   EXPECT_EQ(fast[0].times.speculation, SpeculationOutcome::kHit);
   EXPECT_EQ(fast[0].answer, plain[0].answer);
+}
+
+TEST(LatencyTest, ALongTurnIsTranscribedWhileItIsSpoken) {
+  engine::FakeOptions slow = Costs();
+  slow.transcription_time = absl::Milliseconds(100);  // a second of speech
+  for (const int seconds : {8, 16, 32}) {
+    SCOPED_TRACE(seconds);
+    const std::string script = absl::StrCat(Silence(30), Speech(seconds * 1000 / 32), Silence(20));
+    const auto plain = Talk(script, false, slow);
+    const auto fast = Talk(script, true, slow);
+    ASSERT_EQ(plain.size(), 1u);
+    ASSERT_EQ(fast.size(), 1u);
+    EXPECT_GT(plain[0].latency, absl::Milliseconds(seconds * 100));
+    // At most a third of it is left at the pause, 320 ms before the end is decided.
+    EXPECT_LT(fast[0].latency, absl::Milliseconds(seconds * 100 / 3 + 200 - 320));
+    EXPECT_EQ(fast[0].transcript, plain[0].transcript);
+    EXPECT_EQ(fast[0].answer, plain[0].answer);
+  }
 }
 
 TEST(LatencyTest, WhatIsSaidIsTheSameBitForBitWithAndWithout) {

@@ -40,6 +40,7 @@ class ScriptedConversation : public engine::Conversation {
          .append = true});
   }
   void AppendSpeech(std::vector<float> samples, Done<engine::SpeechResult> done) override;
+  void HearAhead(std::vector<float> samples) override;
   void AppendText(std::string text, Done<engine::TextResult> done) override {
     ops_.push_back({.run =
                         [this, text = std::move(text), done = Share(std::move(done))](absl::Status status) {
@@ -187,6 +188,8 @@ class ScriptedEngine : public engine::Engine {
     sees_ = sees;
   }
   const std::vector<std::vector<float>>& utterances() const { return utterances_; }
+  // Samples of each HearAhead.
+  const std::vector<size_t>& heard_ahead() const { return heard_ahead_; }
   // Of the only conversation; while it lives.
   std::string History() const { return conversations_.empty() ? "gone" : conversations_.front()->History(); }
   bool busy() const { return !conversations_.empty() && conversations_.front()->busy(); }
@@ -205,6 +208,7 @@ class ScriptedEngine : public engine::Engine {
   std::vector<ScriptedConversation*> conversations_;
   std::deque<std::string> transcripts_;
   std::vector<std::vector<float>> utterances_;
+  std::vector<size_t> heard_ahead_;
   std::vector<std::function<void()>> late_;  // completions of destroyed conversations
   int answer_tokens_ = 5;
   engine::FinishReason answer_end_ = engine::FinishReason::kEndOfTurn;
@@ -227,6 +231,10 @@ inline ScriptedConversation::~ScriptedConversation() {
       engine_->late_.push_back([run = op.run] { run(absl::CancelledError("gone")); });
     }
   }
+}
+
+inline void ScriptedConversation::HearAhead(std::vector<float> samples) {
+  engine_->heard_ahead_.push_back(samples.size());
 }
 
 inline void ScriptedConversation::AppendSpeech(std::vector<float> samples, Done<engine::SpeechResult> done) {

@@ -28,7 +28,7 @@ TEST(FakeModelTest, PicturesAreDescribedByTheirMeanColour) {
 
 TEST(FakeModelTest, SpeechIsDescribedByItsLengthOneSliceASecond) {
   auto model = MakeFakeModel({});
-  auto transcription = model->StartTranscription(std::vector<float>(51'200)).value();
+  auto transcription = model->StartTranscription(std::vector<float>(51'200), nullptr).value();
   for (int slice = 0; slice < 3; ++slice) EXPECT_FALSE(*transcription->Advance());
   EXPECT_TRUE(*transcription->Advance());
   EXPECT_EQ(transcription->result().text, "3.2 seconds of speech");

@@ -12,6 +12,7 @@
 #include "engine/torch/weights.h"
 #include "engine/torch/whisper/encoder.h"
 #include "engine/torch/whisper/load.h"
+#include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -71,17 +72,49 @@ void ExpectEncoding(const at::Tensor& encoded, int step, const std::vector<float
   }
 }
 
-std::string Transcribe(const Whisper& whisper, std::vector<float> samples, int* slices = nullptr) {
-  const auto transcription = whisper.StartTranscription(std::move(samples));
+struct Written {
+  std::string text;
+  int slices = 0;
+  std::shared_ptr<const TranscriptDraft> draft;
+  // Of all windows.
+  std::vector<TokenId> tokens() const {
+    std::vector<TokenId> all;
+    for (const auto& window : static_cast<const WhisperDraft&>(*draft).windows) {
+      all.insert(all.end(), window.written.begin(), window.written.end());
+    }
+    return all;
+  }
+};
+
+Written Write(const Whisper& whisper, std::vector<float> samples,
+              std::shared_ptr<const TranscriptDraft> draft = nullptr) {
+  const auto transcription = whisper.StartTranscription(std::move(samples), std::move(draft));
   for (int i = 1; i < 1000; ++i) {
     const absl::StatusOr<bool> done = transcription->Advance();
     EXPECT_TRUE(done.ok()) << done.status();
-    if (!done.ok()) return "";
-    if (slices != nullptr) *slices = i;
-    if (*done) return transcription->result().text;
+    if (!done.ok()) break;
+    if (*done) return {transcription->result().text, i, transcription->draft()};
   }
   ADD_FAILURE() << "the transcription does not end";
-  return "";
+  return {"", 0, std::make_shared<WhisperDraft>()};
+}
+
+std::string Transcribe(const Whisper& whisper, std::vector<float> samples) {
+  return Write(whisper, std::move(samples)).text;
+}
+
+// Clips one after the other, each with so much silence after it.
+std::vector<float> Sentences(const std::vector<std::string>& clips, int silence) {
+  std::vector<float> samples;
+  for (const std::string& clip : clips) {
+    for (const float sample : parley::testing::ReadClip(clip)) samples.push_back(sample);
+    samples.resize(samples.size() + silence);
+  }
+  return samples;
+}
+
+std::vector<float> Begin(const std::vector<float>& samples, double share) {
+  return {samples.begin(), samples.begin() + static_cast<ptrdiff_t>(share * samples.size())};
 }
 
 std::map<std::string, std::string> ReferenceTranscripts() {
@@ -252,35 +285,130 @@ TEST(Whisper, TheEndpointersSilenceAtBothEndsChangesNothing) {
 }
 
 TEST(Whisper, AnUtteranceOfSeveralSentencesIsWrittenToItsEnd) {
-  std::vector<float> samples;
-  for (const char* clip : {"slt_weather", "slt_capital", "slt_spider", "slt_breakfast"}) {
-    for (const float sample : parley::testing::ReadClip(clip)) samples.push_back(sample);
-    samples.resize(samples.size() + 6400);
-  }
-  const std::string text = Transcribe(English(), samples);
+  const std::string text =
+      Transcribe(English(), Sentences({"slt_weather", "slt_capital", "slt_spider", "slt_breakfast"}, 6400));
   EXPECT_THAT(text, HasSubstr("weather today"));
   EXPECT_THAT(text, HasSubstr("capital of France"));
   EXPECT_THAT(text, HasSubstr("a spider have"));
   EXPECT_THAT(text, ::testing::EndsWith("What did you have?"));
 }
 
-TEST(Whisper, AnUtteranceOfMoreThanThirtySecondsIsWrittenInWindows) {
-  std::vector<float> samples;
+// All clips twice: more than a window holds.
+std::vector<float> LongSpeech() {
+  std::vector<std::string> clips;
   for (int round = 0; round < 2; ++round) {
-    for (const auto& [clip, text] : ReferenceTranscripts()) {
-      for (const float sample : parley::testing::ReadClip(clip)) samples.push_back(sample);
-      samples.resize(samples.size() + 4800);
-    }
+    for (const auto& [clip, text] : ReferenceTranscripts()) clips.push_back(clip);
   }
-  ASSERT_GT(samples.size(), 35u * kSampleRateHz);
-  int slices = 0;
-  const std::string text = Transcribe(English(), samples, &slices);
+  const std::vector<float> samples = Sentences(clips, 4800);
+  EXPECT_GT(samples.size(), 35u * kSampleRateHz);
+  return samples;
+}
+
+TEST(Whisper, AnUtteranceOfMoreThanThirtySecondsIsWrittenInWindows) {
+  const auto [text, slices, draft] = Write(English(), LongSpeech());
   EXPECT_GT(slices, 10) << "long audio has to be encoded in bounded slices";
   for (const char* words : {"capital of France", "spider", "weather", "breakfast", "sky", "animal", "book"}) {
     const size_t first = text.find(words);
     ASSERT_NE(first, std::string::npos) << words << " in " << text;
     EXPECT_NE(text.find(words, first + 1), std::string::npos) << words << " twice in " << text;
   }
+}
+
+TEST(Whisper, RowsRunTogetherHaveTheScoresOfRowsRunOneByOneAndCanBeTakenBack) {
+  const std::vector<TokenId> rest = {50364, 2221, 307};
+  std::vector<TokenId> tokens = EnglishPrompt();
+  const size_t prompt = tokens.size();
+  tokens.insert(tokens.end(), rest.begin(), rest.end());
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
+    SCOPED_TRACE(ArithmeticName(arithmetic));
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    Networks& networks = *(*whisper)->parts().networks;
+    const auto run = [&](Networks::Window& window, absl::Span<const TokenId> some, int scored) {
+      std::vector<float> scores;
+      const Networks::Entry entry = {&window, some, nullptr, &scores, scored};
+      EXPECT_TRUE(networks.Decode({&entry, 1}).ok());
+      return scores;
+    };
+    const auto alone = EncodedWindow(**whisper, "slt_capital");
+    std::vector<float> expected = run(*alone, absl::MakeConstSpan(tokens).first(prompt), 1);
+    for (const TokenId token : rest) {
+      const std::vector<float> scores = run(*alone, {&token, 1}, 1);
+      expected.insert(expected.end(), scores.begin(), scores.end());
+    }
+    const auto together = EncodedWindow(**whisper, "slt_capital");
+    EXPECT_EQ(run(*together, tokens, 4), expected);
+    networks.TakeBack(*together, 2);
+    const size_t vocabulary = expected.size() / 4;
+    EXPECT_EQ(run(*together, absl::MakeConstSpan(rest).subspan(1), 2),
+              std::vector<float>(expected.begin() + static_cast<ptrdiff_t>(2 * vocabulary), expected.end()));
+  }
+}
+
+TEST(Whisper, WhateverTheDraftTheSameTokensAreWritten) {
+  const std::vector<float> samples =
+      Sentences({"slt_weather", "slt_capital", "slt_spider", "slt_breakfast"}, 6400);
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
+    SCOPED_TRACE(ArithmeticName(arithmetic));
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    const Written plain = Write(**whisper, samples);
+    const std::vector<TokenId> tokens = plain.tokens();
+    ASSERT_GT(tokens.size(), 30u);
+    auto nonsense = std::make_shared<WhisperDraft>();
+    for (size_t i = 0; i < 100; ++i) {
+      nonsense->windows.resize(1);
+      nonsense->windows[0].written.push_back(i % 3 == 0 ? tokens[i / 3 % tokens.size()]
+                                                        : static_cast<TokenId>(i * 7919 % 51'865));
+    }
+    const std::pair<const char*, std::shared_ptr<const TranscriptDraft>> drafts[] = {
+        {"its own", plain.draft},
+        {"most of it", Write(**whisper, Begin(samples, 0.8)).draft},
+        {"a third of it", Write(**whisper, Begin(samples, 0.35)).draft},
+        {"another clip", Write(**whisper, parley::testing::ReadClip("rms_book")).draft},
+        {"nonsense", nonsense},
+    };
+    for (const auto& [name, draft] : drafts) {
+      const Written written = Write(**whisper, samples, draft);
+      EXPECT_EQ(written.tokens(), tokens) << name;
+      EXPECT_EQ(written.text, plain.text) << name;
+    }
+    EXPECT_LT(Write(**whisper, samples, plain.draft).slices, plain.slices - 4) << "nothing was saved";
+  }
+}
+
+TEST(Whisper, AFullWindowThatWasWrittenIsNotWrittenAgain) {
+  const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  std::vector<float> samples = LongSpeech();
+  const Written plain = Write(**whisper, samples);
+  const Written beginning =
+      Write(**whisper, std::vector<float>(samples.begin(), samples.begin() + 31 * kSampleRateHz));
+  const Written rest = Write(**whisper, samples, beginning.draft);
+  EXPECT_EQ(rest.tokens(), plain.tokens());
+  EXPECT_EQ(rest.text, plain.text);
+  EXPECT_LT(rest.slices, plain.slices / 2);
+  // Of other audio it is none.
+  samples[kSampleRateHz] += 0.01f;
+  const Written other = Write(**whisper, samples, beginning.draft);
+  EXPECT_EQ(other.tokens(), Write(**whisper, samples).tokens());
+  EXPECT_GT(other.slices, rest.slices);
+}
+
+TEST(Whisper, ATranscriptionThatIsStoppedLeavesWhatItHas) {
+  const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  const std::vector<float> samples = Sentences({"slt_weather", "slt_capital", "slt_spider"}, 6400);
+  const Written plain = Write(**whisper, samples);
+  const auto stopped = (*whisper)->StartTranscription(samples);
+  for (int i = 0; i < plain.slices - 2; ++i) ASSERT_TRUE(stopped->Advance().ok());
+  const Written rest = Write(**whisper, samples, stopped->draft());
+  EXPECT_EQ(rest.tokens(), plain.tokens());
+  EXPECT_LT(rest.slices, plain.slices);
+  // Stopped before it wrote anything it has what it was given.
+  const auto at_once = (*whisper)->StartTranscription(samples, plain.draft);
+  ASSERT_TRUE(at_once->Advance().ok());
+  EXPECT_EQ(at_once->draft(), plain.draft);
 }
 
 TEST(Whisper, SilenceAndTooLittleAudioGiveNoWords) {

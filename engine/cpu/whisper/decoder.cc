@@ -118,26 +118,33 @@ void WhisperDecoder::Attend(const AttentionLayer& layer, KeyValues Cache::*to, i
 
 void WhisperDecoder::Score(absl::Span<const Entry> entries) {
   wanted_.clear();
-  const auto want = [&](int row, std::vector<float>* scores) {
-    if (scores != nullptr) wanted_.push_back({row, scores});
+  int count = 0;
+  const auto want = [&](int row, int rows, std::vector<float>* scores) {
+    if (scores == nullptr) return;
+    wanted_.push_back({row, rows, scores});
+    count += rows;
   };
   for (size_t e = 0; e < entries.size(); ++e) {
-    want(first_rows_[e], entries[e].after_first);
-    want(first_rows_[e] + static_cast<int>(entries[e].tokens.size()) - 1, entries[e].after_last);
+    const Entry& entry = entries[e];
+    want(first_rows_[e], 1, entry.after_first);
+    want(first_rows_[e] + static_cast<int>(entry.tokens.size()) - entry.scored, entry.scored,
+         entry.after_last);
   }
-  if (wanted_.empty()) return;
-  const int count = static_cast<int>(wanted_.size());
+  if (count == 0) return;
   q_.Resize(static_cast<size_t>(count) * width_);
-  for (int i = 0; i < count; ++i) {
-    std::copy_n(x_.data() + static_cast<int64_t>(wanted_[i].row) * width_, width_, q_.data() + i * width_);
+  float* to = q_.data();
+  for (const Wanted& wanted : wanted_) {
+    to = std::copy_n(x_.data() + static_cast<int64_t>(wanted.row) * width_, wanted.rows * width_, to);
   }
   scores_.Resize(static_cast<size_t>(count) * vocabulary_);
   runner_->QuantizeNorm(q_.data(), count, norm_);
   runner_->Multiply({{&head_, scores_.data()}});
-  runner_->For(count, [&](int i) {
-    const float* const row = scores_.data() + static_cast<int64_t>(i) * vocabulary_;
-    wanted_[i].scores->assign(row, row + vocabulary_);
-  });
+  const float* from = scores_.data();
+  for (const Wanted& wanted : wanted_) {
+    const float* const end = from + static_cast<int64_t>(wanted.rows) * vocabulary_;
+    wanted.scores->assign(from, end);
+    from = end;
+  }
 }
 
 }  // namespace parley::engine::cpu

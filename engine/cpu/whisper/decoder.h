@@ -28,6 +28,7 @@ class WhisperDecoder {
     absl::Span<const TokenId> tokens;
     std::vector<float>* after_first;
     std::vector<float>* after_last;
+    int scored;
   };
 
   WhisperDecoder(LayerReader* reader, const whisper::Config& config, LayerRunner* runner);
@@ -43,9 +44,10 @@ class WhisperDecoder {
     AttentionLayer cross;
     FeedForwardLayer feed_forward;
   };
-  // Where scores go, and the row whose they are.
+  // Rows whose scores go to one place.
   struct Wanted {
     int row;
+    int rows;
     std::vector<float>* scores;
   };
 

@@ -49,11 +49,16 @@ class CpuNetworks final : public whisper::Networks {
   absl::Status Decode(absl::Span<const Entry> entries) override {
     entries_.clear();
     for (const Entry& entry : entries) {
-      entries_.push_back(
-          {&static_cast<CpuWindow*>(entry.window)->cache, entry.tokens, entry.after_first, entry.after_last});
+      entries_.push_back({&static_cast<CpuWindow*>(entry.window)->cache, entry.tokens, entry.after_first,
+                          entry.after_last, entry.scored});
     }
     decoder_.Step(entries_);
     return absl::OkStatus();
+  }
+
+  void TakeBack(Window& window, int tokens) override {
+    KeyValues& said = static_cast<CpuWindow&>(window).cache.said;
+    said.Resize(said.tokens() - tokens);
   }
 
  private:

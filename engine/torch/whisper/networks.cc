@@ -54,6 +54,10 @@ class TorchNetworks final : public Networks {
     });
   }
 
+  void TakeBack(Window& window, int tokens) override {
+    static_cast<TorchWindow&>(window).cache.length -= tokens;
+  }
+
  private:
   static absl::Status Catch(absl::FunctionRef<void()> body) {
     const c10::InferenceMode inference;
@@ -67,15 +71,16 @@ class TorchNetworks final : public Networks {
 
   void DecodeOne(const Entry& entry) {
     auto& cache = static_cast<TorchWindow*>(entry.window)->cache;
+    if (entry.after_last != nullptr) entry.after_last->clear();
     for (size_t i = 0; i < entry.tokens.size(); ++i) {
       const at::Tensor row = decoder_.Step(&cache, entry.tokens.subspan(i, 1));
       const bool first = i == 0 && entry.after_first != nullptr;
-      const bool last = i + 1 == entry.tokens.size() && entry.after_last != nullptr;
+      const bool last = i + entry.scored >= entry.tokens.size() && entry.after_last != nullptr;
       if (!first && !last) continue;
       const at::Tensor scores = decoder_.Logits(row).contiguous();
       const auto* const begin = scores.const_data_ptr<float>();
       if (first) entry.after_first->assign(begin, begin + scores.numel());
-      if (last) entry.after_last->assign(begin, begin + scores.numel());
+      if (last) entry.after_last->insert(entry.after_last->end(), begin, begin + scores.numel());
     }
   }
 

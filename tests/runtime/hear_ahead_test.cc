@@ -1,0 +1,164 @@
+// HearAhead as engine/api/conversation.h promises it, on the fake model in simulated time: a second of speech
+// takes a slice of 40 ms, and none where a draft has it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/api/conversation.h"
+#include "tests/runtime/recording.h"
+
+namespace parley::engine {
+namespace {
+
+const auto kIgnore = [](const auto&) {};
+constexpr absl::Duration kSlice = absl::Milliseconds(40);
+
+class HearAheadTest : public ::testing::Test {
+ protected:
+  HearAheadTest() { bench_.engine->RunUntilIdle(); }
+
+  static FakeOptions Costs() {
+    FakeOptions options;
+    options.transcription_time = kSlice;
+    return options;
+  }
+  absl::Duration TimeToIdle() {
+    const absl::Time start = bench_.clock.Now();
+    bench_.engine->RunUntilIdle();
+    return bench_.clock.Now() - start;
+  }
+  // How long it takes to read so much speech from here.
+  absl::Duration TimeToRead(double seconds) {
+    Recorded<SpeechResult> speech;
+    conversation_->AppendSpeech(Speech(seconds), speech.Done());
+    const absl::Duration took = TimeToIdle();
+    EXPECT_TRUE(speech.status().ok()) << speech.status();
+    return took;
+  }
+
+  Bench bench_{Costs()};
+  std::unique_ptr<Conversation> conversation_ = bench_.Start();
+};
+
+TEST_F(HearAheadTest, WhatWasHeardIsNotTranscribedAgain) {
+  EXPECT_EQ(TimeToRead(10), 10 * kSlice);
+  conversation_->HearAhead(Speech(8));
+  EXPECT_EQ(TimeToIdle(), 8 * kSlice);
+  EXPECT_EQ(TimeToRead(10), 2 * kSlice);
+}
+
+TEST_F(HearAheadTest, ItLeavesNoTraceInWhatIsSaid) {
+  auto expected = bench_.Start();
+  for (Conversation* each : {conversation_.get(), expected.get()}) {
+    if (each == conversation_.get()) each->HearAhead(Speech(4));
+    bench_.engine->RunUntilIdle();
+    each->AppendSpeech(Speech(5), kIgnore);
+  }
+  EXPECT_EQ(bench_.Ask(conversation_.get(), "Well?")->text(), bench_.Ask(expected.get(), "Well?")->text());
+}
+
+TEST_F(HearAheadTest, TheNewestTakesThePlaceOfTheOneBeforeAndKeepsWhatItHas) {
+  conversation_->HearAhead(Speech(6));
+  for (int slice = 0; slice < 4; ++slice) bench_.engine->RunOnce();
+  conversation_->HearAhead(Speech(9));
+  EXPECT_EQ(TimeToIdle(), 5 * kSlice);
+}
+
+TEST_F(HearAheadTest, ReadingEndsItAndGoesOnFromThere) {
+  conversation_->HearAhead(Speech(6));
+  for (int slice = 0; slice < 4; ++slice) bench_.engine->RunOnce();
+  EXPECT_EQ(TimeToRead(7), 3 * kSlice);
+}
+
+TEST_F(HearAheadTest, ItIsOverWithTheTurn) {
+  conversation_->HearAhead(Speech(6));
+  bench_.engine->RunUntilIdle();
+  EXPECT_EQ(TimeToRead(6), kSlice);
+  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+}
+
+TEST_F(HearAheadTest, AnEmptyOneForgets) {
+  conversation_->HearAhead(Speech(6));
+  bench_.engine->RunUntilIdle();
+  conversation_->HearAhead({});
+  EXPECT_EQ(TimeToIdle(), absl::ZeroDuration());
+  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+}
+
+TEST_F(HearAheadTest, ASpeculationThatIsDroppedIsADraftToo) {
+  const MarkId mark = conversation_->Speculate();
+  conversation_->AppendSpeech(Speech(6), kIgnore);
+  bench_.engine->RunUntilIdle();
+  conversation_->Rewind(mark);
+  EXPECT_EQ(TimeToRead(8), 2 * kSlice);
+}
+
+TEST_F(HearAheadTest, ASpeculationThatIsDroppedHalfwayKeepsTheHalf) {
+  const MarkId mark = conversation_->Speculate();
+  conversation_->AppendSpeech(Speech(6), kIgnore);
+  for (int slice = 0; slice < 4; ++slice) bench_.engine->RunOnce();
+  conversation_->Rewind(mark);
+  EXPECT_EQ(TimeToRead(8), 4 * kSlice);
+}
+
+TEST_F(HearAheadTest, OneThatIsAcceptedIsOver) {
+  conversation_->Speculate();
+  conversation_->AppendSpeech(Speech(6), kIgnore);
+  bench_.engine->RunUntilIdle();
+  conversation_->Promote();
+  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+}
+
+TEST_F(HearAheadTest, NobodyWaitsForIt) {
+  auto other = bench_.Start();
+  bench_.engine->RunUntilIdle();
+  conversation_->HearAhead(Speech(20));
+  bench_.engine->RunOnce();
+  Recorded<SpeechResult> speech;
+  other->AppendSpeech(Speech(3), speech.Done());
+  Recorded<FrameResult> frame;
+  conversation_->AppendFrame(Colour(255, 0, 0), frame.Done());
+  const absl::Time start = bench_.clock.Now();
+  while (speech.calls == 0 || frame.calls == 0) bench_.engine->RunOnce();
+  EXPECT_EQ(bench_.clock.Now() - start, 3 * kSlice);
+  EXPECT_EQ(TimeToIdle(), 19 * kSlice);
+}
+
+TEST_F(HearAheadTest, ItIsNoLoadForTheLimitOfCalls) {
+  const double before = bench_.engine->stats().conversation_load;
+  conversation_->HearAhead(Speech(100));
+  bench_.engine->RunUntilIdle();
+  EXPECT_LE(bench_.engine->stats().conversation_load, before);
+  TimeToRead(100);
+  EXPECT_GT(bench_.engine->stats().conversation_load, before);
+}
+
+TEST_F(HearAheadTest, WhatFailsThereFailsNothing) {
+  bench_.faults->FailNextTranscription(absl::InternalError("once"));
+  conversation_->HearAhead(Speech(6));
+  bench_.engine->RunUntilIdle();
+  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+}
+
+TEST_F(HearAheadTest, AConversationThatEndsLeavesItBehind) {
+  conversation_->HearAhead(Speech(6));
+  bench_.engine->RunOnce();
+  conversation_.reset();
+  EXPECT_EQ(TimeToIdle(), absl::ZeroDuration());
+}
+
+TEST(HearAheadWithoutEarsTest, IsANoOp) {
+  FakeOptions options;
+  options.hears = false;
+  Bench bench(options);
+  auto conversation = bench.Start();
+  conversation->HearAhead(Speech(6));
+  bench.engine->RunUntilIdle();
+  EXPECT_EQ(bench.Ask(conversation.get(), "Well?")->result().reason, FinishReason::kEndOfTurn);
+}
+
+}  // namespace
+}  // namespace parley::engine
