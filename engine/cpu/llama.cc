@@ -204,10 +204,8 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
 
   NormAndQuantize(x_.data(), out_.data(), rows_, layer.ffn_norm);
   Multiply(team_, quantised_, {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, isa_);
-  // A few of these are a thousand times the others (they make the first token what all attend to): in eight
-  // bits they would cost their group its precision, and every later token some of its own.
   const int ffn = shape().ffn;
-  quantised_.Reset(rows_, ffn, /*terms=*/2);
+  quantised_.Reset(rows_, ffn, terms());
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
       float* const gate = gate_.data() + static_cast<int64_t>(row) * ffn;

@@ -12,8 +12,22 @@
 namespace parley::engine::kernels::internal {
 namespace {
 
+// Group g of a row of one term: what the term leaves over.
 template <class Group>
-void QuantizeRow(const float* x, int groups, int slot, int terms, Panel* panels) {
+void QuantizeRest(const float* x, int g, float term_scale, Rest& rest) {
+  Group group(x + g * 32);
+  const float inverse = 127.0f / group.Largest();
+  group.Round(inverse, rest.values);
+  group.TakeOff(term_scale);
+  rest.total = group.Round(inverse * kTermRatio, rest.values);
+  rest.scale = term_scale / kTermRatio;
+  rest.sum = rest.scale * static_cast<float>(rest.total);
+  rest.group = g;
+}
+
+template <class Group>
+int QuantizeRow(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests) {
+  float scales = 0;
   for (int g = 0; g < groups; ++g) {
     Panel& p = panels[g];
     Group group(x + g * 32);
@@ -24,6 +38,7 @@ void QuantizeRow(const float* x, int groups, int slot, int terms, Panel* panels)
     int32_t total = group.Round(inverse, p.values[slot]);
     p.totals[slot] = total;
     p.scales[slot] = scale;
+    scales += scale;
     if (terms == 2) {
       group.TakeOff(scale);
       p.totals[slot + 1] = group.Round(inverse * kTermRatio, p.values[slot + 1]);
@@ -32,6 +47,14 @@ void QuantizeRow(const float* x, int groups, int slot, int terms, Panel* panels)
     }
     p.sums[slot] = p.scales[slot] * static_cast<float>(total);
   }
+  if (terms == 2) return 0;
+  const float outlier = kOutlier * scales / static_cast<float>(groups);
+  int count = 0;
+  for (int g = 0; g < groups && count < MostRests(groups); ++g) {
+    const float scale = panels[g].scales[slot];
+    if (scale > outlier) QuantizeRest<Group>(x, g, scale, rests[count++]);
+  }
+  return count;
 }
 
 }  // namespace

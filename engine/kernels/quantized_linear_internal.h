@@ -34,6 +34,21 @@ struct Panel {
   int32_t totals[kPanelTerms];     // sum of the values, of each term
 };
 
+// What a term leaves over of an outlier among a row's groups, quantised in steps kTermRatio times finer. A
+// row of two terms has that of every group and no rests.
+struct Rest {
+  int8_t values[32];
+  float scale;
+  float sum;      // scale x total
+  int32_t total;  // sum of the values
+  int32_t group;
+};
+// A group is an outlier when its largest value is so many times the mean of the groups' largest values: one
+// in a hundred, but they decide how far the whole row is off. (In SwiGLU's product of a first token a few
+// values are a thousand times the others; every later token attends to what comes of them.)
+inline constexpr float kOutlier = 4;
+constexpr int MostRests(int groups) { return groups / 4 + 1; }
+
 struct LinearTask {
   const uint8_t* packed;  // of the first tile of the weights
   int groups;             // k / 32
@@ -43,7 +58,10 @@ struct LinearTask {
   const Panel* panels;  // [ceil(terms / 4), groups]
   int terms;            // in all: rows x terms_per_row
   int terms_per_row;    // 1 or 2
-  float* y;             // [rows, y_stride]
+  // With one term a row, of each row: how many, and MostRests(groups) places.
+  const int* rest_counts;
+  const Rest* rests;
+  float* y;  // [rows, y_stride]
   int64_t y_stride;
 };
 
@@ -57,10 +75,11 @@ void MultiplyQ4Avx512(const LinearTask& task);
 void MultiplyQ8Avx512(const LinearTask& task);
 
 // x: [groups * 32]. Writes term `slot` (0..3) of `panels` [groups]; with `terms` 2 also slot + 1, which holds
-// what the first leaves over.
-void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels);
-void QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* panels);
-void QuantizeRowAvx512(const float* x, int groups, int slot, int terms, Panel* panels);
+// what the first leaves over. With `terms` 1 that goes to `rests` for the outliers; returns how many there
+// are.
+int QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests);
+int QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests);
+int QuantizeRowAvx512(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests);
 
 // Below this a group counts as zeros: 127 / largest must stay finite.
 inline constexpr float kSmallest = 1e-30f;

@@ -10,6 +10,7 @@
 //   WholeSigned(sums, total)     of DotSigned; total: the sum of the group's activations
 //   Join(first, second)          kTermRatio x first + second: a row's two terms
 //   ToFloats(ints)
+//   LoadFloats, Store
 //   Pin(sums)                    keeps the compiler from reordering the additions, for which it would need
 //                                more registers than there are
 // Include it in the one file that is compiled for V's instructions, and nowhere else.
@@ -31,6 +32,16 @@ inline void Store(const LinearTask& t, int row, int output, typename V::Floats y
   alignas(64) float all[V::kLanes];
   V::Store(all, y);
   for (int o = 0; o < left; ++o) out[o] = all[o];
+}
+
+template <class V>
+inline typename V::Floats LoadOutputs(const LinearTask& t, int row, int output) {
+  const float* const out = t.y + row * t.y_stride + output;
+  const int left = t.n - output;
+  if (left >= V::kLanes) return V::LoadFloats(out);
+  alignas(64) float all[V::kLanes] = {};
+  for (int o = 0; o < left; ++o) all[o] = out[o];
+  return V::LoadFloats(all);
 }
 
 // Where H registers of outputs lie: the halves of a tile, or a whole tile each.
@@ -138,6 +149,49 @@ inline void MultiplyBlock(const LinearTask& t, Place place, int term0) {
   }
 }
 
+// Adds the products of a row's rests to H registers of its outputs.
+template <class V, bool kSigned, int H>
+inline void AddRests(const LinearTask& t, const Place& place, int row) {
+  constexpr int kSteps = kSigned ? 8 : 4;
+  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
+  typename V::Floats y[H];
+#pragma GCC unroll 4
+  for (int h = 0; h < H; ++h) y[h] = LoadOutputs<V>(t, row, place.output + h * V::kLanes);
+  const Rest* rest = t.rests + static_cast<int64_t>(row) * MostRests(t.groups);
+  for (const Rest* const end = rest + t.rest_counts[row]; rest != end; ++rest) {
+#pragma GCC unroll 4
+    for (int h = 0; h < H; ++h) {
+      const uint8_t* const weights = place.weights + h * place.weights_step + rest->group * kBlock;
+      const uint8_t* const halves = place.halves + h * place.halves_step + rest->group * kBlock;
+      typename V::Sums sums = V::ZeroSums();
+#pragma GCC unroll 8
+      for (int j = 0; j < kSteps; ++j) {
+        const typename V::Bytes both = V::Load(weights + 64 * j);
+        const typename V::Bytes first = V::Broadcast(rest->values + 4 * j);
+        if constexpr (kSigned) {
+          V::DotSigned(sums, V::Signed(both), first, weights + 64 * j);
+        } else {
+          V::Dot(sums, V::Low(both), first);
+          V::Dot(sums, V::High(both), V::Broadcast(rest->values + 4 * j + 16));
+        }
+      }
+      typename V::Ints products;
+      if constexpr (kSigned) {
+        products = V::WholeSigned(sums, rest->total);
+      } else {
+        products = V::Whole(sums);
+      }
+      const typename V::Floats scale = V::LoadHalves(halves);
+      y[h] = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(&rest->scale)), y[h]);
+      if constexpr (!kSigned) {
+        y[h] = V::MultiplyAdd(V::LoadHalves(halves + 2 * kTile), V::BroadcastFloat(&rest->sum), y[h]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int h = 0; h < H; ++h) Store<V>(t, row, place.output + h * V::kLanes, y[h]);
+}
+
 constexpr int kStreamTerms = 4;
 
 // What a pass over some tiles fetches of the next ones.
@@ -146,21 +200,32 @@ struct Ahead {
   int bytes;  // a group
 };
 
-// T tiles for N terms: all registers together where they fit, else one after the other.
-template <class V, bool kSigned, int N, int Terms, int T>
-inline void TileTerms(const LinearTask& t, int tile, int term0, Ahead& ahead) {
+// The registers of the tiles from `tile` on: whole tiles, or the halves of one.
+template <class V, bool kSigned>
+inline Place PlaceOf(const LinearTask& t, int tile) {
   constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
   const int64_t tile_bytes = static_cast<int64_t>(t.groups) * kBlock;
   const uint8_t* const block = t.packed + tile * tile_bytes;
-  Place place = {block, block + kWeights, tile_bytes, tile_bytes, tile * kTile, ahead.from, ahead.bytes};
+  if constexpr (V::kLanes == kTile) {
+    return {block, block + kWeights, tile_bytes, tile_bytes, tile * kTile, nullptr, 0};
+  } else {
+    static_assert(2 * V::kLanes == kTile);
+    return {block, block + kWeights, V::kLanes * 4, V::kLanes * 2, tile * kTile, nullptr, 0};
+  }
+}
+
+// T tiles for N terms: all registers together where they fit, else one after the other.
+template <class V, bool kSigned, int N, int Terms, int T>
+inline void TileTerms(const LinearTask& t, int tile, int term0, Ahead& ahead) {
+  Place place = PlaceOf<V, kSigned>(t, tile);
+  place.ahead = ahead.from;
+  place.ahead_bytes = ahead.bytes;
   ahead.from += static_cast<int64_t>(ahead.bytes) * t.groups;
   if constexpr (V::kLanes == kTile) {
     MultiplyBlock<V, kSigned, N, Terms, T>(t, place, term0);
   } else {
-    static_assert(T == 1 && 2 * V::kLanes == kTile);
-    place.weights_step = V::kLanes * 4;
-    place.halves_step = V::kLanes * 2;
+    static_assert(T == 1);
     if constexpr (N <= 2) {
       MultiplyBlock<V, kSigned, N, Terms, 2>(t, place, term0);
     } else {
@@ -193,9 +258,13 @@ inline void MultiplyTiles(const LinearTask& t, int tile) {
     term += 4;
   }
   if constexpr (Terms == 1) {
-    static constexpr Kernel kRest[4] = {nullptr, TileTerms<V, kSigned, 1, 1, T>,
-                                        TileTerms<V, kSigned, 2, 1, T>, TileTerms<V, kSigned, 3, 1, T>};
-    if (term < t.terms) kRest[t.terms - term](t, tile, term, ahead);
+    static constexpr Kernel kFewer[4] = {nullptr, TileTerms<V, kSigned, 1, 1, T>,
+                                         TileTerms<V, kSigned, 2, 1, T>, TileTerms<V, kSigned, 3, 1, T>};
+    if (term < t.terms) kFewer[t.terms - term](t, tile, term, ahead);
+    const Place place = PlaceOf<V, kSigned>(t, tile);
+    for (int row = 0; row < t.terms; ++row) {
+      if (t.rest_counts[row] > 0) AddRests<V, kSigned, T * kTile / V::kLanes>(t, place, row);
+    }
   } else {
     if (term < t.terms) TileTerms<V, kSigned, 2, 2, T>(t, tile, term, ahead);
   }

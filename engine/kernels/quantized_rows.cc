@@ -42,14 +42,16 @@ class PortableGroup {
 
 }  // namespace
 
-void QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels) {
-  QuantizeRow<PortableGroup>(x, groups, slot, terms, panels);
+int QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests) {
+  return QuantizeRow<PortableGroup>(x, groups, slot, terms, panels, rests);
 }
 
 }  // namespace internal
 
 using internal::kPanelTerms;
+using internal::MostRests;
 using internal::Panel;
+using internal::Rest;
 
 namespace {
 
@@ -74,13 +76,16 @@ void QuantizedRows::Reset(int rows, int k, int terms) {
   terms_ = terms;
   const size_t panels = (static_cast<size_t>(rows) * terms + kPanelTerms - 1) / kPanelTerms;
   panels_.Resize(panels * (k / kGroup) * sizeof(Panel));
+  if (terms == 1) rests_.Resize(static_cast<size_t>(rows) * MostRests(k / kGroup) * sizeof(Rest));
+  rest_counts_.Resize(rows);
 }
 
 void QuantizedRows::Set(int row, const float* x, Isa isa) {
   const int groups = k_ / kGroup;
   const int term = row * terms_;
   auto* const panels = reinterpret_cast<Panel*>(panels_.data()) + int64_t{term / kPanelTerms} * groups;
-  QuantizeRowOf(isa)(x, groups, term % kPanelTerms, terms_, panels);
+  Rest* const rests = reinterpret_cast<Rest*>(rests_.data()) + int64_t{row} * MostRests(groups);
+  rest_counts_.data()[row] = QuantizeRowOf(isa)(x, groups, term % kPanelTerms, terms_, panels, rests);
 }
 
 void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, int terms, Isa isa) {
@@ -93,5 +98,7 @@ int64_t QuantizedRows::row_bytes() const {
 }
 
 const Panel* QuantizedRows::panels() const { return reinterpret_cast<const Panel*>(panels_.data()); }
+
+const Rest* QuantizedRows::rests() const { return reinterpret_cast<const Rest*>(rests_.data()); }
 
 }  // namespace parley::engine::kernels

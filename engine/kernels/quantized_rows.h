@@ -2,8 +2,9 @@
 // scale of its own (symmetric, largest / 127).
 //
 // A row is one term, or two: what the first term leaves over is quantised in steps 256 times finer, and the
-// two add up to the row with twice the bits. That is for activations with outliers, which cost their group
-// its precision, and for those who want fp32's answers; it takes twice the products.
+// two add up to the row with twice the bits. That is for those who want fp32's answers; it takes twice the
+// products. With one term the few groups of a row with much larger values than the others have their rest,
+// too: an outlier costs its group its precision, and such a group decides how far the row is off.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ inline constexpr int kRowsTogether = 4;  // rows from a multiple of this on can 
 
 namespace internal {
 struct Panel;
-}
+struct Rest;
+}  // namespace internal
 
 // Reused between steps: memory is taken only where it must grow.
 class QuantizedRows {
@@ -37,12 +39,17 @@ class QuantizedRows {
   // Memory of a row; four rows of one term, or two of two, lie together.
   int64_t row_bytes() const;
   const internal::Panel* panels() const;
+  // Of each row, with one term; see LinearTask.
+  const internal::Rest* rests() const;
+  const int* rest_counts() const { return rest_counts_.data(); }
 
  private:
   int rows_ = 0;
   int k_ = 0;
   int terms_ = 1;
   AlignedBuffer<uint8_t> panels_;  // [ceil(rows x terms / 4), k / kGroup] of Panel
+  AlignedBuffer<uint8_t> rests_;   // [rows, MostRests] of Rest
+  AlignedBuffer<int> rest_counts_;
 };
 
 }  // namespace parley::engine::kernels

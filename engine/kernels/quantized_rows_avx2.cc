@@ -59,8 +59,8 @@ class Group256 {
 
 }  // namespace
 
-void QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* panels) {
-  QuantizeRow<Group256>(x, groups, slot, terms, panels);
+int QuantizeRowAvx2(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests) {
+  return QuantizeRow<Group256>(x, groups, slot, terms, panels, rests);
 }
 
 }  // namespace parley::engine::kernels::internal

@@ -53,8 +53,8 @@ class Group512 {
 
 }  // namespace
 
-void QuantizeRowAvx512(const float* x, int groups, int slot, int terms, Panel* panels) {
-  QuantizeRow<Group512>(x, groups, slot, terms, panels);
+int QuantizeRowAvx512(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests) {
+  return QuantizeRow<Group512>(x, groups, slot, terms, panels, rests);
 }
 
 }  // namespace parley::engine::kernels::internal

@@ -169,6 +169,8 @@ void QuantizedWeights::Multiply(const QuantizedRows& x, RowRange rows, int tile_
       .panels = x.panels() + first_panel * (k_ / kGroup),
       .terms = rows.count * x.terms(),
       .terms_per_row = x.terms(),
+      .rest_counts = x.rest_counts() + rows.first,
+      .rests = x.rests() + static_cast<int64_t>(rows.first) * internal::MostRests(k_ / kGroup),
       .y = y + rows.first * y_stride,
       .y_stride = y_stride,
   };

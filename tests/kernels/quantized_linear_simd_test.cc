@@ -91,11 +91,16 @@ struct Arrays {
     for (int i = 0; i < 16; ++i) a[i] = std::fma(a[i], b[i], c[i]);
     return a;
   }
+  static Floats LoadFloats(const float* p) {
+    Floats floats;
+    std::memcpy(floats.data(), p, sizeof(floats));
+    return floats;
+  }
   static void Store(float* p, Floats v) { std::memcpy(p, v.data(), sizeof(v)); }
 };
 
 TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
-  constexpr int kGroups = 3;
+  constexpr int kGroups = 9;
   constexpr int kOutputs = 2 * kTile + 5;
   constexpr int kTiles = 3;
   std::mt19937 random(1);
@@ -115,10 +120,16 @@ TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
         const int terms = rows * terms_per_row;
         std::vector<Panel> panels(static_cast<size_t>((terms + 3) / 4) * kGroups);
         std::vector<float> x(kGroups * 32);
+        std::vector<Rest> rests(static_cast<size_t>(rows) * MostRests(kGroups));
+        std::vector<int> rest_counts(rows);
         for (int row = 0; row < rows; ++row) {
           for (float& v : x) v = static_cast<float>(random() % 2001) * 0.01f - 10;
+          if (row % 2 == 0) x[random() % x.size()] = 3000;
           const int term = row * terms_per_row;
-          QuantizeRowPortable(x.data(), kGroups, term % 4, terms_per_row, &panels[term / 4 * kGroups]);
+          rest_counts[row] =
+              QuantizeRowPortable(x.data(), kGroups, term % 4, terms_per_row, &panels[term / 4 * kGroups],
+                                  &rests[row * MostRests(kGroups)]);
+          EXPECT_EQ(rest_counts[row], row % 2 == 0 && terms_per_row == 1 ? 1 : 0);
         }
         std::vector<float> expected(rows * kOutputs, -1), made(rows * kOutputs, -2);
         LinearTask task = {.packed = packed.data(),
@@ -129,6 +140,8 @@ TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
                            .panels = panels.data(),
                            .terms = terms,
                            .terms_per_row = terms_per_row,
+                           .rest_counts = rest_counts.data(),
+                           .rests = rests.data(),
                            .y = expected.data(),
                            .y_stride = kOutputs};
         (is_signed ? MultiplyQ8Portable : MultiplyQ4Portable)(task);

@@ -103,12 +103,13 @@ TEST_P(QuantizedLinear, IsCloseToTheExactProduct) {
 }
 
 TEST_P(QuantizedLinear, GivesTheSameBitsOnEveryInstructionSet) {
-  for (const Shape shape : {Shape{8, 32}, Shape{41, 576}, Shape{3, 1536}}) {
+  for (const Shape shape : {Shape{8, 32}, Shape{41, 576}, Shape{3, 1536}, Shape{64, 256}}) {
     const RandomMatrix m = MakeMatrix(GetParam(), shape, shape.n);
     const auto w = Pack(GetParam(), m, shape);
     ASSERT_TRUE(w.ok()) << w.status();
     for (int rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16}) {
-      const std::vector<float> x = MakeRows(rows, shape.k, rows);
+      std::vector<float> x = MakeRows(rows, shape.k, rows);
+      for (int row = 0; row < rows; row += 2) x[row * shape.k + row % 32] = 500;  // outliers
       for (int terms : {1, 2}) {
         const std::vector<float> portable = Multiply(*w, x, rows, Isa::kPortable, terms);
         for (Isa isa : {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512}) {
@@ -138,21 +139,25 @@ TEST_P(QuantizedLinear, ARowDoesNotDependOnTheOtherRowsNorOnHowTilesAreSplit) {
   }
 }
 
-TEST_P(QuantizedLinear, KeepsTheNeighboursOfAnOutlierWithTwoTermsARow) {
-  const Shape shape = {16, 64};
+TEST_P(QuantizedLinear, KeepsTheNeighboursOfAnOutlier) {
+  const Shape shape = {16, 256};
   const RandomMatrix m = MakeMatrix(GetParam(), shape, 4);
   const auto w = Pack(GetParam(), m, shape);
   ASSERT_TRUE(w.ok()) << w.status();
   std::vector<float> x = MakeRows(2, shape.k, 5);
   x[10] = 3000;
-  const std::vector<float> y = Multiply(*w, x, 2, DetectIsa(), /*terms=*/2);
-  for (int r = 0; r < 2; ++r) {
-    for (int n = 0; n < shape.n; ++n) {
-      double exact = 0;
-      for (int k = 0; k < shape.k; ++k) {
-        exact += static_cast<double>(x[r * shape.k + k]) * m.values[n * shape.k + k];
+  for (const int terms : {1, 2}) {
+    const std::vector<float> y = Multiply(*w, x, 2, DetectIsa(), terms);
+    for (int r = 0; r < 2; ++r) {
+      for (int n = 0; n < shape.n; ++n) {
+        double exact = 0;
+        for (int k = 0; k < shape.k; ++k) {
+          exact += static_cast<double>(x[r * shape.k + k]) * m.values[n * shape.k + k];
+        }
+        // In 8 bits the outlier's step is 24, and 32 values lose up to half of it.
+        const double tolerance = r == 0 ? 1.0 : terms == 1 ? 0.5 : 2e-3;
+        EXPECT_NEAR(y[r * shape.n + n], exact, tolerance) << terms << ": " << r << "," << n;
       }
-      EXPECT_NEAR(y[r * shape.n + n], exact, r == 0 ? 1.0 : 2e-3) << r << "," << n;
     }
   }
 }
