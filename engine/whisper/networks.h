@@ -14,6 +14,8 @@
 
 namespace parley::engine::whisper {
 
+inline constexpr int kSamplesPerPosition = 320;  // of the encoder: two frames of its log-mel spectrogram
+
 class Networks {
  public:
   // One window of audio on its way through the encoder, then what the decoder keeps of it and of the tokens
@@ -25,8 +27,9 @@ class Networks {
 
   virtual ~Networks() = default;
 
-  // log_mel: [mel_bins, frames], frames <= 2 * the encoder's positions. Makes ceil(frames / 2) positions.
-  virtual absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> log_mel) = 0;
+  // samples: mono at kSampleRateHz, whole positions (kSamplesPerPosition), at least two and no more than the
+  // encoder has.
+  virtual absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> samples) = 0;
   // The encoder's next layer. REQUIRES: there is one left.
   virtual absl::Status EncodeLayer(Window& window) = 0;
   // What the decoder needs of the audio. REQUIRES: every layer was run. Once.

@@ -1,7 +1,6 @@
 // What a Whisper consists of, for this folder and its tests.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,7 +19,6 @@ struct Whisper::Parts {
   SpecialTokens tokens;
   std::unique_ptr<const text::Tokenizer> tokenizer;
   TokenId language = -1;  // -1: detected, or an English-only model
-  LogMelFunction log_mel;
   std::unique_ptr<Networks> networks;
   DecodingRules rules;
 };

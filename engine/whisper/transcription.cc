@@ -16,7 +16,6 @@ namespace {
 
 constexpr int kSilenceSamples =
     kSampleRateHz;  // after the speech: with 0.3 s, 3 of 14 clips repeated themselves
-constexpr int kSamplesPerPosition = 2 * kHopSamples;
 constexpr int kShortestSamples = kSampleRateHz / 10;
 constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is taken
 constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
@@ -150,7 +149,7 @@ absl::Status WhisperTranscription::OpenWindow() {
   std::vector<float> audio(begin, begin + WindowSpeechSamples());
   if (IsLastWindow()) audio.resize(audio.size() + kSilenceSamples);
   audio.resize((audio.size() + kSamplesPerPosition - 1) / kSamplesPerPosition * kSamplesPerPosition);
-  auto window = parts_.networks->Begin(parts_.log_mel(audio));
+  auto window = parts_.networks->Begin(audio);
   if (!window.ok()) return window.status();
   window_ = *std::move(window);
   positions_ = static_cast<int>(audio.size()) / kSamplesPerPosition;

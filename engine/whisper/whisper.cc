@@ -29,7 +29,7 @@ absl::StatusOr<TokenId> ChooseLanguage(const SpecialTokens& tokens, absl::string
 
 absl::StatusOr<std::unique_ptr<Whisper>> Whisper::Create(const Config& config,
                                                          std::unique_ptr<text::Tokenizer> tokenizer,
-                                                         absl::string_view language, LogMelFunction log_mel,
+                                                         absl::string_view language,
                                                          std::unique_ptr<Networks> networks) {
   const absl::StatusOr<SpecialTokens> tokens = SpecialTokens::Find(*tokenizer);
   if (!tokens.ok()) return tokens.status();
@@ -39,8 +39,7 @@ absl::StatusOr<std::unique_ptr<Whisper>> Whisper::Create(const Config& config,
   const absl::StatusOr<TokenId> language_token = ChooseLanguage(*tokens, language);
   if (!language_token.ok()) return language_token.status();
   auto parts = std::unique_ptr<Parts>(new Parts{config, *tokens, std::move(tokenizer), *language_token,
-                                                std::move(log_mel), std::move(networks),
-                                                DecodingRules(config, *tokens)});
+                                                std::move(networks), DecodingRules(config, *tokens)});
   return std::unique_ptr<Whisper>(new Whisper(std::move(parts)));
 }
 

@@ -5,7 +5,6 @@
 // utterances are transcribed in windows of 30 s.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,10 +19,6 @@
 
 namespace parley::engine::whisper {
 
-// Mono samples at kSampleRateHz -> [mel_bins, samples / kHopSamples].
-using LogMelFunction = std::function<std::vector<float>(absl::Span<const float> samples)>;
-inline constexpr int kHopSamples = 160;
-
 // Used by the model thread only. Must outlive its transcriptions.
 class Whisper {
  public:
@@ -31,7 +26,7 @@ class Whisper {
   // each utterance. INVALID_ARGUMENT: what is wrong, by name.
   static absl::StatusOr<std::unique_ptr<Whisper>> Create(const Config& config,
                                                          std::unique_ptr<text::Tokenizer> tokenizer,
-                                                         absl::string_view language, LogMelFunction log_mel,
+                                                         absl::string_view language,
                                                          std::unique_ptr<Networks> networks);
   ~Whisper();
   Whisper(const Whisper&) = delete;

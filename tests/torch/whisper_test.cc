@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
@@ -8,7 +9,7 @@
 
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/tokenizer_files.h"
-#include "engine/torch/log_mel.h"
+#include "engine/cpu/whisper/log_mel.h"
 #include "engine/torch/weights.h"
 #include "engine/torch/whisper/encoder.h"
 #include "engine/torch/whisper/load.h"
@@ -52,13 +53,19 @@ const Whisper& English() {
   return ***whisper;
 }
 
+// [80, frames]
+at::Tensor LogMelOf(const std::vector<float>& samples) {
+  std::vector<float> frames = cpu::LogMel(80).Compute(samples);
+  return at::from_blob(frames.data(), {cpu::LogMel::Frames(samples), 80}, at::kFloat).t().contiguous();
+}
+
 at::Tensor EncodeInFp32(const std::vector<float>& samples) {
   const c10::InferenceMode inference;
   const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
   EXPECT_TRUE(weights.ok()) << weights.status();
   WeightReader reader(&*weights);
   const Encoder encoder(&reader, English().parts().config, Arithmetic::kFp32);
-  at::Tensor x = encoder.Begin(LogMel(80).Compute(samples));
+  at::Tensor x = encoder.Begin(LogMelOf(samples));
   for (int layer = 0; layer < encoder.layers(); ++layer) x = encoder.Layer(layer, x);
   return encoder.End(x);
 }
@@ -131,7 +138,7 @@ TEST(Whisper, LogMelIsTheReferences) {
   const std::vector<float> expected = parley::testing::ReadFloats("whisper_log_mel.f32");
   std::vector<float> samples = parley::testing::ReadClip("slt_capital");
   samples.resize(30 * kSampleRateHz);
-  const at::Tensor log_mel = LogMel(80).Compute(samples);
+  const at::Tensor log_mel = LogMelOf(samples);
   ASSERT_THAT(log_mel.sizes(), ElementsAre(80, 3000));
   ASSERT_EQ(expected.size(), 80u * 96);
   const auto values = log_mel.accessor<float, 2>();
@@ -141,9 +148,9 @@ TEST(Whisper, LogMelIsTheReferences) {
 TEST(Whisper, TrimmedAudioHasTheLogMelOfTheFullWindow) {
   std::vector<float> samples = parley::testing::ReadClip("rms_book");
   samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
-  const at::Tensor trimmed = LogMel(80).Compute(samples);
+  const at::Tensor trimmed = LogMelOf(samples);
   samples.resize(30 * kSampleRateHz);
-  const at::Tensor full = LogMel(80).Compute(samples).narrow(1, 0, trimmed.size(1));
+  const at::Tensor full = LogMelOf(samples).narrow(1, 0, trimmed.size(1));
   EXPECT_LT((trimmed - full).abs().max().item<float>(), 1e-6);
 }
 
@@ -180,7 +187,7 @@ std::unique_ptr<Networks::Window> EncodedWindow(const Whisper& whisper, const st
   std::vector<float> samples = parley::testing::ReadClip(clip);
   samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
   Networks& networks = *whisper.parts().networks;
-  auto window = networks.Begin(whisper.parts().log_mel(samples));
+  auto window = networks.Begin(samples);
   EXPECT_TRUE(window.ok()) << window.status();
   for (int i = 0; i < whisper.parts().config.encoder_layers; ++i) {
     EXPECT_TRUE(networks.EncodeLayer(**window).ok());

@@ -9,7 +9,8 @@
 namespace parley::engine::cpu {
 namespace {
 
-constexpr int kTaps = 3;         // of both convolutions
+constexpr int kTaps = 3;  // of both convolutions
+constexpr int kFramesAPiece = 48;
 constexpr int kRowsAtOnce = 24;  // of one attention task: whole blocks of the kernels
 
 // A convolution as a product: the frames under its taps lie one after the other. [outputs, inputs, taps] ->
@@ -33,11 +34,11 @@ WhisperEncoder::WhisperEncoder(LayerReader* reader, const whisper::Config& confi
     : runner_(runner),
       width_(config.width),
       heads_(config.encoder_heads),
-      mel_bins_(config.mel_bins),
       mel_stride_((config.mel_bins + kernels::kGroup - 1) / kernels::kGroup * kernels::kGroup),
+      log_mel_(config.mel_bins),
       attended_(/*layers=*/1, heads_, width_ / heads_) {
   const std::string encoder = "model.encoder.";
-  conv1_ = ReadConvolution(reader, encoder + "conv1", width_, mel_bins_, mel_stride_);
+  conv1_ = ReadConvolution(reader, encoder + "conv1", width_, config.mel_bins, mel_stride_);
   conv2_ = ReadConvolution(reader, encoder + "conv2", width_, width_, width_);
   positions_ = reader->Read(encoder + "embed_positions.weight", {config.max_encoder_positions, width_});
   for (int i = 0; i < config.encoder_layers; ++i) {
@@ -48,16 +49,28 @@ WhisperEncoder::WhisperEncoder(LayerReader* reader, const whisper::Config& confi
   norm_ = reader->ReadNorm(encoder + "layer_norm", width_);
 }
 
-int WhisperEncoder::Begin(absl::Span<const float> log_mel, Floats& x) {
-  const int frames = static_cast<int>(log_mel.size()) / mel_bins_;
-  const int positions = (frames + 1) / 2;
+void WhisperEncoder::Hear(absl::Span<const float> samples, int frames) {
   mel_.Resize(static_cast<size_t>(frames + 2) * mel_stride_);
   std::fill_n(mel_.data(), mel_.size(), 0.0f);
-  for (int bin = 0; bin < mel_bins_; ++bin) {
-    const float* const from = log_mel.data() + static_cast<int64_t>(bin) * frames;
-    float* const to = mel_.data() + mel_stride_ + bin;
-    for (int64_t frame = 0; frame < frames; ++frame) to[frame * mel_stride_] = from[frame];
-  }
+  float* const first = mel_.data() + mel_stride_;
+  const int pieces = (frames + kFramesAPiece - 1) / kFramesAPiece;
+  loudest_.resize(pieces);
+  const auto each = [&](auto body) {
+    runner_->For(pieces, [&](int piece) {
+      body(piece, piece * kFramesAPiece, std::min(frames, (piece + 1) * kFramesAPiece));
+    });
+  };
+  each([&](int piece, int begin, int end) {
+    loudest_[piece] = log_mel_.Logs(samples, begin, end, mel_stride_, first);
+  });
+  const float loudest = *std::max_element(loudest_.begin(), loudest_.end());
+  each([&](int, int begin, int end) { log_mel_.Scale(loudest, begin, end, mel_stride_, first); });
+}
+
+int WhisperEncoder::Begin(absl::Span<const float> samples, Floats& x) {
+  const int frames = LogMel::Frames(samples);
+  const int positions = frames / 2;
+  Hear(samples, frames);
 
   frames_.Resize(static_cast<size_t>(frames + 2) * width_);
   float* const first = frames_.data() + width_;

@@ -8,6 +8,7 @@
 #include "engine/cpu/whisper/key_values.h"
 #include "engine/cpu/whisper/layer_runner.h"
 #include "engine/cpu/whisper/layers.h"
+#include "engine/cpu/whisper/log_mel.h"
 #include "engine/whisper/config.h"
 
 namespace parley::engine::cpu {
@@ -17,8 +18,8 @@ class WhisperEncoder {
  public:
   WhisperEncoder(LayerReader* reader, const whisper::Config& config, LayerRunner* runner);
 
-  // log_mel: [mel_bins, frames]. Writes x: [positions, width]; returns the positions, ceil(frames / 2).
-  int Begin(absl::Span<const float> log_mel, Floats& x);
+  // See whisper::Networks::Begin. Writes x: [positions, width]; returns the positions.
+  int Begin(absl::Span<const float> samples, Floats& x);
   // x: [positions, width], in place.
   void Layer(int index, int positions, float* x);
   // The last norm, in place.
@@ -30,20 +31,24 @@ class WhisperEncoder {
     FeedForwardLayer feed_forward;
   };
 
+  // The log-mel frames of the samples, in mel_.
+  void Hear(absl::Span<const float> samples, int frames);
+
   LayerRunner* const runner_;
   const int width_;
   const int heads_;
-  const int mel_bins_;
   const int mel_stride_;          // mel_bins rounded up to whole groups
+  const LogMel log_mel_;
   Dense conv1_, conv2_;           // inputs [3, mel_stride] and [3, width]
   std::vector<float> positions_;  // [max positions, width]
   std::vector<LayerWeights> layers_;
   Norm norm_;
 
-  KeyValues attended_;  // of the layer under way
-  Floats mel_;          // [frames + 2, mel_stride]: a frame of zeros before and after
-  Floats frames_;       // [frames + 2, width], likewise
-  Floats q_, k_, v_;    // [positions, width]
+  KeyValues attended_;          // of the layer under way
+  std::vector<float> loudest_;  // of each piece of frames
+  Floats mel_;                  // [frames + 2, mel_stride]: a frame of zeros before and after
+  Floats frames_;               // [frames + 2, width], likewise
+  Floats q_, k_, v_;            // [positions, width]
 };
 
 }  // namespace parley::engine::cpu

@@ -26,9 +26,9 @@ class CpuNetworks final : public whisper::Networks {
         encoder_(reader, config, &runner_),
         decoder_(reader, config, &runner_) {}
 
-  absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> log_mel) override {
+  absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> samples) override {
     auto window = std::make_unique<CpuWindow>();
-    window->positions = encoder_.Begin(log_mel, window->x);
+    window->positions = encoder_.Begin(samples, window->x);
     return window;
   }
 

@@ -6,13 +6,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/cpu/whisper/networks.h"
-#include "engine/torch/log_mel.h"
 #include "engine/torch/whisper/networks.h"
 #include "engine/whisper/config.h"
 
 namespace parley::engine::whisper {
-
-static_assert(LogMel::kHopSamples == kHopSamples);
 
 namespace {
 
@@ -37,8 +34,7 @@ absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const bundle::Safetensors& 
   if (!config.ok()) return config.status();
   absl::StatusOr<std::unique_ptr<Networks>> networks = LoadNetworks(weights, *config, arithmetic, threads);
   if (!networks.ok()) return networks.status();
-  return Whisper::Create(*config, std::move(tokenizer), language, LogMel(config->mel_bins),
-                         *std::move(networks));
+  return Whisper::Create(*config, std::move(tokenizer), language, *std::move(networks));
 }
 
 }  // namespace parley::engine::whisper

@@ -9,6 +9,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "engine/cpu/whisper/log_mel.h"
 #include "engine/torch/weights.h"
 #include "engine/torch/whisper/decoder.h"
 #include "engine/torch/whisper/encoder.h"
@@ -25,14 +26,19 @@ struct TorchWindow final : Networks::Window {
 class TorchNetworks final : public Networks {
  public:
   TorchNetworks(const Config& config, Encoder encoder, Decoder decoder)
-      : mel_bins_(config.mel_bins), encoder_(std::move(encoder)), decoder_(std::move(decoder)) {}
+      : mel_bins_(config.mel_bins),
+        log_mel_(config.mel_bins),
+        encoder_(std::move(encoder)),
+        decoder_(std::move(decoder)) {}
 
-  absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> log_mel) override {
+  absl::StatusOr<std::unique_ptr<Window>> Begin(absl::Span<const float> samples) override {
     auto window = std::make_unique<TorchWindow>();
     const absl::Status status = Catch([&] {
-      window->hidden = encoder_.Begin(
-          at::from_blob(const_cast<float*>(log_mel.data()),
-                        {mel_bins_, static_cast<int64_t>(log_mel.size()) / mel_bins_}, at::kFloat));
+      std::vector<float> frames = log_mel_.Compute(samples);
+      window->hidden =
+          encoder_.Begin(at::from_blob(frames.data(), {cpu::LogMel::Frames(samples), mel_bins_}, at::kFloat)
+                             .t()
+                             .contiguous());
     });
     if (!status.ok()) return status;
     return window;
@@ -85,6 +91,7 @@ class TorchNetworks final : public Networks {
   }
 
   const int mel_bins_;
+  const cpu::LogMel log_mel_;
   const Encoder encoder_;
   const Decoder decoder_;
 };
