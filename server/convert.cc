@@ -321,6 +321,8 @@ v1::TurnMetrics ToProto(const streaming::TurnTimes& times, absl::Time first_writ
   to.set_speculation(ToProto(times.speculation));
   to.set_speculations(Count(times.speculations));
   to.set_wasted_tokens(Count(times.wasted_tokens));
+  to.set_transcript_tokens(Count(times.transcript_tokens));
+  to.set_transcript_tokens_early(Count(times.transcript_tokens_early));
   if (held) to.set_held_us(Microseconds(times.first_token, times.end_decided));
   return to;
 }

@@ -228,6 +228,14 @@ struct Metrics::Impl {
                                .Help("Tokens held for answers that came to nothing.")
                                .Register(*registry)
                                .Add({});
+  Family<Counter>& transcript_tokens = BuildCounter()
+                                           .Name("parley_transcript_tokens_total")
+                                           .Help(
+                                               "Tokens of transcripts, by when they were written: early "
+                                               "(while the user still spoke), or late.")
+                                           .Register(*registry);
+  Counter& early_tokens = transcript_tokens.Add({{"when", "early"}});
+  Counter& late_tokens = transcript_tokens.Add({{"when", "late"}});
   Family<Histogram>& turn_stage =
       BuildHistogram()
           .Name("parley_turn_stage_seconds")
@@ -336,6 +344,9 @@ void Metrics::Sent(const v1::ServerMessage& message) {
           .Add({{"outcome", absl::AsciiStrToLower(v1::TurnMetrics::Speculation_Name(turn.speculation()))}})
           .Increment();
       to.wasted_tokens.Increment(turn.wasted_tokens());
+      to.early_tokens.Increment(turn.transcript_tokens_early());
+      // A server's own counts: early ones are never more than all.
+      to.late_tokens.Increment(turn.transcript_tokens() - turn.transcript_tokens_early());
       to.first_write.Observe(turn.first_write_us() * kMicroseconds);
       to.generation.Observe(turn.generation_us() * kMicroseconds);
       // A turn without an answer has no latency.

@@ -292,8 +292,9 @@ class ComposedConversation final : public engine::Conversation {
             times.encode_end = times.prefill_start = times.prefill_end = absl::Now();
             if (!words.ok()) return (*shared)(words.status()), talk->Next();
             times.encode_start = words->began;
-            (*shared)(talk->AddPart(ConversationHistory::PartKind::kSpeech, words->text,
-                                    engine::SpeechResult{words->text, "en", 0, times}));
+            (*shared)(talk->AddPart(
+                ConversationHistory::PartKind::kSpeech, words->text,
+                engine::SpeechResult{.transcript = words->text, .language = "en", .times = times}));
             talk->Next();
           });
     });

@@ -76,6 +76,8 @@ struct SpeechResult {
   std::string transcript;  // empty: no words
   std::string language;    // ISO 639-1
   int tokens = 0;
+  int transcript_tokens = 0;        // of the transcriber's, timestamps too
+  int transcript_tokens_early = 0;  // of these, what was written when less had been heard
   OperationTimes times;
 };
 

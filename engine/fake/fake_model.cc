@@ -160,7 +160,8 @@ class FakeModel::FakeTranscription final : public Transcription {
     const double seconds = static_cast<double>(samples) / kSampleRateHz;
     drafted_ = draft == nullptr ? 0 : draft->seconds;
     slices_left_ = std::max(1, static_cast<int>(std::ceil(seconds)) - drafted_);
-    result_ = {absl::StrFormat("%.1f seconds of speech", seconds), "en"};
+    result_ = {absl::StrFormat("%.1f seconds of speech", seconds), "en",
+               std::max(1, static_cast<int>(std::ceil(seconds))), drafted_};
   }
   absl::StatusOr<bool> Advance() override {
     const absl::Status status =

@@ -142,7 +142,7 @@ void ConversationWorker::Begin(Operation& operation) {
   starved_ = false;
   tokens_ = 0;
   words_.clear();
-  language_.clear();
+  transcript_ = {};
   speculative_ = operation.speculative;
   if (!poison_.ok()) return Complete(poison_);
   if (!operation.refused.ok()) return Complete(operation.refused);
@@ -271,10 +271,9 @@ void ConversationWorker::FinishSpeechSlice(const absl::StatusOr<bool>& done) {
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());
   if (!*done) return;
-  words_ = transcription_->result().text;
-  language_ = transcription_->result().language;
+  transcript_ = transcription_->result();
   EndTranscription();
-  BeginPrefill(ConversationHistory::PartKind::kSpeech, words_);
+  BeginPrefill(ConversationHistory::PartKind::kSpeech, transcript_.text);
 }
 
 // If the user goes on, what it has is of use.
@@ -402,7 +401,12 @@ void ConversationWorker::Complete(absl::Status status) {
   if (auto* frame = std::get_if<FrameOperation>(&operation.what)) {
     give(frame->done, FrameResult{std::move(words_), tokens_, times_});
   } else if (auto* speech = std::get_if<SpeechOperation>(&operation.what)) {
-    give(speech->done, SpeechResult{std::move(words_), std::move(language_), tokens_, times_});
+    give(speech->done, SpeechResult{.transcript = std::move(transcript_.text),
+                                    .language = std::move(transcript_.language),
+                                    .tokens = tokens_,
+                                    .transcript_tokens = transcript_.tokens,
+                                    .transcript_tokens_early = transcript_.early_tokens,
+                                    .times = times_});
   } else if (auto* text = std::get_if<TextOperation>(&operation.what)) {
     give(text->done, TextResult{tokens_, times_});
   }

@@ -114,7 +114,7 @@ class ConversationWorker {
   bool prefill_began_ = false;
   int tokens_ = 0;
   std::string words_;
-  std::string language_;
+  Transcription::Result transcript_;
   std::unique_ptr<Transcription> transcription_;
   std::unique_ptr<AnswerStream> answer_;
   AnswerResult answer_result_;

@@ -35,6 +35,8 @@ class Transcription {
   struct Result {
     std::string text;
     std::string language;  // ISO 639-1
+    int tokens = 0;        // of the transcriber's, timestamps too
+    int early_tokens = 0;  // of these, what the draft had
   };
   virtual ~Transcription() = default;
   // Does one slice (some layers of a window's encoding, or a few decoder steps); true when done.

@@ -41,11 +41,13 @@ class DraftFollower {
   DraftFollower(absl::Span<const TokenId> draft, TokenId first_timestamp)
       : draft_(draft), first_timestamp_(first_timestamp) {}
 
-  void Wrote(TokenId token);
+  // Returns whether it is what came next.
+  bool Wrote(TokenId token);
   // Appends what comes next by the draft, at most `most` tokens.
   void Propose(int most, std::vector<TokenId>& tokens) const;
 
  private:
+  TokenId Next(size_t at) const;
   bool IsTimestamp(TokenId token) const { return token >= first_timestamp_; }
 
   absl::Span<const TokenId> draft_;

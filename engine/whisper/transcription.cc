@@ -138,6 +138,7 @@ bool WhisperTranscription::TakeSettledWindow() {
   log_probability_ = settled->log_probability;
   decoded_ = 0;
   for (const TokenId token : settled->written) {
+    ++result_.early_tokens;
     if (Take(token)) break;
   }
   EndWindow();
@@ -221,9 +222,11 @@ void WhisperTranscription::TakeScores() {
   const size_t vocabulary = scores.size() / (proposed_ + 1);
   for (int held = 0;; ++held) {
     const TokenId token = Pick(scores.subspan(held * vocabulary, vocabulary));
+    const bool as_proposed = held < proposed_ && next_[next_.size() - proposed_ + held] == token;
+    result_.early_tokens += as_proposed ? 1 : 0;
     if (Take(token)) return EndWindow();
     follower_.Wrote(token);
-    if (held < proposed_ && next_[next_.size() - proposed_ + held] == token) {
+    if (as_proposed) {
       ++decoded_;
       continue;
     }
@@ -275,6 +278,7 @@ float WhisperTranscription::LoudestBlock(double seconds) const {
 bool WhisperTranscription::Take(TokenId token) {
   if (token == parts_.tokens.end) return true;
   written_.push_back(token);
+  ++result_.tokens;
   if (!IsTimestamp(token)) {
     segment_text_.push_back(token);
     const int repeated = RepeatedTail(segment_text_);

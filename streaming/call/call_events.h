@@ -128,6 +128,8 @@ struct TurnTimes {
   absl::Time prefill_end = absl::InfinitePast();
   absl::Time first_token = absl::InfinitePast();
   absl::Time last_token = absl::InfinitePast();
+  int transcript_tokens = 0;
+  int transcript_tokens_early = 0;
   int tokens_prefilled_early = 0;
   int tokens_prefilled = 0;
   absl::Duration speech;

@@ -159,6 +159,8 @@ void Responses::TellTranscript(const engine::SpeechResult& result) {
   times.prefill_start = IfHappened(result.times.prefill_start);
   times.prefill_end = IfHappened(result.times.prefill_end);
   times.tokens_prefilled = result.tokens;
+  times.transcript_tokens = result.transcript_tokens;
+  times.transcript_tokens_early = result.transcript_tokens_early;
   const absl::string_view words = absl::StripAsciiWhitespace(result.transcript);
   outlet_->Emit(InputTranscript{std::string(words), result.language}, current_.turn.id);
 }

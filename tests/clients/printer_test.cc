@@ -113,6 +113,14 @@ TEST_F(PrinterTest, TimingSaysWhereTheTimeOfATurnWent) {
   EXPECT_THAT(line, HasSubstr("8 tokens, 50/s"));
 }
 
+TEST_F(PrinterTest, TimingSaysWhatWasTranscribedWhileTheUserSpoke) {
+  v1::TurnMetrics metrics;
+  metrics.set_transcript_tokens(41);
+  EXPECT_THAT(TimingLine(1, metrics), testing::Not(HasSubstr("transcript")));
+  metrics.set_transcript_tokens_early(33);
+  EXPECT_THAT(TimingLine(1, metrics), HasSubstr("; 33 of 41 transcript tokens written early"));
+}
+
 TEST_F(PrinterTest, TimingSaysWhatWasBegunAtAPause) {
   v1::TurnMetrics metrics;
   metrics.set_response_latency_us(150);

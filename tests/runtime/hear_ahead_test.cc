@@ -50,6 +50,16 @@ TEST_F(HearAheadTest, WhatWasHeardIsNotTranscribedAgain) {
   EXPECT_EQ(TimeToRead(10), 2 * kSlice);
 }
 
+TEST_F(HearAheadTest, TheResultSaysWhatWasWrittenEarly) {
+  conversation_->HearAhead(Speech(8));
+  bench_.engine->RunUntilIdle();
+  Recorded<SpeechResult> speech;
+  conversation_->AppendSpeech(Speech(10), speech.Done());
+  bench_.engine->RunUntilIdle();
+  EXPECT_EQ(speech.result->value().transcript_tokens, 10);
+  EXPECT_EQ(speech.result->value().transcript_tokens_early, 8);
+}
+
 TEST_F(HearAheadTest, ItLeavesNoTraceInWhatIsSaid) {
   auto expected = bench_.Start();
   for (Conversation* each : {conversation_.get(), expected.get()}) {

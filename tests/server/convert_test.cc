@@ -123,10 +123,14 @@ TEST(TurnMetrics, AHeldAnswerIsReadyBeforeTheEndOfTheTurnIsDecidedAndIsWrittenAt
   times.speculation = streaming::SpeculationOutcome::kHit;
   times.speculations = 2;
   times.wasted_tokens = 17;
+  times.transcript_tokens = 30;
+  times.transcript_tokens_early = 25;
   const v1::TurnMetrics metrics = ToProto(times, at(501));
   EXPECT_EQ(metrics.speculation(), v1::TurnMetrics::HIT);
   EXPECT_EQ(metrics.speculations(), 2u);
   EXPECT_EQ(metrics.wasted_tokens(), 17u);
+  EXPECT_EQ(metrics.transcript_tokens(), 30u);
+  EXPECT_EQ(metrics.transcript_tokens_early(), 25u);
   EXPECT_EQ(metrics.held_us(), 60'000u);
   EXPECT_EQ(metrics.first_write_us(), 1'000u);
   EXPECT_EQ(metrics.response_latency_us(), 1'000u);

@@ -193,6 +193,8 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
                            "parley_turn_stage_seconds_count{stage=\"held\"} 1",
                            "parley_turn_speculation_total{outcome=\"hit\"} 1",
                            "parley_speculation_wasted_tokens_total 0",
+                           "parley_transcript_tokens_total{when=\"early\"} 0",
+                           "parley_transcript_tokens_total{when=\"late\"} ",
                            "parley_engine_speculative_rows_total ",
                            "parley_engine_step_seconds_bucket{le=\"+Inf\"} ",
                            "parley_engine_step_rows_sum ",

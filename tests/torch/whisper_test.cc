@@ -82,6 +82,7 @@ void ExpectEncoding(const at::Tensor& encoded, int step, const std::vector<float
 struct Written {
   std::string text;
   int slices = 0;
+  int early_tokens = 0;
   std::shared_ptr<const TranscriptDraft> draft;
   // Of all windows.
   std::vector<TokenId> tokens() const {
@@ -100,10 +101,15 @@ Written Write(const Whisper& whisper, std::vector<float> samples,
     const absl::StatusOr<bool> done = transcription->Advance();
     EXPECT_TRUE(done.ok()) << done.status();
     if (!done.ok()) break;
-    if (*done) return {transcription->result().text, i, transcription->draft()};
+    if (*done) {
+      const Transcription::Result& result = transcription->result();
+      const Written written = {result.text, i, result.early_tokens, transcription->draft()};
+      EXPECT_EQ(result.tokens, static_cast<int>(written.tokens().size()));
+      return written;
+    }
   }
   ADD_FAILURE() << "the transcription does not end";
-  return {"", 0, std::make_shared<WhisperDraft>()};
+  return {"", 0, 0, std::make_shared<WhisperDraft>()};
 }
 
 std::string Transcribe(const Whisper& whisper, std::vector<float> samples) {
@@ -312,7 +318,7 @@ std::vector<float> LongSpeech() {
 }
 
 TEST(Whisper, AnUtteranceOfMoreThanThirtySecondsIsWrittenInWindows) {
-  const auto [text, slices, draft] = Write(English(), LongSpeech());
+  const auto [text, slices, early, draft] = Write(English(), LongSpeech());
   EXPECT_GT(slices, 10) << "long audio has to be encoded in bounded slices";
   for (const char* words : {"capital of France", "spider", "weather", "breakfast", "sky", "animal", "book"}) {
     const size_t first = text.find(words);
@@ -380,7 +386,10 @@ TEST(Whisper, WhateverTheDraftTheSameTokensAreWritten) {
       EXPECT_EQ(written.tokens(), tokens) << name;
       EXPECT_EQ(written.text, plain.text) << name;
     }
-    EXPECT_LT(Write(**whisper, samples, plain.draft).slices, plain.slices - 4) << "nothing was saved";
+    const Written again = Write(**whisper, samples, plain.draft);
+    EXPECT_LT(again.slices, plain.slices - 4) << "nothing was saved";
+    EXPECT_EQ(plain.early_tokens, 0);
+    EXPECT_EQ(again.early_tokens, static_cast<int>(tokens.size()));
   }
 }
 

@@ -104,7 +104,8 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   app.add_flag("--no-interruption", no_interruption, "Talking over an answer does not stop it")
       ->group("The conversation");
   bool no_speculation = false;
-  app.add_flag("--no-speculation", no_speculation, "No answer is begun before the end of a turn is decided")
+  app.add_flag("--no-speculation", no_speculation,
+               "Nothing is transcribed or answered before the end of a turn is decided")
       ->group("The conversation");
 
   v1::GenerationConfig* generation = config->mutable_generation();

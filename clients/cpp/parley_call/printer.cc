@@ -234,6 +234,10 @@ std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {
   }
   absl::StrAppendFormat(&line, "; %d of %d prompt tokens prefilled early", metrics.tokens_prefilled_early(),
                         metrics.tokens_prefilled());
+  if (metrics.transcript_tokens_early() > 0) {
+    absl::StrAppendFormat(&line, "; %d of %d transcript tokens written early",
+                          metrics.transcript_tokens_early(), metrics.transcript_tokens());
+  }
   if (metrics.speculation() == v1::TurnMetrics::HIT && metrics.speculations() > 1) {
     absl::StrAppendFormat(&line, "; begun %d times", metrics.speculations());
   } else if (metrics.speculation() == v1::TurnMetrics::MISS) {
