@@ -22,24 +22,26 @@ size_t WhisperDraft::tokens() const {
   return tokens;
 }
 
-void DraftFollower::Wrote(TokenId token) {
+bool DraftFollower::Wrote(TokenId token) {
+  const bool expected = at_ < draft_.size() && Next(at_) == token;
   const size_t end = std::min(at_ + kReach, draft_.size());
   for (size_t i = at_; i < end; ++i) {
     const bool timestamps = IsTimestamp(token) && IsTimestamp(draft_[i]);
     if (!timestamps && draft_[i] != token) continue;
     if (timestamps) shift_ = token - draft_[i];
     at_ = i + 1;
-    return;
+    break;
   }
+  return expected;
 }
 
 void DraftFollower::Propose(int most, std::vector<TokenId>& tokens) const {
   const size_t end = std::min(at_ + static_cast<size_t>(std::max(most, 0)), draft_.size());
-  for (size_t i = at_; i < end; ++i) {
-    const TokenId shifted =
-        IsTimestamp(draft_[i]) ? std::max(draft_[i] + shift_, first_timestamp_) : draft_[i];
-    tokens.push_back(shifted);
-  }
+  for (size_t i = at_; i < end; ++i) tokens.push_back(Next(i));
+}
+
+TokenId DraftFollower::Next(size_t at) const {
+  return IsTimestamp(draft_[at]) ? std::max(draft_[at] + shift_, first_timestamp_) : draft_[at];
 }
 
 }  // namespace parley::engine::whisper

@@ -222,11 +222,9 @@ void WhisperTranscription::TakeScores() {
   const size_t vocabulary = scores.size() / (proposed_ + 1);
   for (int held = 0;; ++held) {
     const TokenId token = Pick(scores.subspan(held * vocabulary, vocabulary));
-    const bool as_proposed = held < proposed_ && next_[next_.size() - proposed_ + held] == token;
-    result_.early_tokens += as_proposed ? 1 : 0;
+    result_.early_tokens += follower_.Wrote(token) ? 1 : 0;
     if (Take(token)) return EndWindow();
-    follower_.Wrote(token);
-    if (as_proposed) {
+    if (held < proposed_ && next_[next_.size() - proposed_ + held] == token) {
       ++decoded_;
       continue;
     }
