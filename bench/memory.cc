@@ -69,8 +69,8 @@ class CameraModel final : public Model {
                                    model->tokenizer_.get());
     if (!layout.ok()) return layout.status();
     model->layout_ = std::make_unique<text::PromptLayout>(*std::move(layout));
-    absl::StatusOr<std::unique_ptr<cpu::Llama>> llama = cpu::Llama::Load(
-        files, {.threads = threads, .activations = cpu::ActivationBits::k16, .kv_bytes = kKvBytes});
+    absl::StatusOr<std::unique_ptr<cpu::Llama>> llama =
+        cpu::Llama::Load(files, {.threads = threads, .arithmetic = Arithmetic::kInt16, .kv_bytes = kKvBytes});
     if (!llama.ok()) return llama.status();
     model->llama_ = *std::move(llama);
     model->info_.context_tokens = files->shape().context_tokens;

@@ -112,10 +112,10 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 50))
       ->capture_default_str()
       ->type_name("BYTES");
-  app.add_option(
-         "--kv-format", to.kv_format,
-         "How contexts are kept; int8: twice as many tokens in the same memory, integer arithmetics only")
-      ->check(CLI::IsMember({"fp16", "int8"}))
+  app.add_option("--kv-format", to.kv_format,
+                 "How contexts are kept; int8: twice as many tokens in the same memory; auto: fp32 in fp32, "
+                 "else fp16")
+      ->check(CLI::IsMember({"auto", "fp32", "fp16", "int8"}))
       ->capture_default_str()
       ->type_name("NAME");
   AddInt(app, "--media-threads", to.server.media_threads, "Threads that decode audio and video", 1, 256, "N");

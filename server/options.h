@@ -69,7 +69,7 @@ struct ProgramOptions {
   int threads = 0;
   std::string arithmetic = "auto";
   int64_t kv_bytes = 0;            // 0: a quarter of the memory that is free at the start
-  std::string kv_format = "fp16";  // or "int8"
+  std::string kv_format = "auto";  // "fp32", "fp16" or "int8"
 };
 
 // Reads the command line and the file named by --config. OK with `exit_text` set: print it and stop with 0

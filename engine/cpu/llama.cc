@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/cpu/packed_matrix.h"
 #include "engine/cpu/products.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/elementwise.h"
@@ -18,7 +17,7 @@ using bundle::Weight;
 
 // Rows of one sequence that one attention task takes: enough to share its keys, few enough to share out.
 constexpr int kAttentionRows = 8;
-// Rows of norms and quantisation that are worth a thread's while.
+// Rows of norms and of what turns them into activations that are worth a thread's while.
 constexpr int kRowsOfWork = 4;
 
 }  // namespace
@@ -40,11 +39,12 @@ absl::Status Supports(const bundle::LanguageModelShape& shape) {
 
 Llama::Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options)
     : files_(std::move(files)),
-      activations_(options.activations),
+      arithmetic_(options.arithmetic),
       kv_format_(options.kv_format),
       team_(options.threads),
       pool_({files_->shape().layers, files_->shape().kv_heads, files_->shape().head_dim, options.kv_format},
-            options.kv_bytes) {}
+            options.kv_bytes),
+      in_(options.arithmetic) {}
 
 absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
                                                    const LlamaOptions& options) {
@@ -57,12 +57,12 @@ absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const bundle:
 absl::Status Llama::LoadWeights() {
   absl::Status status;  // the first error
   const auto matrix = [&](Weight weight, int layer = 0) {
-    absl::StatusOr<kernels::QuantizedWeights> packed = PackMatrix(*files_, weight, layer);
-    if (!packed.ok()) {
-      status.Update(packed.status());
-      return kernels::QuantizedWeights();
+    absl::StatusOr<Matrix> read = ReadMatrix(*files_, weight, layer, arithmetic_);
+    if (!read.ok()) {
+      status.Update(read.status());
+      return Matrix();
     }
-    return *std::move(packed);
+    return *std::move(read);
   };
   const auto vector = [&](Weight weight, int layer = 0) {
     absl::StatusOr<std::vector<float>> floats = files_->Floats(weight, layer);
@@ -188,32 +188,31 @@ void Llama::Embed(absl::Span<const StepEntry> entries) {
 }
 
 void Llama::RunLayer(const Layer& layer, int index, const float* before) {
-  NormAndQuantize(x_.data(), before, rows_, layer.attention_norm);
-  Multiply(team_, quantised_, {{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}},
-           isa_);
+  TakeNorm(x_.data(), before, rows_, layer.attention_norm);
+  Multiply(team_, in_, {{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}}, isa_);
   RotateAndStore(layer, index);
   Attend(index);
   const int attended = shape().heads * shape().head_dim;
-  quantised_.Reset(rows_, attended, terms());
+  in_.Reset(rows_, attended);
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
-      quantised_.Set(row, attended_.data() + static_cast<int64_t>(row) * attended, isa_);
+      in_.Set(row, attended_.data() + static_cast<int64_t>(row) * attended, isa_);
     }
   });
-  Multiply(team_, quantised_, {{&layer.attention_out, out_.data()}}, isa_);
+  Multiply(team_, in_, {{&layer.attention_out, out_.data()}}, isa_);
 
-  NormAndQuantize(x_.data(), out_.data(), rows_, layer.ffn_norm);
-  Multiply(team_, quantised_, {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, isa_);
+  TakeNorm(x_.data(), out_.data(), rows_, layer.ffn_norm);
+  Multiply(team_, in_, {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, isa_);
   const int ffn = shape().ffn;
-  quantised_.Reset(rows_, ffn, terms());
+  in_.Reset(rows_, ffn);
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
       float* const gate = gate_.data() + static_cast<int64_t>(row) * ffn;
       kernels::SwiGlu(gate, up_.data() + static_cast<int64_t>(row) * ffn, ffn, gate, isa_);
-      quantised_.Set(row, gate, isa_);
+      in_.Set(row, gate, isa_);
     }
   });
-  Multiply(team_, quantised_, {{&layer.down, out_.data()}}, isa_);
+  Multiply(team_, in_, {{&layer.down, out_.data()}}, isa_);
 }
 
 void Llama::RotateAndStore(const Layer& layer, int index) {
@@ -287,8 +286,8 @@ void Llama::Score(absl::Span<StepEntry> entries) {
   if (asking_.empty()) return;
   const int vocabulary = shape().vocabulary;
   scores_.Resize(asking_.size() * vocabulary);
-  NormAndQuantize(x_.data(), out_.data(), static_cast<int>(asking_.size()), final_norm_);
-  Multiply(team_, quantised_, {{&head_, scores_.data()}}, isa_);
+  TakeNorm(x_.data(), out_.data(), static_cast<int>(asking_.size()), final_norm_);
+  Multiply(team_, in_, {{&head_, scores_.data()}}, isa_);
   team_.For(static_cast<int>(asking_.size()), 1, [&](int begin, int end) {
     for (int i = begin; i < end; ++i) {
       const float* const row = scores_.data() + static_cast<int64_t>(i) * vocabulary;
@@ -297,15 +296,15 @@ void Llama::Score(absl::Span<StepEntry> entries) {
   });
 }
 
-void Llama::NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight) {
+void Llama::TakeNorm(float* x, const float* add, int rows, const std::vector<float>& weight) {
   const int hidden = shape().hidden;
-  quantised_.Reset(rows, hidden, terms());
+  in_.Reset(rows, hidden);
   team_.For(rows, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
       const int64_t at = static_cast<int64_t>(row) * hidden;
       if (add != nullptr) kernels::Add(add + at, hidden, x + at, isa_);
       kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
-      quantised_.Set(row, normed_.data() + at, isa_);
+      in_.Set(row, normed_.data() + at, isa_);
     }
   });
 }

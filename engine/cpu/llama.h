@@ -1,6 +1,6 @@
-// The decoder-only transformer of Llama and Qwen2 on our own CPU kernels: quantised linear layers, attention
-// over pages, nothing of LibTorch. engine/torch/llama.h is the same model in plain tensor operations, and the
-// reference that this one is held against.
+// The decoder-only transformer of Llama and Qwen2 on our own CPU kernels: linear layers in any arithmetic,
+// attention over pages, nothing of LibTorch. engine/torch/llama.h is the same model in plain tensor
+// operations.
 //
 // A row's scores are the same bit for bit whatever other rows share its step, with however many threads:
 // prefill in pieces equals prefill at once, and an answer does not depend on load.
@@ -15,10 +15,11 @@
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/cpu/activations.h"
+#include "engine/cpu/arithmetic.h"
 #include "engine/cpu/kv_pages.h"
+#include "engine/cpu/matrix.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/attention.h"
-#include "engine/kernels/quantized_weights.h"
 #include "engine/kernels/thread_team.h"
 #include "engine/runtime/language_model.h"
 
@@ -26,8 +27,8 @@ namespace parley::engine::cpu {
 
 struct LlamaOptions {
   int threads = 1;
-  ActivationBits activations = ActivationBits::k8;  // the feed-forward's second layer always gets 16
-  int64_t kv_bytes = int64_t{2} << 30;              // all conversations together
+  Arithmetic arithmetic = Arithmetic::kInt16;
+  int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
   kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
 };
 
@@ -56,11 +57,11 @@ class Llama final : public LanguageModel {
  private:
   struct Layer {
     std::vector<float> attention_norm;  // [hidden]
-    kernels::QuantizedWeights query, key, value;
+    Matrix query, key, value;
     std::vector<float> query_bias, key_bias, value_bias;  // empty without
-    kernels::QuantizedWeights attention_out;
+    Matrix attention_out;
     std::vector<float> ffn_norm;  // [hidden]
-    kernels::QuantizedWeights gate, up, down;
+    Matrix gate, up, down;
   };
   // One sequence's rows of a step: [first, first + tokens), at the positions from `position` on.
   struct Share {
@@ -95,12 +96,12 @@ class Llama final : public LanguageModel {
   void RotateAndStore(const Layer& layer, int index);
   void Attend(int index);
   void Score(absl::Span<StepEntry> entries);
-  // For each row of `x`: adds its row of `add` (unless null) to it, and quantises its RMSNorm.
-  void NormAndQuantize(float* x, const float* add, int rows, const std::vector<float>& weight);
-  int terms() const { return Terms(activations_); }
+  // For each row of `x`: adds its row of `add` (unless null) to it, and takes its RMSNorm for the next
+  // product.
+  void TakeNorm(float* x, const float* add, int rows, const std::vector<float>& weight);
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
-  const ActivationBits activations_;
+  const Arithmetic arithmetic_;
   const kernels::KvFormat kv_format_;
   const kernels::Isa isa_ = kernels::DetectIsa();
   kernels::ThreadTeam team_;
@@ -109,7 +110,7 @@ class Llama final : public LanguageModel {
   bundle::TensorView embedding_;
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;
-  kernels::QuantizedWeights head_;
+  Matrix head_;
 
   // Of the step under way; they grow to the largest step and stay.
   int rows_ = 0;
@@ -131,7 +132,7 @@ class Llama final : public LanguageModel {
   Buffer up_;                          // [rows, ffn]
   Buffer out_;                         // [rows, hidden]
   Buffer scores_;                      // [rows that ask, vocabulary]
-  kernels::QuantizedRows quantised_;
+  Activations in_;                     // of the next product
 };
 
 }  // namespace parley::engine::cpu

@@ -13,7 +13,7 @@ constexpr int64_t kBlockBytes = 256 << 10;
 
 }  // namespace
 
-void Multiply(kernels::ThreadTeam& team, const kernels::QuantizedRows& x, absl::Span<const Product> products,
+void Multiply(kernels::ThreadTeam& team, const Activations& x, absl::Span<const Product> products,
               kernels::Isa isa) {
   int tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
@@ -33,8 +33,8 @@ void Multiply(kernels::ThreadTeam& team, const kernels::QuantizedRows& x, absl::
         const int from = std::max(begin - offset - first, 0);
         const int to = std::min(stop - offset - first, product.weights->tiles());
         if (from < to) {
-          product.weights->Multiply(x, {first_row, std::min(block, rows - first_row)}, from, to, product.y,
-                                    product.weights->outputs(), isa);
+          product.weights->Multiply(x, first_row, std::min(block, rows - first_row), from, to, product.y,
+                                    isa);
         }
         first += product.weights->tiles();
       }

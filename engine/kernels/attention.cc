@@ -38,11 +38,12 @@ struct Page {
   const uint8_t* memory;
 
   float Element(int index) const {
+    if (format == KvFormat::kFp32) return reinterpret_cast<const float*>(memory)[index];
     if (format == KvFormat::kFp16) return HalfToFloat(reinterpret_cast<const uint16_t*>(memory)[index]);
     return reinterpret_cast<const int8_t*>(memory)[index];
   }
   float Scale(int index) const {
-    if (format == KvFormat::kFp16) return 1;
+    if (format != KvFormat::kInt8) return 1;
     return reinterpret_cast<const float*>(memory + ScalesAt(head_dim))[index];
   }
   float KeyScale(int token) const { return Scale(token); }
@@ -63,6 +64,12 @@ float WriteInt8(const float* x, int n, int stride, int8_t* to) {
 
 }  // namespace
 
+void WriteFloats(const float* key, const float* value, int head_dim, int slot, uint8_t* page) {
+  auto* const elements = reinterpret_cast<float*>(page);
+  for (int d = 0; d < head_dim; ++d) elements[d * kPageTokens + slot] = key[d];
+  std::copy_n(value, head_dim, elements + (kPageTokens + slot) * head_dim);
+}
+
 void WriteKeyValuePortable(KvFormat format, const float* key, const float* value, int head_dim, int slot,
                            uint8_t* page) {
   const int values_at = (kPageTokens + slot) * head_dim;
@@ -71,6 +78,10 @@ void WriteKeyValuePortable(KvFormat format, const float* key, const float* value
     auto* const scales = reinterpret_cast<float*>(page + ScalesAt(head_dim));
     scales[slot] = WriteInt8(key, head_dim, kPageTokens, elements + slot);
     scales[kPageTokens + slot] = WriteInt8(value, head_dim, 1, elements + values_at);
+    return;
+  }
+  if (format == KvFormat::kFp32) {
+    WriteFloats(key, value, head_dim, slot, page);
     return;
   }
   auto* const halves = reinterpret_cast<uint16_t*>(page);

@@ -2,10 +2,10 @@
 //
 // A page holds at most kPageTokens tokens of one layer and one key/value head: keys as
 // [head_dim][kPageTokens], so that one SIMD lane is one token, then values as [kPageTokens][head_dim], in
-// half precision or as int8, which is followed by a scale for each token's key and one for its value. Pages
-// may be partly filled anywhere in a sequence. They are visited in order of position with a running softmax,
-// so a query's result is the same bit for bit whether its tokens came in one prefill or in many, and whatever
-// other queries are computed beside it.
+// fp32, in half precision, or as int8, which is followed by a scale for each token's key and one for its
+// value. Pages may be partly filled anywhere in a sequence. They are visited in order of position with a
+// running softmax, so a query's result is the same bit for bit whether its tokens came in one prefill or in
+// many, and whatever other queries are computed beside it.
 //
 // Plain memory, no threads of its own. The method is that of FlashAttention (arXiv:2205.14135), the pages
 // those of PagedAttention (arXiv:2309.06180).
@@ -20,6 +20,7 @@ namespace parley::engine::kernels {
 inline constexpr int kPageTokens = 16;
 
 enum class KvFormat {
+  kFp32,
   kFp16,
   kInt8,  // symmetric, each key and each value with its own scale: half the memory, and half the time to read
 };
@@ -27,8 +28,15 @@ enum class KvFormat {
 // Of one page of one layer and head; a multiple of 64.
 constexpr int PageBytes(KvFormat format, int head_dim) {
   const int elements = 2 * kPageTokens * head_dim;
-  return format == KvFormat::kFp16 ? 2 * elements
-                                   : elements + 2 * kPageTokens * static_cast<int>(sizeof(float));
+  switch (format) {
+    case KvFormat::kFp32:
+      return 4 * elements;
+    case KvFormat::kFp16:
+      return 2 * elements;
+    case KvFormat::kInt8:
+      break;
+  }
+  return elements + 2 * kPageTokens * static_cast<int>(sizeof(float));
 }
 
 // Writes one token's key and value, [head_dim] floats each, into its slot 0..kPageTokens-1 of a page, rounded

@@ -12,7 +12,9 @@ constexpr int kBlock = 6;  // query vectors at once: 12 accumulators, 2 operands
 // Eight elements of a page, from the index'th on.
 template <KvFormat kFormat>
 inline __m256 Load(const uint8_t* page, int index) {
-  if constexpr (kFormat == KvFormat::kFp16) {
+  if constexpr (kFormat == KvFormat::kFp32) {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(page) + index);
+  } else if constexpr (kFormat == KvFormat::kFp16) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(page + 2 * index)));
   } else {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(page + index));
@@ -41,7 +43,7 @@ void Block(const AttentionTask& t, Query* queries) {
     for (int d = 0; d < dim; d += 8) _mm256_store_ps(&out[n][d], _mm256_setzero_ps());
     if (queries[n].length > longest) longest = queries[n].length;
   }
-  constexpr int kElementBytes = kFormat == KvFormat::kFp16 ? 2 : 1;
+  constexpr int kElementBytes = kFormat == KvFormat::kFp32 ? 4 : kFormat == KvFormat::kFp16 ? 2 : 1;
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   for (int first = 0, p = 0; first < longest; first += t.counts[p++]) {
     const int count = t.counts[p];
@@ -176,6 +178,7 @@ float WriteInt8(const float* x, int n, int8_t* to) {
 
 void WriteKeyValueAvx2(KvFormat format, const float* key, const float* value, int head_dim, int slot,
                        uint8_t* page) {
+  if (format == KvFormat::kFp32) return WriteFloats(key, value, head_dim, slot, page);
   const int values_at = (kPageTokens + slot) * head_dim;
   if (format == KvFormat::kInt8) {
     auto* const elements = reinterpret_cast<int8_t*>(page);
@@ -197,7 +200,14 @@ void WriteKeyValueAvx2(KvFormat format, const float* key, const float* value, in
 }
 
 void AttendAvx2(const AttentionTask& t) {
-  t.format == KvFormat::kFp16 ? Attend<KvFormat::kFp16>(t) : Attend<KvFormat::kInt8>(t);
+  switch (t.format) {
+    case KvFormat::kFp32:
+      return Attend<KvFormat::kFp32>(t);
+    case KvFormat::kFp16:
+      return Attend<KvFormat::kFp16>(t);
+    case KvFormat::kInt8:
+      return Attend<KvFormat::kInt8>(t);
+  }
 }
 
 }  // namespace parley::engine::kernels::internal

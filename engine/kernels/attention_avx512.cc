@@ -16,7 +16,9 @@ constexpr int kBlock = 12;  // query vectors at once: 24 accumulators, 2 operand
 // Sixteen elements of a page, from the index'th on.
 template <KvFormat kFormat>
 inline __m512 Load(const uint8_t* page, int index) {
-  if constexpr (kFormat == KvFormat::kFp16) {
+  if constexpr (kFormat == KvFormat::kFp32) {
+    return _mm512_loadu_ps(reinterpret_cast<const float*>(page) + index);
+  } else if constexpr (kFormat == KvFormat::kFp16) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(page + 2 * index)));
   } else {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(page + index));
@@ -61,7 +63,7 @@ void Block(const AttentionTask& t, Query* queries) {
     for (int d = 0; d < dim; d += 16) _mm512_store_ps(&out[n][d], _mm512_setzero_ps());
     if (queries[n].length > longest) longest = queries[n].length;
   }
-  constexpr int kElementBytes = kFormat == KvFormat::kFp16 ? 2 : 1;
+  constexpr int kElementBytes = kFormat == KvFormat::kFp32 ? 4 : kFormat == KvFormat::kFp16 ? 2 : 1;
   const __m512 nothing = _mm512_set1_ps(kMinusInfinity);
   for (int first = 0, p = 0; first < longest; first += t.counts[p++]) {
     const int count = t.counts[p];
@@ -145,7 +147,14 @@ void Attend(const AttentionTask& t) {
 }  // namespace
 
 void AttendAvx512(const AttentionTask& t) {
-  t.format == KvFormat::kFp16 ? Attend<KvFormat::kFp16>(t) : Attend<KvFormat::kInt8>(t);
+  switch (t.format) {
+    case KvFormat::kFp32:
+      return Attend<KvFormat::kFp32>(t);
+    case KvFormat::kFp16:
+      return Attend<KvFormat::kFp16>(t);
+    case KvFormat::kInt8:
+      return Attend<KvFormat::kInt8>(t);
+  }
 }
 
 }  // namespace parley::engine::kernels::internal

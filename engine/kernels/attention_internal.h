@@ -17,6 +17,9 @@ inline constexpr float kSmallestKv = 1e-30f;
 // Where the scales of an int8 page begin: of keys by token, then of values.
 constexpr int ScalesAt(int head_dim) { return 2 * 16 * head_dim; }
 
+// WriteKeyValue in fp32: there is nothing to compute.
+void WriteFloats(const float* key, const float* value, int head_dim, int slot, uint8_t* page);
+
 void WriteKeyValuePortable(KvFormat format, const float* key, const float* value, int head_dim, int slot,
                            uint8_t* page);
 void WriteKeyValueAvx2(KvFormat format, const float* key, const float* value, int head_dim, int slot,

@@ -30,25 +30,24 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
   return ArithmeticChoice{Arithmetic::kInt16, absl::StrCat("int16 (on ", kernels::IsaName(isa), ")")};
 }
 
-absl::StatusOr<kernels::KvFormat> KvFormatByName(absl::string_view name) {
+absl::StatusOr<std::optional<kernels::KvFormat>> KvFormatByName(absl::string_view name) {
+  if (name == "auto") return std::nullopt;
+  if (name == "fp32") return kernels::KvFormat::kFp32;
   if (name == "fp16") return kernels::KvFormat::kFp16;
   if (name == "int8") return kernels::KvFormat::kInt8;
-  return absl::InvalidArgumentError(absl::StrCat("KV format '", name, "' is neither fp16 nor int8"));
+  return absl::InvalidArgumentError(absl::StrCat("KV format '", name, "' is not auto, fp32, fp16 or int8"));
 }
 
 absl::StatusOr<std::unique_ptr<LanguageModel>> MakeLanguageModel(
     std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic,
     const LanguageModelOptions& options) {
-  if (IsInteger(arithmetic)) {
-    const auto bits = arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8;
+  if (IsInteger(arithmetic) || cpu::Supports(files->shape()).ok()) {
+    const auto as_precise =
+        arithmetic == Arithmetic::kFp32 ? kernels::KvFormat::kFp32 : kernels::KvFormat::kFp16;
     return cpu::Llama::Load(std::move(files), {.threads = options.threads,
-                                               .activations = bits,
+                                               .arithmetic = arithmetic,
                                                .kv_bytes = options.kv_bytes,
-                                               .kv_format = options.kv_format});
-  }
-  if (options.kv_format != kernels::KvFormat::kFp16) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "keys and values in int8 need an integer arithmetic; this one is ", ArithmeticName(arithmetic)));
+                                               .kv_format = options.kv_format.value_or(as_precise)});
   }
   return Llama::Load(std::move(files), arithmetic);
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -26,19 +27,19 @@ struct ArithmeticChoice {
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);
 
-// How keys and values are kept: "fp16" or "int8", which holds twice as many tokens in the same memory.
-// INVALID_ARGUMENT for another name.
-absl::StatusOr<kernels::KvFormat> KvFormatByName(absl::string_view name);
+// How keys and values are kept: "fp32", "fp16", "int8", or "auto", which is nullopt. INVALID_ARGUMENT for
+// another name.
+absl::StatusOr<std::optional<kernels::KvFormat>> KvFormatByName(absl::string_view name);
 
 // Of engine/cpu: LibTorch has threads of its own, and no pages.
 struct LanguageModelOptions {
   int threads = 1;
-  int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
-  kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
+  int64_t kv_bytes = int64_t{2} << 30;         // all conversations together
+  std::optional<kernels::KvFormat> kv_format;  // nullopt: fp32 with fp32, else fp16
 };
 
-// The language model that runs in an arithmetic: engine/cpu's for integers, this folder's for floats, which
-// keeps keys and values in its own arithmetic: INVALID_ARGUMENT if they are to be int8. Errors name the file.
+// The language model that runs in an arithmetic: engine/cpu's, or this folder's for shapes that its kernels
+// do not take, which keeps keys and values in its own arithmetic. Errors name the file.
 absl::StatusOr<std::unique_ptr<LanguageModel>> MakeLanguageModel(
     std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic,
     const LanguageModelOptions& options);

@@ -35,28 +35,6 @@ class Bf16Linear final : public Linear {
 
 }  // namespace
 
-absl::string_view ArithmeticName(Arithmetic arithmetic) {
-  switch (arithmetic) {
-    case Arithmetic::kFp32:
-      return "fp32";
-    case Arithmetic::kBf16:
-      return "bf16";
-    case Arithmetic::kInt8:
-      return "int8";
-    case Arithmetic::kInt16:
-      return "int16";
-  }
-  return "";
-}
-
-std::optional<Arithmetic> ArithmeticByName(absl::string_view name) {
-  for (Arithmetic arithmetic :
-       {Arithmetic::kFp32, Arithmetic::kBf16, Arithmetic::kInt8, Arithmetic::kInt16}) {
-    if (ArithmeticName(arithmetic) == name) return arithmetic;
-  }
-  return std::nullopt;
-}
-
 std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
                                          Arithmetic arithmetic) {
   switch (arithmetic) {

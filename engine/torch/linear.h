@@ -5,25 +5,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
-#include <optional>
 
-#include "absl/strings/string_view.h"
+#include "engine/cpu/arithmetic.h"
 
 namespace parley::engine {
-
-enum class Arithmetic {
-  kFp32,   // weights and activations in fp32: for parity
-  kBf16,   // weights and activations in bf16, sums in fp32
-  kInt8,   // weights and activations in int8 groups of 32 (engine/kernels/quantized_weights.h)
-  kInt16,  // the same with two int8 terms an activation
-};
-
-absl::string_view ArithmeticName(Arithmetic arithmetic);
-std::optional<Arithmetic> ArithmeticByName(absl::string_view name);
-// Whether engine/cpu does it, else LibTorch.
-constexpr bool IsInteger(Arithmetic arithmetic) {
-  return arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt16;
-}
 
 // Immutable. Torch exceptions pass through.
 class Linear {
@@ -34,7 +19,7 @@ class Linear {
 };
 
 // `weight`: [outputs, inputs] fp32; `bias`: [outputs] fp32 or undefined. Keeps no more of `weight` than the
-// arithmetic needs. REQUIRES: it is fp32 or bf16 (integers are engine/cpu's).
+// arithmetic needs. REQUIRES: it is fp32 or bf16 (engine/cpu has all).
 std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
                                          Arithmetic arithmetic);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -63,7 +64,7 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
 
   const absl::StatusOr<ArithmeticChoice> choice = ChooseArithmetic(options.arithmetic, files->shape());
   if (!choice.ok()) return At(files->path(), choice.status());
-  const absl::StatusOr<kernels::KvFormat> kv_format = KvFormatByName(options.kv_format);
+  const absl::StatusOr<std::optional<kernels::KvFormat>> kv_format = KvFormatByName(options.kv_format);
   if (!kv_format.ok()) return kv_format.status();
   absl::StatusOr<std::unique_ptr<LanguageModel>> model =
       MakeLanguageModel(files, choice->arithmetic,

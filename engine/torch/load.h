@@ -14,13 +14,14 @@ namespace parley::engine {
 struct LoadOptions {
   std::string bundle_dir;  // the folder that holds parley.json
   int threads = 0;         // of tensor arithmetic; 0: as many as the machine has
-  // "fp32", "bf16", "int8", "int16" (engine/cpu), or "auto": int16 where this processor has kernels for it,
-  // else fp32.
+  // "fp32", "bf16", "int8", "int16", or "auto": int16 where this processor has kernels for it, else fp32.
   std::string arithmetic = "auto";
-  // Of the KV cache, all conversations together; 0: a quarter of the memory that is free now. The LibTorch
-  // arithmetics (fp32, bf16) do not page theirs: nothing limits it there but the number of conversations.
+  // Of the KV cache, all conversations together; 0: a quarter of the memory that is free now. A language
+  // model whose widths our kernels do not take runs in LibTorch, without pages: nothing limits it there but
+  // the number of conversations.
   int64_t kv_bytes = 0;
-  std::string kv_format = "fp16";  // or "int8": half the memory a token; integer arithmetics only
+  std::string kv_format =
+      "auto";  // "fp32", "fp16", "int8": half the memory a token; auto: fp32 in fp32, else fp16
   int max_conversations = 64;
 };
 

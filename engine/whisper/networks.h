@@ -1,5 +1,5 @@
-// Whisper's encoder and decoder in one arithmetic. engine/torch/whisper implements them in LibTorch, the
-// reference; engine/cpu in integers.
+// Whisper's encoder and decoder in one arithmetic. engine/cpu implements them on our own kernels,
+// engine/torch/whisper in tensor operations.
 //
 // Called by the model thread only.
 #pragma once

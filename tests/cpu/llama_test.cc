@@ -48,11 +48,14 @@ std::vector<float> RunTokens(Llama& llama, PagedSequence& sequence, const std::v
   return logits;
 }
 
-class CpuLlamaBits : public testing::TestWithParam<ActivationBits> {};
-INSTANTIATE_TEST_SUITE_P(Activations, CpuLlamaBits, testing::Values(ActivationBits::k8, ActivationBits::k16));
+class CpuLlamaBits : public testing::TestWithParam<Arithmetic> {};
+INSTANTIATE_TEST_SUITE_P(Arithmetics, CpuLlamaBits,
+                         testing::Values(Arithmetic::kFp32, Arithmetic::kBf16, Arithmetic::kInt8,
+                                         Arithmetic::kInt16),
+                         [](const auto& test) { return std::string(ArithmeticName(test.param)); });
 
 TEST_P(CpuLlamaBits, AreTheSameForPrefillInPiecesAndAtOnce) {
-  const auto llama = Load({.threads = 2, .activations = GetParam()});
+  const auto llama = Load({.threads = 2, .arithmetic = GetParam()});
   const std::vector<TokenId> tokens = Tokens(75, 1);
   const auto at_once = llama->NewPagedSequence();
   const std::vector<float> expected = RunTokens(*llama, *at_once, tokens);
@@ -69,8 +72,8 @@ TEST_P(CpuLlamaBits, AreTheSameForPrefillInPiecesAndAtOnce) {
 }
 
 TEST_P(CpuLlamaBits, OfARowAreTheSameWhateverSharesItsStepAndHoweverManyThreads) {
-  const auto one_thread = Load({.threads = 1, .activations = GetParam()});
-  const auto three_threads = Load({.threads = 3, .activations = GetParam()});
+  const auto one_thread = Load({.threads = 1, .arithmetic = GetParam()});
+  const auto three_threads = Load({.threads = 3, .arithmetic = GetParam()});
   std::vector<std::vector<float>> alone;
   for (int i = 0; i < 6; ++i) {
     const auto sequence = one_thread->NewPagedSequence();
@@ -99,16 +102,22 @@ TEST_P(CpuLlamaBits, OfARowAreTheSameWhateverSharesItsStepAndHoweverManyThreads)
 // to 8 bits in groups of 32) with its rotary rows in GGUF's order. The reference is
 // tests/reference/tiny_gguf.py.
 TEST(CpuLlama, LogitsOfGgufFilesAreTheReferences) {
-  // Eight bits of weights, and sixteen or eight of activations, of logits whose deviation is about 1.
-  for (const auto& [name, bits, tolerance] : {std::tuple("qwen2_q8_0", ActivationBits::k16, 5e-3),
-                                              {"qwen2_q8_0", ActivationBits::k8, 0.2},
-                                              {"llama_k", ActivationBits::k16, 0.05},
-                                              {"llama_k", ActivationBits::k8, 0.2}}) {
+  // Of logits whose deviation is about 1.
+  for (const auto& [name, arithmetic, tolerance] : {std::tuple("qwen2_q8_0", Arithmetic::kFp32, 1e-4),
+                                                    {"qwen2_q8_0", Arithmetic::kBf16, 0.2},
+                                                    {"qwen2_q8_0", Arithmetic::kInt16, 5e-3},
+                                                    {"qwen2_q8_0", Arithmetic::kInt8, 0.2},
+                                                    {"llama_k", Arithmetic::kFp32, 1e-4},
+                                                    {"llama_k", Arithmetic::kBf16, 0.2},
+                                                    {"llama_k", Arithmetic::kInt16, 0.05},
+                                                    {"llama_k", Arithmetic::kInt8, 0.2}}) {
+    const auto kv_format =
+        arithmetic == Arithmetic::kFp32 ? kernels::KvFormat::kFp32 : kernels::KvFormat::kFp16;
     const std::string base = PARLEY_SOURCE_DIR "/tests/reference/tiny_gguf/" + std::string(name);
     auto files = bundle::LanguageModelFiles::Open({.kind = "gguf", .path = base + ".gguf"});
     ASSERT_TRUE(files.ok()) << files.status();
     const auto llama = Llama::Load(std::make_shared<const bundle::LanguageModelFiles>(*std::move(files)),
-                                   {.threads = 2, .activations = bits});
+                                   {.threads = 2, .arithmetic = arithmetic, .kv_format = kv_format});
     ASSERT_TRUE(llama.ok()) << llama.status();
     std::ifstream file(base + ".json");
     const nlohmann::json expected = nlohmann::json::parse(file);
@@ -119,8 +128,7 @@ TEST(CpuLlama, LogitsOfGgufFilesAreTheReferences) {
       ASSERT_EQ(logits.size(), row.size());
       float worst = 0;
       for (size_t j = 0; j < row.size(); ++j) worst = std::max(worst, std::abs(logits[j] - row[j]));
-      EXPECT_LT(worst, tolerance) << name << (bits == ActivationBits::k8 ? ", 8 bits" : ", 16 bits")
-                                  << ", position " << i;
+      EXPECT_LT(worst, tolerance) << name << ", " << ArithmeticName(arithmetic) << ", position " << i;
     }
   }
 }
@@ -160,7 +168,7 @@ std::vector<float> RunRange(Llama& llama, Sequence& sequence, const std::vector<
 }
 
 TEST_P(CpuLlamaBits, AreTheSameInPiecesWhereFramesHavePagesOfTheirOwn) {
-  const auto llama = Load({.threads = 2, .activations = GetParam()});
+  const auto llama = Load({.threads = 2, .arithmetic = GetParam()});
   const std::vector<TokenId> tokens = Tokens(90, 1);
   const auto at_once = llama->NewPagedSequence();
   const std::vector<float> expected = RunRange(*llama, *at_once, tokens, 0, 90);
@@ -183,7 +191,7 @@ TEST_P(CpuLlamaBits, AreTheSameInPiecesWhereFramesHavePagesOfTheirOwn) {
 }
 
 TEST_P(CpuLlamaBits, AreTheSameForAForkAsForASequenceOfItsOwn) {
-  const auto llama = Load({.threads = 1, .activations = GetParam()});
+  const auto llama = Load({.threads = 1, .arithmetic = GetParam()});
   const std::vector<TokenId> prompt = Tokens(37, 1);
   const auto shared = llama->NewPagedSequence();
   RunTokens(*llama, *shared, prompt);

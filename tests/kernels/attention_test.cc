@@ -133,7 +133,9 @@ class Attention : public testing::TestWithParam<Variant> {
   const double tolerance_ = GetParam().tolerance;
 };
 INSTANTIATE_TEST_SUITE_P(Variants, Attention,
-                         testing::Values(Variant{"PortableFp16", Isa::kPortable, KvFormat::kFp16, 1e-3},
+                         testing::Values(Variant{"PortableFp32", Isa::kPortable, KvFormat::kFp32, 1e-5},
+                                         Variant{"ThisProcessorsFp32", DetectIsa(), KvFormat::kFp32, 1e-5},
+                                         Variant{"PortableFp16", Isa::kPortable, KvFormat::kFp16, 1e-3},
                                          Variant{"PortableInt8", Isa::kPortable, KvFormat::kInt8, 0.03},
                                          Variant{"ThisProcessorsFp16", DetectIsa(), KvFormat::kFp16, 1e-3},
                                          Variant{"ThisProcessorsInt8", DetectIsa(), KvFormat::kInt8, 0.03}),
@@ -216,7 +218,7 @@ TEST_P(Attention, GivesAQueryTheSameBitsAloneAndInAChunk) {
 
 TEST(AttentionVariants, AgreeTo1e4) {
   const int dim = 64;
-  for (KvFormat format : {KvFormat::kFp16, KvFormat::kInt8}) {
+  for (KvFormat format : {KvFormat::kFp32, KvFormat::kFp16, KvFormat::kInt8}) {
     for (const std::vector<uint8_t>& counts : {FullPages(200), RaggedPages(200)}) {
       const Cache cache(format, counts, dim, 7);
       const std::vector<float> q = Queries(4 * 3, dim, 8);

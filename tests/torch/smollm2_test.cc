@@ -33,9 +33,9 @@ std::shared_ptr<const bundle::LanguageModelFiles> Files() {
 }
 
 // Loaded once an arithmetic: the tests of this file share them.
-LanguageModel* Model(Arithmetic arithmetic, KvFormat kv_format = KvFormat::kFp16) {
+LanguageModel* Model(Arithmetic arithmetic, std::optional<KvFormat> kv_format = std::nullopt) {
   static std::unique_ptr<LanguageModel> models[4][2];
-  std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)][static_cast<int>(kv_format)];
+  std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)][kv_format.has_value() ? 1 : 0];
   if (model != nullptr || Files() == nullptr) return model.get();
   auto loaded = MakeLanguageModel(Files(), arithmetic, {.threads = 2, .kv_format = kv_format});
   EXPECT_TRUE(loaded.ok()) << loaded.status();
@@ -165,10 +165,11 @@ TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
 TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
   constexpr int kTokens = 24;
   const auto prompts = OfEachPrompt("ids");
-  const std::pair<Arithmetic, KvFormat> all[] = {{Arithmetic::kFp32, KvFormat::kFp16},
-                                                 {Arithmetic::kInt8, KvFormat::kFp16},
-                                                 {Arithmetic::kInt16, KvFormat::kFp16},
-                                                 {Arithmetic::kInt16, KvFormat::kInt8}};
+  const std::pair<Arithmetic, std::optional<KvFormat>> all[] = {{Arithmetic::kFp32, std::nullopt},
+                                                                {Arithmetic::kBf16, std::nullopt},
+                                                                {Arithmetic::kInt8, std::nullopt},
+                                                                {Arithmetic::kInt16, std::nullopt},
+                                                                {Arithmetic::kInt16, KvFormat::kInt8}};
   for (const auto& [arithmetic, kv_format] : all) {
     LanguageModel& model = *Model(arithmetic, kv_format);
     std::vector<std::vector<TokenId>> alone;
@@ -178,7 +179,7 @@ TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
     }
     const auto together = NewSequences(model, prompts.size());
     EXPECT_EQ(Greedy(model, together, RunChunks(model, together, prompts), kTokens), alone)
-        << ArithmeticName(arithmetic) << (kv_format == KvFormat::kInt8 ? ", KV in int8" : "");
+        << ArithmeticName(arithmetic) << (kv_format.has_value() ? ", KV in int8" : "");
   }
 }
 
@@ -243,9 +244,10 @@ TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   }
 }
 
-TEST_F(SmolLm2Test, KeysAndValuesInInt8NeedAnIntegerArithmetic) {
-  const auto refused = MakeLanguageModel(Files(), Arithmetic::kFp32, {.kv_format = KvFormat::kInt8});
-  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+TEST_F(SmolLm2Test, FormatsOfKeysAndValuesHaveNames) {
+  EXPECT_EQ(*KvFormatByName("auto"), std::nullopt);
+  EXPECT_EQ(*KvFormatByName("fp32"), KvFormat::kFp32);
+  EXPECT_EQ(*KvFormatByName("int8"), KvFormat::kInt8);
   EXPECT_EQ(KvFormatByName("int4").status().code(), absl::StatusCode::kInvalidArgument);
 }
 

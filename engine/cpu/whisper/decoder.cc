@@ -26,11 +26,12 @@ WhisperDecoder::WhisperDecoder(LayerReader* reader, const whisper::Config& confi
 
 WhisperDecoder::Cache WhisperDecoder::Begin(int positions, const float* audio) {
   const int layers = static_cast<int>(layers_.size());
-  Cache cache = {KeyValues(layers, heads_, width_ / heads_), KeyValues(layers, heads_, width_ / heads_)};
+  const auto none = [&] { return KeyValues(runner_->kv_format(), layers, heads_, width_ / heads_); };
+  Cache cache = {none(), none()};
   cache.audio.Resize(positions);
   k_.Resize(static_cast<size_t>(positions) * width_);
   v_.Resize(k_.size());
-  runner_->Quantize(audio, positions, width_, width_);
+  runner_->Take(audio, positions, width_, width_);
   for (int layer = 0; layer < layers; ++layer) {
     const AttentionLayer& cross = layers_[layer].cross;
     runner_->Multiply({{&cross.key.weights, k_.data()}, {&cross.value.weights, v_.data()}});
@@ -75,7 +76,7 @@ void WhisperDecoder::Embed(absl::Span<const Entry> entries) {
 
 void WhisperDecoder::SelfAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries) {
   const AttentionLayer& self = layer.self;
-  runner_->QuantizeNorm(x_.data(), rows_, self.norm);
+  runner_->TakeNorm(x_.data(), rows_, self.norm);
   runner_->Multiply(
       {{&self.query.weights, q_.data()}, {&self.key.weights, k_.data()}, {&self.value.weights, v_.data()}});
   for (size_t e = 0; e < entries.size(); ++e) {
@@ -93,7 +94,7 @@ void WhisperDecoder::SelfAttention(const LayerWeights& layer, int index, absl::S
 
 void WhisperDecoder::CrossAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries) {
   const AttentionLayer& cross = layer.cross;
-  runner_->QuantizeNorm(x_.data(), rows_, cross.norm);
+  runner_->TakeNorm(x_.data(), rows_, cross.norm);
   runner_->Multiply({{&cross.query.weights, q_.data()}});
   for (int row = 0; row < rows_; ++row) {
     kernels::Add(cross.query.bias.data(), width_, q_.data() + static_cast<int64_t>(row) * width_,
@@ -112,7 +113,7 @@ void WhisperDecoder::Attend(const AttentionLayer& layer, KeyValues Cache::*to, i
         .Attend(index, i % heads_, causal, static_cast<int>(entry.tokens.size()), width_, q_.data() + at,
                 runner_->isa());
   });
-  runner_->Quantize(q_.data(), rows_, width_, width_);
+  runner_->Take(q_.data(), rows_, width_, width_);
   runner_->AddTo(x_.data(), layer.out);
 }
 
@@ -137,7 +138,7 @@ void WhisperDecoder::Score(absl::Span<const Entry> entries) {
     to = std::copy_n(x_.data() + static_cast<int64_t>(wanted.row) * width_, wanted.rows * width_, to);
   }
   scores_.Resize(static_cast<size_t>(count) * vocabulary_);
-  runner_->QuantizeNorm(q_.data(), count, norm_);
+  runner_->TakeNorm(q_.data(), count, norm_);
   runner_->Multiply({{&head_, scores_.data()}});
   const float* from = scores_.data();
   for (const Wanted& wanted : wanted_) {

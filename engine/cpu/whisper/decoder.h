@@ -1,4 +1,4 @@
-// Whisper's decoder on the integer kernels: a causal transformer over the tokens, with cross attention to the
+// Whisper's decoder on our own kernels: a causal transformer over the tokens, with cross attention to the
 // encoded audio. Several windows take a step together: their weights are read once.
 // engine/torch/whisper/decoder.h is the same in plain tensor operations.
 #pragma once
@@ -67,7 +67,7 @@ class WhisperDecoder {
   std::vector<float> positions_;  // [max positions, width]
   std::vector<LayerWeights> layers_;
   Norm norm_;
-  kernels::QuantizedWeights head_;  // tied to the embedding
+  Matrix head_;  // tied to the embedding
 
   // Of the step under way.
   int rows_ = 0;

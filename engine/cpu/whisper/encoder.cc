@@ -36,7 +36,7 @@ WhisperEncoder::WhisperEncoder(LayerReader* reader, const whisper::Config& confi
       heads_(config.encoder_heads),
       mel_stride_((config.mel_bins + kernels::kGroup - 1) / kernels::kGroup * kernels::kGroup),
       log_mel_(config.mel_bins),
-      attended_(/*layers=*/1, heads_, width_ / heads_) {
+      attended_(runner->kv_format(), /*layers=*/1, heads_, width_ / heads_) {
   const std::string encoder = "model.encoder.";
   conv1_ = ReadConvolution(reader, encoder + "conv1", width_, config.mel_bins, mel_stride_);
   conv2_ = ReadConvolution(reader, encoder + "conv2", width_, width_, width_);
@@ -76,7 +76,7 @@ int WhisperEncoder::Begin(absl::Span<const float> samples, Floats& x) {
   float* const first = frames_.data() + width_;
   std::fill_n(frames_.data(), width_, 0.0f);
   std::fill_n(first + static_cast<int64_t>(frames) * width_, width_, 0.0f);
-  runner_->Quantize(mel_.data(), frames, kTaps * mel_stride_, mel_stride_);
+  runner_->Take(mel_.data(), frames, kTaps * mel_stride_, mel_stride_);
   runner_->Multiply({{&conv1_.weights, first}});
   runner_->ForRows(frames, [&](int row) {
     float* const frame = first + static_cast<int64_t>(row) * width_;
@@ -84,7 +84,7 @@ int WhisperEncoder::Begin(absl::Span<const float> samples, Floats& x) {
   });
 
   x.Resize(static_cast<size_t>(positions) * width_);
-  runner_->Quantize(frames_.data(), positions, kTaps * width_, 2 * width_);
+  runner_->Take(frames_.data(), positions, kTaps * width_, 2 * width_);
   runner_->Multiply({{&conv2_.weights, x.data()}});
   runner_->ForRows(positions, [&](int row) {
     float* const position = x.data() + static_cast<int64_t>(row) * width_;
@@ -98,7 +98,7 @@ void WhisperEncoder::Layer(int index, int positions, float* x) {
   const AttentionLayer& attention = layers_[index].attention;
   const kernels::Isa isa = runner_->isa();
   for (Floats* buffer : {&q_, &k_, &v_}) buffer->Resize(static_cast<size_t>(positions) * width_);
-  runner_->QuantizeNorm(x, positions, attention.norm);
+  runner_->TakeNorm(x, positions, attention.norm);
   runner_->Multiply({{&attention.query.weights, q_.data()},
                      {&attention.key.weights, k_.data()},
                      {&attention.value.weights, v_.data()}});
@@ -116,7 +116,7 @@ void WhisperEncoder::Layer(int index, int positions, float* x) {
     attended_.Attend(/*layer=*/0, head, /*causal=*/false, std::min(kRowsAtOnce, positions - row), width_,
                      q_.data() + static_cast<int64_t>(row) * width_ + head * (width_ / heads_), isa);
   });
-  runner_->Quantize(q_.data(), positions, width_, width_);
+  runner_->Take(q_.data(), positions, width_, width_);
   runner_->AddTo(x, attention.out);
   runner_->FeedForward(layers_[index].feed_forward, positions, x);
 }

@@ -1,4 +1,4 @@
-// Whisper's encoder on the integer kernels: two convolutions over the log-mel frames, positions, transformer
+// Whisper's encoder on our own kernels: two convolutions over the log-mel frames, positions, transformer
 // layers. engine/torch/whisper/encoder.h is the same in plain tensor operations.
 #pragma once
 
@@ -37,7 +37,7 @@ class WhisperEncoder {
   LayerRunner* const runner_;
   const int width_;
   const int heads_;
-  const int mel_stride_;          // mel_bins rounded up to whole groups
+  const int mel_stride_;  // mel_bins rounded up to whole groups
   const LogMel log_mel_;
   Dense conv1_, conv2_;           // inputs [3, mel_stride] and [3, width]
   std::vector<float> positions_;  // [max positions, width]

@@ -24,14 +24,14 @@ void KeyValues::Resize(int tokens) {
 void KeyValues::Write(int layer, int token, const float* keys, const float* values, kernels::Isa isa) {
   uint8_t* const page = memory_[token / kPageTokens].data();
   for (int head = 0; head < heads_; ++head) {
-    kernels::WriteKeyValue(kFormat, keys + head * head_dim_, values + head * head_dim_, head_dim_,
+    kernels::WriteKeyValue(format_, keys + head * head_dim_, values + head * head_dim_, head_dim_,
                            token % kPageTokens, page + Offset(layer, head), isa);
   }
 }
 
 void KeyValues::Attend(int layer, int head, bool causal, int rows, int64_t stride, float* q,
                        kernels::Isa isa) const {
-  kernels::Attend({.format = kFormat,
+  kernels::Attend({.format = format_,
                    .pages = pages_.data(),
                    .counts = counts_.data(),
                    .offset = Offset(layer, head),

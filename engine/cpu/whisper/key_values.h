@@ -13,7 +13,8 @@ namespace parley::engine::cpu {
 class KeyValues {
  public:
   KeyValues() = default;
-  KeyValues(int layers, int heads, int head_dim) : layers_(layers), heads_(heads), head_dim_(head_dim) {}
+  KeyValues(kernels::KvFormat format, int layers, int heads, int head_dim)
+      : format_(format), layers_(layers), heads_(heads), head_dim_(head_dim) {}
 
   int tokens() const { return tokens_; }
   // Makes room for tokens up to `tokens`; those that are there stay. Fewer: the last are dropped, their
@@ -26,11 +27,11 @@ class KeyValues {
   void Attend(int layer, int head, bool causal, int rows, int64_t stride, float* q, kernels::Isa isa) const;
 
  private:
-  static constexpr kernels::KvFormat kFormat = kernels::KvFormat::kFp16;
   int64_t Offset(int layer, int head) const {
-    return (static_cast<int64_t>(layer) * heads_ + head) * kernels::PageBytes(kFormat, head_dim_);
+    return (static_cast<int64_t>(layer) * heads_ + head) * kernels::PageBytes(format_, head_dim_);
   }
 
+  kernels::KvFormat format_ = kernels::KvFormat::kFp16;
   int layers_ = 0;
   int heads_ = 0;
   int head_dim_ = 0;

@@ -21,30 +21,28 @@ void LayerRunner::ForRows(int rows, absl::FunctionRef<void(int)> body) {
   });
 }
 
-void LayerRunner::Quantize(const float* x, int rows, int width, int stride) {
-  quantised_.Reset(rows, width, terms_);
-  ForRows(rows, [&](int row) { quantised_.Set(row, x + static_cast<int64_t>(row) * stride, isa_); });
+void LayerRunner::Take(const float* x, int rows, int width, int stride) {
+  in_.Reset(rows, width);
+  ForRows(rows, [&](int row) { in_.Set(row, x + static_cast<int64_t>(row) * stride, isa_); });
 }
 
-void LayerRunner::QuantizeNorm(const float* x, int rows, const Norm& norm) {
+void LayerRunner::TakeNorm(const float* x, int rows, const Norm& norm) {
   const int width = static_cast<int>(norm.weight.size());
-  quantised_.Reset(rows, width, terms_);
+  in_.Reset(rows, width);
   normed_.Resize(static_cast<size_t>(rows) * width);
   ForRows(rows, [&](int row) {
     const int64_t at = static_cast<int64_t>(row) * width;
     float* const normed = normed_.data() + at;
     kernels::LayerNorm(x + at, norm.weight.data(), norm.bias.data(), kNormEpsilon, width, normed, isa_);
-    quantised_.Set(row, normed, isa_);
+    in_.Set(row, normed, isa_);
   });
 }
 
-void LayerRunner::Multiply(absl::Span<const Product> products) {
-  cpu::Multiply(team_, quantised_, products, isa_);
-}
+void LayerRunner::Multiply(absl::Span<const Product> products) { cpu::Multiply(team_, in_, products, isa_); }
 
 void LayerRunner::AddTo(float* x, const Dense& dense) {
   const int width = dense.weights.outputs();
-  const int rows = quantised_.rows();
+  const int rows = in_.rows();
   product_.Resize(static_cast<size_t>(rows) * width);
   Multiply({{&dense.weights, product_.data()}});
   ForRows(rows, [&](int row) {
@@ -56,14 +54,14 @@ void LayerRunner::AddTo(float* x, const Dense& dense) {
 
 void LayerRunner::FeedForward(const FeedForwardLayer& layer, int rows, float* x) {
   const int ffn = layer.up.weights.outputs();
-  QuantizeNorm(x, rows, layer.norm);
+  TakeNorm(x, rows, layer.norm);
   up_.Resize(static_cast<size_t>(rows) * ffn);
   Multiply({{&layer.up.weights, up_.data()}});
-  quantised_.Reset(rows, ffn, terms_);
+  in_.Reset(rows, ffn);
   ForRows(rows, [&](int row) {
     float* const up = up_.data() + static_cast<int64_t>(row) * ffn;
     kernels::BiasGelu(up, layer.up.bias.data(), ffn, up, isa_);
-    quantised_.Set(row, up, isa_);
+    in_.Set(row, up, isa_);
   });
   AddTo(x, layer.down);
 }

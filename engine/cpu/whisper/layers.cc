@@ -28,10 +28,8 @@ FeedForwardLayer LayerReader::ReadFeedForward(const std::string& layer, int widt
           ReadDense(layer + ".fc2", width, ffn)};
 }
 
-kernels::QuantizedWeights LayerReader::Pack(const std::string& name, const std::vector<float>& rows,
-                                            int outputs, int inputs) {
-  absl::StatusOr<kernels::QuantizedWeights> packed =
-      kernels::QuantizedWeights::FromFloats(rows, outputs, inputs);
+Matrix LayerReader::Pack(const std::string& name, const std::vector<float>& rows, int outputs, int inputs) {
+  absl::StatusOr<Matrix> packed = Matrix::FromFloats(rows, outputs, inputs, arithmetic_);
   if (packed.ok()) return *std::move(packed);
   Fail(name, packed.status());
   return {};

@@ -1,20 +1,21 @@
-// What Whisper's encoder and decoder are made of, read from the Hugging Face layout for the integer kernels.
+// What Whisper's encoder and decoder are made of, read from the Hugging Face layout.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "engine/cpu/arithmetic.h"
 #include "engine/cpu/float_reader.h"
+#include "engine/cpu/matrix.h"
 #include "engine/kernels/aligned_buffer.h"
-#include "engine/kernels/quantized_weights.h"
 
 namespace parley::engine::cpu {
 
 using Floats = kernels::AlignedBuffer<float>;
 
-// y = x W^T + bias, W in 8 bits.
+// y = x W^T + bias
 struct Dense {
-  kernels::QuantizedWeights weights;
+  Matrix weights;
   std::vector<float> bias;  // [outputs]; empty: none
 };
 
@@ -37,16 +38,19 @@ struct FeedForwardLayer {
 
 class LayerReader : public FloatReader {
  public:
-  using FloatReader::FloatReader;
+  LayerReader(const bundle::Safetensors* file, Arithmetic arithmetic)
+      : FloatReader(file), arithmetic_(arithmetic) {}
 
   Norm ReadNorm(const std::string& name, int width);
   Dense ReadDense(const std::string& name, int outputs, int inputs, bool bias = true);
   AttentionLayer ReadAttention(const std::string& name, const std::string& norm, int width);
   // "<layer>.fc1", "<layer>.fc2" and "<layer>.final_layer_norm".
   FeedForwardLayer ReadFeedForward(const std::string& layer, int width, int ffn);
-  // Rows of floats, [outputs, inputs], to 8 bits.
-  kernels::QuantizedWeights Pack(const std::string& name, const std::vector<float>& rows, int outputs,
-                                 int inputs);
+  // Rows of floats, [outputs, inputs].
+  Matrix Pack(const std::string& name, const std::vector<float>& rows, int outputs, int inputs);
+
+ private:
+  const Arithmetic arithmetic_;
 };
 
 }  // namespace parley::engine::cpu

@@ -21,8 +21,8 @@ struct CpuWindow final : whisper::Networks::Window {
 
 class CpuNetworks final : public whisper::Networks {
  public:
-  CpuNetworks(LayerReader* reader, const whisper::Config& config, ActivationBits activations, int threads)
-      : runner_(threads, activations),
+  CpuNetworks(LayerReader* reader, const whisper::Config& config, Arithmetic arithmetic, int threads)
+      : runner_(threads, arithmetic),
         encoder_(reader, config, &runner_),
         decoder_(reader, config, &runner_) {}
 
@@ -89,11 +89,10 @@ absl::Status SupportsWhisper(const whisper::Config& config) {
 
 absl::StatusOr<std::unique_ptr<whisper::Networks>> LoadWhisperNetworks(const bundle::Safetensors& weights,
                                                                        const whisper::Config& config,
-                                                                       ActivationBits activations,
-                                                                       int threads) {
+                                                                       Arithmetic arithmetic, int threads) {
   if (absl::Status status = SupportsWhisper(config); !status.ok()) return status;
-  LayerReader reader(&weights);
-  auto networks = std::make_unique<CpuNetworks>(&reader, config, activations, threads);
+  LayerReader reader(&weights, arithmetic);
+  auto networks = std::make_unique<CpuNetworks>(&reader, config, arithmetic, threads);
   if (!reader.status().ok()) return reader.status();
   return networks;
 }

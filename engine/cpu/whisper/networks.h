@@ -1,4 +1,4 @@
-// Whisper's networks on the integer kernels, without LibTorch.
+// Whisper's networks on our own kernels, without LibTorch.
 #pragma once
 
 #include <memory>
@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/bundle/safetensors.h"
-#include "engine/cpu/activations.h"
+#include "engine/cpu/arithmetic.h"
 #include "engine/whisper/config.h"
 #include "engine/whisper/networks.h"
 
@@ -15,11 +15,10 @@ namespace parley::engine::cpu {
 // Whether the kernels take this shape: INVALID_ARGUMENT says what they do not.
 absl::Status SupportsWhisper(const whisper::Config& config);
 
-// Reads the weights, which may go afterwards, and rounds them to 8 bits. INVALID_ARGUMENT, NOT_FOUND: what is
-// missing or wrong, by name.
+// Reads the weights, which may go afterwards; the integers take them in 8 bits. INVALID_ARGUMENT, NOT_FOUND:
+// what is missing or wrong, by name.
 absl::StatusOr<std::unique_ptr<whisper::Networks>> LoadWhisperNetworks(const bundle::Safetensors& weights,
                                                                        const whisper::Config& config,
-                                                                       ActivationBits activations,
-                                                                       int threads);
+                                                                       Arithmetic arithmetic, int threads);
 
 }  // namespace parley::engine::cpu

@@ -16,11 +16,11 @@ namespace {
 absl::StatusOr<std::unique_ptr<Networks>> LoadNetworks(const bundle::Safetensors& weights,
                                                        const Config& config, Arithmetic arithmetic,
                                                        int threads) {
-  if (!IsInteger(arithmetic)) return LoadTorchNetworks(weights, config, arithmetic);
-  // A Whisper that the kernels do not take, though they take its language model, is none that was published.
-  if (!cpu::SupportsWhisper(config).ok()) return LoadTorchNetworks(weights, config, Arithmetic::kFp32);
-  const auto bits = arithmetic == Arithmetic::kInt16 ? cpu::ActivationBits::k16 : cpu::ActivationBits::k8;
-  return cpu::LoadWhisperNetworks(weights, config, bits, threads);
+  if (cpu::SupportsWhisper(config).ok()) {
+    return cpu::LoadWhisperNetworks(weights, config, arithmetic, threads);
+  }
+  // A Whisper that the kernels do not take is none that was published.
+  return LoadTorchNetworks(weights, config, IsInteger(arithmetic) ? Arithmetic::kFp32 : arithmetic);
 }
 
 }  // namespace

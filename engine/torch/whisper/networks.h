@@ -1,4 +1,4 @@
-// Whisper's networks in LibTorch, in fp32 or bf16: the reference.
+// Whisper's networks in LibTorch, in fp32 or bf16: for shapes that engine/cpu's kernels do not take.
 #pragma once
 
 #include <memory>
