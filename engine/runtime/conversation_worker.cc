@@ -204,8 +204,7 @@ std::optional<Want> ConversationWorker::Wants() const {
   }
   const int rows = Unfilled();
   if (rows == 0 && operations_.empty() && ahead_.wants()) {
-    return Want{id_, ahead_.begun() ? WorkKind::kSpeculativeSlice : WorkKind::kSpeculativeStart, 1,
-                ahead_.joins()};
+    return Want{id_, WorkKind::kSliceAhead, 1, ahead_.joins()};
   }
   if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {

@@ -20,8 +20,7 @@ class SpeechAhead {
   void Hear(std::vector<float> samples);
   // There is audio that waits, or a transcription under way.
   bool wants() const { return transcription_ != nullptr || !samples_.empty(); }
-  bool begun() const { return transcription_ != nullptr; }
-  bool joins() const { return begun() && transcription_->joins(); }
+  bool joins() const { return transcription_ != nullptr && transcription_->joins(); }
   // Null: there is nothing to do after all.
   Transcription* BeginSlice();
   // What fails is left: whoever needs the transcript will see.

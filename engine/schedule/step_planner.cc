@@ -174,12 +174,17 @@ void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_w
   if (!plan.tower.empty()) return;  // frames
   const Queue& begun = queues[Index(WorkKind::kSpeculativeSlice)];
   const Queue& starts = queues[Index(WorkKind::kSpeculativeStart)];
+  const Queue& ahead = queues[Index(WorkKind::kSliceAhead)];
   if (!begun.empty()) {
     TakeSlices(begun, plan);
-  } else if (!starts.empty() && now >= loaded_until_) {
-    plan.tower.push_back(starts.front().want.id);
-  } else if (!starts.empty()) {
+  } else if (starts.empty() && ahead.empty()) {
+    return;
+  } else if (now < loaded_until_) {
     plan.resume = loaded_until_;
+  } else if (!starts.empty()) {
+    plan.tower.push_back(starts.front().want.id);
+  } else {
+    TakeSlices(ahead, plan);
   }
 }
 

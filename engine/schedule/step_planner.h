@@ -19,7 +19,8 @@
 //                    such steps take no longer than `step_budget`; slices join one that somebody waits for.
 //   beginning        not within `speculation_rest` of a moment when the device was loaded: somebody who waits
 //                    was left out of a pass, or a step with a decoding token took longer than `step_budget`.
-// Speculation may starve: it is then done the plain way, when the turn is over.
+// Speculation may starve: it is then done the plain way, when the turn is over. Speech that goes on is
+// transcribed ahead when there is not even speculation that wants the tower, under the conditions for beginning.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +63,7 @@ enum class WorkKind {
   kSpeculativePrefill,
   kSpeculativeSlice,
   kSpeculativeStart,  // the first slice of a speculation
+  kSliceAhead,        // of speech that goes on
 };
 
 // What one conversation wants next; a conversation wants one thing at a time.
@@ -104,7 +106,7 @@ class StepPlanner {
   void Forget(WorkId id) { last_served_.erase(id); }
 
  private:
-  static constexpr int kKinds = 10;
+  static constexpr int kKinds = 11;
   struct Waiting;
   using Queue = std::vector<Waiting>;  // of one kind, in the order of service
 

@@ -41,7 +41,8 @@ void DraftFollower::Propose(int most, std::vector<TokenId>& tokens) const {
 }
 
 TokenId DraftFollower::Next(size_t at) const {
-  return IsTimestamp(draft_[at]) ? std::max(draft_[at] + shift_, first_timestamp_) : draft_[at];
+  if (!IsTimestamp(draft_[at])) return draft_[at];
+  return std::clamp(draft_[at] + shift_, first_timestamp_, last_timestamp_);
 }
 
 }  // namespace parley::engine::whisper

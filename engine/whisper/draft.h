@@ -37,9 +37,9 @@ struct WhisperDraft final : TranscriptDraft {
 class DraftFollower {
  public:
   DraftFollower() = default;
-  // The draft must outlive it.
-  DraftFollower(absl::Span<const TokenId> draft, TokenId first_timestamp)
-      : draft_(draft), first_timestamp_(first_timestamp) {}
+  // The draft must outlive it. Tokens from `first_timestamp` on are timestamps, `vocabulary` tokens there are.
+  DraftFollower(absl::Span<const TokenId> draft, TokenId first_timestamp, int vocabulary)
+      : draft_(draft), first_timestamp_(first_timestamp), last_timestamp_(vocabulary - 1) {}
 
   // Returns whether it is what came next.
   bool Wrote(TokenId token);
@@ -52,6 +52,7 @@ class DraftFollower {
 
   absl::Span<const TokenId> draft_;
   TokenId first_timestamp_ = 0;
+  TokenId last_timestamp_ = 0;
   size_t at_ = 0;      // what comes next
   TokenId shift_ = 0;  // by which the timestamps have moved
 };

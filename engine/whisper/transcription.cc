@@ -168,7 +168,9 @@ absl::Status WhisperTranscription::Encode() {
   if (layers_done_ < parts_.config.encoder_layers) return absl::OkStatus();
   const SpecialTokens& tokens = parts_.tokens;
   const WhisperDraft::Window* const draft = draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
-  follower_ = draft == nullptr ? DraftFollower() : DraftFollower(draft->written, tokens.first_timestamp);
+  follower_ = draft == nullptr
+                  ? DraftFollower()
+                  : DraftFollower(draft->written, tokens.first_timestamp, parts_.config.vocabulary);
   most_proposed_ = kMostProposed;
   decoded_ = 0;
   if (language_ >= 0) {

@@ -137,6 +137,19 @@ TEST_F(HearAheadTest, NobodyWaitsForIt) {
   EXPECT_EQ(TimeToIdle(), 19 * kSlice);
 }
 
+TEST_F(HearAheadTest, AnAnswerBegunAtAnothersPauseGoesFirst) {
+  auto other = bench_.Start();
+  bench_.engine->RunUntilIdle();
+  conversation_->HearAhead(Speech(20));
+  for (int slice = 0; slice < 3; ++slice) bench_.engine->RunOnce();
+  other->Speculate();
+  Recorded<SpeechResult> speech;
+  other->AppendSpeech(Speech(3), speech.Done());
+  const absl::Time start = bench_.clock.Now();
+  while (speech.calls == 0) bench_.engine->RunOnce();
+  EXPECT_EQ(bench_.clock.Now() - start, 3 * kSlice);
+}
+
 TEST_F(HearAheadTest, ItIsNoLoadForTheLimitOfCalls) {
   const double before = bench_.engine->stats().conversation_load;
   conversation_->HearAhead(Speech(100));

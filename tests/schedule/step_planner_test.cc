@@ -328,6 +328,27 @@ TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
   EXPECT_EQ(plan.resume, absl::InfiniteFuture());
 }
 
+TEST(StepPlannerTest, SpeechIsHeardAheadWhenNothingElseWantsTheTowerAndTheDeviceIsNotLoaded) {
+  const Want ahead = {104, WorkKind::kSliceAhead};
+  StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
+  EXPECT_THAT(planner.Plan({ahead}, kNow).tower, ElementsAre(104));
+  for (const Want& other :
+       {kStart, kSlice, Want{1, WorkKind::kFrameSlice}, Want{1, WorkKind::kSpeechSlice}}) {
+    EXPECT_THAT(planner.Plan({ahead, other}, kNow).tower, ElementsAre(other.id));
+  }
+  EXPECT_THAT(planner.Plan({ahead, {1, WorkKind::kDecode}}, kNow).tower, testing::IsEmpty());
+  EXPECT_THAT(planner.Plan({ahead, kPrefill}, kNow).tower, ElementsAre(104));
+  // Those that join do it together.
+  const std::vector<Want> joining = {{104, WorkKind::kSliceAhead, 1, true},
+                                     {105, WorkKind::kSliceAhead, 1, true}};
+  EXPECT_THAT(planner.Plan(joining, kNow).tower, testing::UnorderedElementsAre(104, 105));
+  // Somebody has to wait: nothing of the sort for a while, begun or not.
+  planner.Plan({{1, WorkKind::kSpeechSlice}, {2, WorkKind::kSpeechSlice}}, kNow);
+  const StepPlan plan = planner.Plan({ahead}, kNow);
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
+}
+
 TEST(StepPlannerTest, NoneIsBegunForAWhileAfterADecodingStepOverItsBudget) {
   StepPlanner planner({.step_budget = absl::Milliseconds(50), .speculation_rest = absl::Milliseconds(250)});
   const StepPlan decode = planner.Plan({{1, WorkKind::kDecode}}, kNow);

@@ -13,11 +13,12 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr TokenId kFirstTimestamp = 1000;
+constexpr int kVocabulary = 2501;
 
 class Following {
  public:
   explicit Following(std::vector<TokenId> draft)
-      : draft_(std::move(draft)), follower_(draft_, kFirstTimestamp) {}
+      : draft_(std::move(draft)), follower_(draft_, kFirstTimestamp, kVocabulary) {}
   void Wrote(std::vector<TokenId> tokens) {
     for (const TokenId token : tokens) follower_.Wrote(token);
   }
@@ -69,10 +70,26 @@ TEST(DraftFollowerTest, TimestampsMoveTogether) {
   EXPECT_THAT(back.Proposes(), ElementsAre(1010));
 }
 
-TEST(DraftFollowerTest, NoTimestampBecomesAWord) {
-  Following draft({1040, 1, 1010});
-  draft.Wrote({1000, 1});
-  EXPECT_THAT(draft.Proposes(), ElementsAre(kFirstTimestamp));
+TEST(DraftFollowerTest, ATimestampStaysOne) {
+  Following back({1040, 1, 1010});
+  back.Wrote({1000, 1});
+  EXPECT_THAT(back.Proposes(), ElementsAre(kFirstTimestamp));
+  Following forward({1000, 1, 2490});
+  forward.Wrote({1040, 1});
+  EXPECT_THAT(forward.Proposes(), ElementsAre(kVocabulary - 1));
+}
+
+TEST(DraftFollowerTest, ItSaysWhetherATokenIsWhatTheDraftHas) {
+  DraftFollower follower;
+  EXPECT_FALSE(follower.Wrote(1));
+  const std::vector<TokenId> tokens = {1000, 1, 1050, 2};
+  follower = DraftFollower(tokens, kFirstTimestamp, kVocabulary);
+  EXPECT_TRUE(follower.Wrote(1000));
+  EXPECT_FALSE(follower.Wrote(9));
+  EXPECT_TRUE(follower.Wrote(1));
+  EXPECT_FALSE(follower.Wrote(1051));
+  EXPECT_TRUE(follower.Wrote(2));
+  EXPECT_FALSE(follower.Wrote(3));
 }
 
 TEST(DraftFollowerTest, WhatIsWrittenElsewhereLeavesItWhereItIs) {
