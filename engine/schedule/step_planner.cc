@@ -177,7 +177,7 @@ void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_w
   const Queue& ahead = queues[Index(WorkKind::kSliceAhead)];
   if (!begun.empty()) {
     TakeSlices(begun, plan);
-  } else if (starts.empty() && ahead.empty()) {
+  } else if (starts.empty() && (ahead.empty() || !plan.step.empty())) {
     return;
   } else if (now < loaded_until_) {
     plan.resume = loaded_until_;

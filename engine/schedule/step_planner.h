@@ -20,7 +20,8 @@
 //   beginning        not within `speculation_rest` of a moment when the device was loaded: somebody who waits
 //                    was left out of a pass, or a step with a decoding token took longer than `step_budget`.
 // Speculation may starve: it is then done the plain way, when the turn is over. Speech that goes on is
-// transcribed ahead when there is not even speculation that wants the tower, under the conditions for beginning.
+// transcribed ahead when there is nothing else to do, not even speculation, under the conditions for
+// beginning.
 #pragma once
 
 #include <cstdint>

@@ -328,7 +328,7 @@ TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
   EXPECT_EQ(plan.resume, absl::InfiniteFuture());
 }
 
-TEST(StepPlannerTest, SpeechIsHeardAheadWhenNothingElseWantsTheTowerAndTheDeviceIsNotLoaded) {
+TEST(StepPlannerTest, SpeechIsHeardAheadWhenThereIsNothingElseToDoAndTheDeviceIsNotLoaded) {
   const Want ahead = {104, WorkKind::kSliceAhead};
   StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
   EXPECT_THAT(planner.Plan({ahead}, kNow).tower, ElementsAre(104));
@@ -337,7 +337,9 @@ TEST(StepPlannerTest, SpeechIsHeardAheadWhenNothingElseWantsTheTowerAndTheDevice
     EXPECT_THAT(planner.Plan({ahead, other}, kNow).tower, ElementsAre(other.id));
   }
   EXPECT_THAT(planner.Plan({ahead, {1, WorkKind::kDecode}}, kNow).tower, testing::IsEmpty());
-  EXPECT_THAT(planner.Plan({ahead, kPrefill}, kNow).tower, ElementsAre(104));
+  for (const Want& rows : {kPrefill, kHeldDecode, Want{1, WorkKind::kFramePrefill, 5}}) {
+    EXPECT_THAT(planner.Plan({ahead, rows}, kNow).tower, testing::IsEmpty());
+  }
   // Those that join do it together.
   const std::vector<Want> joining = {{104, WorkKind::kSliceAhead, 1, true},
                                      {105, WorkKind::kSliceAhead, 1, true}};
