@@ -37,7 +37,8 @@ struct WhisperDraft final : TranscriptDraft {
 class DraftFollower {
  public:
   DraftFollower() = default;
-  // The draft must outlive it. Tokens from `first_timestamp` on are timestamps, `vocabulary` tokens there are.
+  // The draft must outlive it. Tokens from `first_timestamp` on are timestamps, `vocabulary` tokens there
+  // are.
   DraftFollower(absl::Span<const TokenId> draft, TokenId first_timestamp, int vocabulary)
       : draft_(draft), first_timestamp_(first_timestamp), last_timestamp_(vocabulary - 1) {}
 
