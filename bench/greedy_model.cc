@@ -1,7 +1,8 @@
 #include "bench/greedy_model.h"
 
-#include <algorithm>
 #include <utility>
+
+#include "engine/text/largest.h"
 
 namespace parley::bench {
 namespace {
@@ -31,7 +32,7 @@ class EngineGreedyModel final : public GreedyModel {
     if (absl::Status status = model_->Step(absl::MakeSpan(entries_)); !status.ok()) return status;
     for (Rows& row : rows) {
       const std::vector<float>& logits = logits_[row.slot];
-      row.next = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      row.next = static_cast<TokenId>(engine::text::IndexOfLargest(logits));
     }
     return absl::OkStatus();
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/text/largest.h"
 
 namespace parley::bench {
 namespace {
@@ -207,7 +208,8 @@ class LlamaCppModel final : public LlamaCpp {
       last += static_cast<int>(row.tokens.size());
       const float* scores = api_.scores(context_, last);
       if (scores == nullptr) return absl::InternalError("llama.cpp: no scores");
-      row.next = static_cast<TokenId>(std::max_element(scores, scores + vocabulary_) - scores);
+      row.next =
+          static_cast<TokenId>(engine::text::IndexOfLargest({scores, static_cast<size_t>(vocabulary_)}));
     }
     return absl::OkStatus();
   }

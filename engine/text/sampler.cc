@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/container/flat_hash_set.h"
+#include "engine/text/largest.h"
 
 namespace parley::engine::text {
 namespace {
@@ -38,13 +39,20 @@ bool Better(const std::pair<float, TokenId>& a, const std::pair<float, TokenId>&
   return a.first != b.first ? a.first > b.first : a.second < b.second;
 }
 
+// What is no number counts as impossible, infinity as the largest number. There is hardly ever any of it.
+void Clean(absl::Span<float> logits) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  int odd = 0;
+  for (const float score : logits) odd |= score <= kLargest ? 0 : 1;
+  if (odd == 0) return;
+  for (float& score : logits) score = std::isnan(score) ? kNever : std::min(score, kLargest);
+}
+
 }  // namespace
 
 absl::StatusOr<TokenId> Sampler::Sample(absl::Span<float> logits, absl::Span<const TokenId> answer) {
-  for (float& score : logits) {
-    if (std::isnan(score)) score = kNever;
-    score = std::min(score, std::numeric_limits<float>::max());
-  }
+  if (logits.empty()) return absl::InternalError("the model has no scores");
+  Clean(logits);
   if (config_.repetition_penalty != 1) {
     const absl::flat_hash_set<TokenId> seen(answer.begin(), answer.end());
     for (const TokenId id : seen) {
@@ -53,15 +61,12 @@ absl::StatusOr<TokenId> Sampler::Sample(absl::Span<float> logits, absl::Span<con
       score = score > 0 ? score / config_.repetition_penalty : score * config_.repetition_penalty;
     }
   }
-  const auto best = std::max_element(logits.begin(), logits.end());
-  if (best == logits.end() || *best == kNever) {
-    return absl::InternalError("the model's scores are not numbers");
-  }
-  const auto best_id = static_cast<TokenId>(best - logits.begin());
+  const auto best_id = static_cast<TokenId>(IndexOfLargest(logits));
+  const float top = logits[best_id];
+  if (top == kNever) return absl::InternalError("the model's scores are not numbers");
   if (!(config_.temperature > 0) || config_.top_k == 1) return best_id;
 
   const double scale = 1.0 / config_.temperature;
-  const float top = *best;
   candidates_.clear();
   for (size_t id = 0; id < logits.size(); ++id) {
     if (logits[id] != kNever) candidates_.emplace_back(logits[id], static_cast<TokenId>(id));

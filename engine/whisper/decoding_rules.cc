@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/text/largest.h"
+
 namespace parley::engine::whisper {
 namespace {
 
@@ -62,7 +64,7 @@ void DecodingRules::Apply(absl::Span<const TokenId> written, int timestamps, abs
   }
   // When a timestamp is likelier than any one word, it is a timestamp.
   const float any_timestamp = LogSumExp(logits.subspan(first_timestamp));
-  const float best_text = *std::max_element(logits.begin(), logits.begin() + first_timestamp);
+  const float best_text = logits[text::IndexOfLargest(logits.first(first_timestamp))];
   if (any_timestamp > best_text) forbid(0, first_timestamp);
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "engine/api/media.h"
+#include "engine/text/largest.h"
 #include "engine/text/utf8.h"
 
 namespace parley::engine::whisper {
@@ -246,7 +247,7 @@ void WhisperTranscription::SetNext(std::vector<TokenId> tokens) {
 
 TokenId WhisperTranscription::Pick(absl::Span<float> scores) {
   parts_.rules.Apply(written_, timestamps_, scores);
-  const auto best = static_cast<TokenId>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  const auto best = static_cast<TokenId>(text::IndexOfLargest(scores));
   if (MaybeSilent()) log_probability_ += LogProbability(scores, best);
   return best;
 }

@@ -36,7 +36,8 @@ const EfficientNet& Network() {
 
 std::vector<float> Preprocess(const Image& image) {
   std::vector<float> pixels(kPicture);
-  EXPECT_TRUE(PreprocessForEfficientNet(image, absl::MakeSpan(pixels)).ok());
+  static kernels::ThreadTeam team(3);
+  EXPECT_TRUE(PreprocessForEfficientNet(image, team, absl::MakeSpan(pixels)).ok());
   return pixels;
 }
 

@@ -124,7 +124,7 @@ absl::StatusOr<std::vector<std::vector<LabelProbability>>> EfficientNet::Labels(
   std::vector<float> pixels(static_cast<size_t>(3) * kEfficientNetSize * kEfficientNetSize);
   const size_t kept = std::min(labels_.size(), static_cast<size_t>(std::max(count, 0)));
   for (size_t i = 0; i < images.size(); ++i) {
-    const absl::Status status = PreprocessForEfficientNet(*images[i], absl::MakeSpan(pixels));
+    const absl::Status status = PreprocessForEfficientNet(*images[i], network_->team, absl::MakeSpan(pixels));
     if (!status.ok()) return status;
     const std::vector<float> row = Logits(pixels);
     const float largest = *std::max_element(row.begin(), row.end());

@@ -11,6 +11,8 @@ namespace parley::engine::cpu {
 namespace {
 
 constexpr int kSize = kEfficientNetSize;
+constexpr size_t kLine = size_t{3} * kSize;  // of floats
+constexpr int kRowsOfWork = 8;               // of one thread
 constexpr std::array<float, 3> kMean = {0.485f, 0.456f, 0.406f};
 constexpr std::array<float, 3> kDeviation = {0.229f, 0.224f, 0.225f};
 
@@ -44,7 +46,7 @@ std::vector<Taps> TriangleTaps(int in, int out, int offset) {
 
 }  // namespace
 
-absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out) {
+absl::Status PreprocessForEfficientNet(const Image& image, kernels::ThreadTeam& team, absl::Span<float> out) {
   const int64_t width = image.width, height = image.height;
   if (width < 1 || height < 1 || static_cast<int64_t>(image.pixels.size()) != width * height * 3) {
     return absl::InvalidArgumentError(
@@ -62,29 +64,33 @@ absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out
   // Along rows first, for the input rows that the crop needs: [input rows, kSize, 3].
   const int first_row = rows.front().first;
   const int last_row = rows.back().first + static_cast<int>(rows.back().weights.size());
-  std::vector<float> narrow(static_cast<size_t>(last_row - first_row) * kSize * 3);
-  for (int y = first_row; y < last_row; ++y) {
-    const uint8_t* line = image.pixels.data() + static_cast<size_t>(y) * width * 3;
-    float* target = narrow.data() + static_cast<size_t>(y - first_row) * kSize * 3;
-    for (int x = 0; x < kSize; ++x, target += 3) {
-      const uint8_t* pixel = line + static_cast<size_t>(columns[x].first) * 3;
-      for (const float weight : columns[x].weights) {
-        for (int channel = 0; channel < 3; ++channel) target[channel] += weight * pixel[channel];
-        pixel += 3;
+  std::vector<float> narrow(static_cast<size_t>(last_row - first_row) * kLine);
+  team.For(last_row - first_row, kRowsOfWork, [&](int begin, int end) {
+    for (int y = begin; y < end; ++y) {
+      const uint8_t* line = image.pixels.data() + static_cast<size_t>(first_row + y) * width * 3;
+      float* target = narrow.data() + static_cast<size_t>(y) * kLine;
+      for (int x = 0; x < kSize; ++x, target += 3) {
+        const uint8_t* pixel = line + static_cast<size_t>(columns[x].first) * 3;
+        for (const float weight : columns[x].weights) {
+          for (int channel = 0; channel < 3; ++channel) target[channel] += weight * pixel[channel];
+          pixel += 3;
+        }
       }
     }
-  }
-  std::vector<float> line(static_cast<size_t>(kSize) * 3);
-  for (int y = 0; y < kSize; ++y) {
-    std::fill(line.begin(), line.end(), 0.0f);
-    const float* source = narrow.data() + static_cast<size_t>(rows[y].first - first_row) * kSize * 3;
-    for (const float weight : rows[y].weights) {
-      for (size_t i = 0; i < line.size(); ++i) line[i] += weight * source[i];
-      source += line.size();
+  });
+  team.For(kSize, kRowsOfWork, [&](int begin, int end) {
+    float line[kLine];
+    for (int y = begin; y < end; ++y) {
+      std::fill_n(line, kLine, 0.0f);
+      const float* source = narrow.data() + static_cast<size_t>(rows[y].first - first_row) * kLine;
+      for (const float weight : rows[y].weights) {
+        for (size_t i = 0; i < kLine; ++i) line[i] += weight * source[i];
+        source += kLine;
+      }
+      float* const target = out.data() + static_cast<size_t>(y) * kLine;
+      for (size_t i = 0; i < kLine; ++i) target[i] = (line[i] / 255 - kMean[i % 3]) / kDeviation[i % 3];
     }
-    float* const target = out.data() + static_cast<size_t>(y) * line.size();
-    for (size_t i = 0; i < line.size(); ++i) target[i] = (line[i] / 255 - kMean[i % 3]) / kDeviation[i % 3];
-  }
+  });
   return absl::OkStatus();
 }
 

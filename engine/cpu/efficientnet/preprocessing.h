@@ -6,13 +6,14 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "engine/api/media.h"
+#include "engine/kernels/thread_team.h"
 
 namespace parley::engine::cpu {
 
 inline constexpr int kEfficientNetSize = 224;
 
-// Writes [kEfficientNetSize, kEfficientNetSize, 3]; `out` has exactly that size. INVALID_ARGUMENT for an
-// image without pixels or whose pixels do not fit its size.
-absl::Status PreprocessForEfficientNet(const Image& image, absl::Span<float> out);
+// Writes [kEfficientNetSize, kEfficientNetSize, 3]; `out` has exactly that size. The rows are shared out
+// among the team. INVALID_ARGUMENT for an image without pixels or whose pixels do not fit its size.
+absl::Status PreprocessForEfficientNet(const Image& image, kernels::ThreadTeam& team, absl::Span<float> out);
 
 }  // namespace parley::engine::cpu
