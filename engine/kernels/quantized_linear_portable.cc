@@ -58,9 +58,8 @@ void Multiply(const LinearTask& t) {
             y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[slot], y);
           }
         }
-        const Rest* const rests = t.rests + static_cast<int64_t>(row) * MostRests(t.groups);
         for (int i = 0; t.terms_per_row == 1 && i < t.rest_counts[row]; ++i) {
-          const Rest& rest = rests[i];
+          const Rest& rest = t.rests[static_cast<int64_t>(row) * MostRests(t.groups) + i];
           const uint8_t* const block = blocks + static_cast<int64_t>(rest.group) * kBlock;
           const int32_t sum = kSigned ? Q8Products(block, o, rest.values) : Q4Products(block, o, rest.values);
           y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * rest.scale, y);

@@ -84,7 +84,8 @@ void QuantizedRows::Set(int row, const float* x, Isa isa) {
   const int groups = k_ / kGroup;
   const int term = row * terms_;
   auto* const panels = reinterpret_cast<Panel*>(panels_.data()) + int64_t{term / kPanelTerms} * groups;
-  Rest* const rests = reinterpret_cast<Rest*>(rests_.data()) + int64_t{row} * MostRests(groups);
+  Rest* const rests =
+      terms_ == 2 ? nullptr : reinterpret_cast<Rest*>(rests_.data()) + int64_t{row} * MostRests(groups);
   rest_counts_.data()[row] = QuantizeRowOf(isa)(x, groups, term % kPanelTerms, terms_, panels, rests);
 }
 
@@ -99,6 +100,9 @@ int64_t QuantizedRows::row_bytes() const {
 
 const Panel* QuantizedRows::panels() const { return reinterpret_cast<const Panel*>(panels_.data()); }
 
-const Rest* QuantizedRows::rests() const { return reinterpret_cast<const Rest*>(rests_.data()); }
+const Rest* QuantizedRows::rests(int row) const {
+  if (terms_ == 2) return nullptr;
+  return reinterpret_cast<const Rest*>(rests_.data()) + int64_t{row} * MostRests(k_ / kGroup);
+}
 
 }  // namespace parley::engine::kernels

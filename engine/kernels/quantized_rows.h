@@ -39,8 +39,8 @@ class QuantizedRows {
   // Memory of a row; four rows of one term, or two of two, lie together.
   int64_t row_bytes() const;
   const internal::Panel* panels() const;
-  // Of each row, with one term; see LinearTask.
-  const internal::Rest* rests() const;
+  // Of rows from `row` on; see LinearTask. Null with two terms.
+  const internal::Rest* rests(int row) const;
   const int* rest_counts() const { return rest_counts_.data(); }
 
  private:

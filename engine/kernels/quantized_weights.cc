@@ -170,7 +170,7 @@ void QuantizedWeights::Multiply(const QuantizedRows& x, RowRange rows, int tile_
       .terms = rows.count * x.terms(),
       .terms_per_row = x.terms(),
       .rest_counts = x.rest_counts() + rows.first,
-      .rests = x.rests() + static_cast<int64_t>(rows.first) * internal::MostRests(k_ / kGroup),
+      .rests = x.rests(rows.first),
       .y = y + rows.first * y_stride,
       .y_stride = y_stride,
   };

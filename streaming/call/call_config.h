@@ -18,7 +18,7 @@ enum class TurnMode { kVad, kManual };
 // Answers begun at a pause in the user's speech, in case it is the end of the turn; see responses.h.
 struct SpeculationConfig {
   bool enabled = true;
-  int max_retries = 2;  // in one turn, after the first that came to nothing
+  int max_retries = 5;  // in one turn, after the first that came to nothing
   absl::Duration pause = absl::Milliseconds(192);
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
@@ -178,7 +179,12 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
     EXPECT_TRUE(call.Finish().ok());
   }
   ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 0; }));
-  const std::string page = server.MetricsPage();
+  // The engine lets go of the conversation at its next step.
+  std::string page;
+  EXPECT_TRUE(Eventually([&] {
+    page = server.MetricsPage();
+    return absl::StrContains(page, "parley_engine_conversations 0");
+  }));
   for (const char* line : {"parley_calls_opened_total 1",
                            "parley_calls_active 0",
                            "parley_calls_ended_total{reason=\"completed\"} 1",

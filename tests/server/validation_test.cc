@@ -55,7 +55,7 @@ TEST(ParseConfig, UnsetFieldsTakeTheDefaultsOfTheContract) {
   EXPECT_TRUE(config->turn.interruption_enabled);
   EXPECT_EQ(config->turn.interruption_min_duration, absl::Milliseconds(500));
   EXPECT_TRUE(config->turn.speculation.enabled);
-  EXPECT_EQ(config->turn.speculation.max_retries, 2);
+  EXPECT_EQ(config->turn.speculation.max_retries, 5);
   EXPECT_EQ(config->turn.speculation.pause, absl::Milliseconds(192));
   EXPECT_EQ(config->generation.max_tokens, 256);
   EXPECT_FLOAT_EQ(config->generation.temperature, 0);
