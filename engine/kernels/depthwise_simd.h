@@ -33,7 +33,8 @@ inline void DepthwisePixels(const DepthwiseTask& t, int row, int column) {
         const typename V::Type w = V::Load(weights + static_cast<int64_t>(kx) * t.channels);
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
-          sum[p] += w * V::Load(line + (static_cast<int64_t>(p) * t.stride + kx) * t.channels);
+          const float* const pixel = line + (static_cast<int64_t>(p) * t.stride + kx) * t.channels;
+          sum[p] = V::MultiplyAdd(w, V::Load(pixel), sum[p]);
         }
       }
     }

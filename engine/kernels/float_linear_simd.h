@@ -58,11 +58,11 @@ inline void FloatBlock(const FloatLinearTask& task, int tile, const float* x, fl
       }
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
-        const float value = x[r * task.x_stride + k];
+        const typename V::Type value = V::Broadcast(x[r * task.x_stride + k]);
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) {
 #pragma GCC unroll 4
-          for (int p = 0; p < kParts; ++p) sum[r][t][p] += w[t][p] * value;
+          for (int p = 0; p < kParts; ++p) sum[r][t][p] = V::MultiplyAdd(w[t][p], value, sum[r][t][p]);
         }
       }
     }

@@ -19,8 +19,13 @@ std::vector<float> Random(size_t count, uint32_t seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0, 1);
   std::vector<float> values(count);
-  // Whole in bf16, so that both storages hold the same.
-  for (float& value : values) value = Bf16ToFloat(FloatToBf16(normal(random)));
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// Whole in bf16, so that both storages hold the same.
+std::vector<float> Rounded(std::vector<float> values) {
+  for (float& value : values) value = Bf16ToFloat(FloatToBf16(value));
   return values;
 }
 
@@ -36,7 +41,7 @@ constexpr int kOutputs = 59, kInputs = 300;
 
 class FloatLinearTest : public testing::TestWithParam<Storage> {
  protected:
-  const std::vector<float> weights_ = Random(kOutputs * kInputs, 1);
+  const std::vector<float> weights_ = Rounded(Random(kOutputs * kInputs, 1));
   const std::vector<float> bias_ = Random(kOutputs, 2);
 };
 INSTANTIATE_TEST_SUITE_P(Storages, FloatLinearTest, testing::Values(Storage::kFp32, Storage::kBf16));
