@@ -98,9 +98,9 @@ class ConversationWorker {
   const Clock* const clock_;
   ConversationHistory history_;
   ContextKeeper keeper_;
+  SpeechAhead ahead_;
   std::unique_ptr<Sequence> sequence_;
   bool prompt_shared_ = false;
-  SpeechAhead ahead_;
   bool waits_for_prompt_ = false;  // another conversation is prefilling the same one
   bool pool_short_ = false;
   bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse

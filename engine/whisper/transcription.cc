@@ -98,19 +98,20 @@ absl::StatusOr<bool> WhisperTranscription::Outcome(const absl::Status& status) c
 
 bool WhisperTranscription::MaybeSilent() const { return no_speech_probability_ > kNoSpeechProbability; }
 
+size_t WhisperTranscription::FullWindowSamples() const {
+  return static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
+}
+
 bool WhisperTranscription::IsLastWindow() const {
-  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
-  return samples_.size() - window_begin_ + kSilenceSamples <= full;
+  return samples_.size() - window_begin_ + kSilenceSamples <= FullWindowSamples();
 }
 
 bool WhisperTranscription::IsSettled() const {
-  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
-  return !IsLastWindow() && samples_.size() - window_begin_ >= full;
+  return !IsLastWindow() && samples_.size() - window_begin_ >= FullWindowSamples();
 }
 
 int WhisperTranscription::WindowSpeechSamples() const {
-  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
-  return static_cast<int>(std::min(samples_.size() - window_begin_, full));
+  return static_cast<int>(std::min(samples_.size() - window_begin_, FullWindowSamples()));
 }
 
 void WhisperTranscription::BeginWindow() {
@@ -129,8 +130,12 @@ void WhisperTranscription::BeginWindow() {
   phase_ = Phase::kEncode;
 }
 
+const WhisperDraft::Window* WhisperTranscription::WindowOfDraft() const {
+  return draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
+}
+
 bool WhisperTranscription::TakeSettledWindow() {
-  const WhisperDraft::Window* const settled = draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
+  const WhisperDraft::Window* const settled = WindowOfDraft();
   if (settled == nullptr || !settled->settled || !IsSettled()) return false;
   const auto audio = absl::MakeConstSpan(samples_).subspan(window_begin_, WindowSpeechSamples());
   if (HashOf(audio) != settled->audio_hash) return false;
@@ -168,7 +173,7 @@ absl::Status WhisperTranscription::Encode() {
   }
   if (layers_done_ < parts_.config.encoder_layers) return absl::OkStatus();
   const SpecialTokens& tokens = parts_.tokens;
-  const WhisperDraft::Window* const draft = draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
+  const WhisperDraft::Window* const draft = WindowOfDraft();
   follower_ = draft == nullptr
                   ? DraftFollower()
                   : DraftFollower(draft->written, tokens.first_timestamp, parts_.config.vocabulary);
@@ -333,10 +338,9 @@ void WhisperTranscription::EndWindow() {
 
   const bool began_another =
       written_.size() >= 2 && IsTimestamp(written_.back()) && IsTimestamp(written_[written_.size() - 2]);
-  const size_t full = static_cast<size_t>(parts_.config.max_encoder_positions) * kSamplesPerPosition;
-  size_t advance = full;
+  size_t advance = FullWindowSamples();
   if (!silent && (unfinished || began_another) && closed_at_seconds_ > 1) {
-    advance = std::min(full, static_cast<size_t>(closed_at_seconds_ * kSampleRateHz));
+    advance = std::min(advance, static_cast<size_t>(closed_at_seconds_ * kSampleRateHz));
   }
   window_begin_ += advance;
   if (last_window || window_begin_ + kShortestSamples > samples_.size()) {

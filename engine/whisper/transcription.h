@@ -41,6 +41,8 @@ class WhisperTranscription : public Transcription {
   enum class Phase { kWindow, kEncode, kDecode, kDone };
 
   void BeginWindow();
+  // What the draft has of the window under way; null: nothing.
+  const WhisperDraft::Window* WindowOfDraft() const;
   // Writes a window that its draft has settled.
   bool TakeSettledWindow();
   // Of the window under way.
@@ -62,6 +64,7 @@ class WhisperTranscription : public Transcription {
   TokenId Pick(absl::Span<float> scores);
   TokenId DetectLanguage(absl::Span<const float> scores) const;
   bool MaybeSilent() const;
+  size_t FullWindowSamples() const;
   bool IsLastWindow() const;
   bool IsSettled() const;
   int WindowSpeechSamples() const;
