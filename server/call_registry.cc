@@ -213,12 +213,13 @@ void CallRegistry::Run() {
     std::vector<std::shared_ptr<RegisteredCall>> calls;
     News news;
     bool cut = false;
-    const absl::Time now = clock_->Now();
+    absl::Time now;
     {
       absl::MutexLock lock(&mutex_);
       const auto early = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || unsettled_; };
       mutex_.AwaitWithTimeout(absl::Condition(&early), limits_.tick);
       if (stopping_) return;
+      now = clock_->Now();
       news = Settle(now);
       calls = Snapshot();
       cut = now >= cut_at_;

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "absl/synchronization/notification.h"
+
 namespace parley::server {
 namespace {
 
@@ -13,7 +15,9 @@ using ::testing::Optional;
 
 class StubCall final : public RegisteredCall {
  public:
-  void Admit() override {}
+  absl::Notification admitted;
+
+  void Admit() override { admitted.Notify(); }
   void Wait(QueuePlace) override {}
   void Tick(absl::Time) override {}
   void Drain(absl::Duration) override {}
@@ -64,6 +68,7 @@ TEST_F(CallRegistryTest, TheAdviceToARefusedCallIsAtLeastTheConfiguredAndAtMostA
   EXPECT_EQ(Arrive().refused.value().retry_after_ms, 2'000u);  // no call has ended yet
   clock_.Advance(absl::Hours(1));
   registry_.Remove(calls_[0].get());
+  calls_[2]->admitted.WaitForNotification();
   Arrive();
   EXPECT_EQ(Arrive().refused.value().retry_after_ms, 60'000u);
 }
