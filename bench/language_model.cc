@@ -94,8 +94,8 @@ absl::StatusOr<std::unique_ptr<LanguageModelSides>> LanguageModelSides::Load(con
   if (!opened.ok()) return opened.status();
   sides->files_ = std::make_shared<const LanguageModelFiles>(*std::move(opened));
   if (absl::Status status = sides->LoadOurs("", "auto"); !status.ok()) return status;
-  if (sides->ours_.front().arithmetic == Arithmetic::kInt16) {
-    if (absl::Status status = sides->LoadOurs("_int8", "int8"); !status.ok()) return status;
+  if (sides->ours_.front().arithmetic == Arithmetic::kInt8) {
+    if (absl::Status status = sides->LoadOurs("_int16", "int16"); !status.ok()) return status;
   }
   if (absl::Status status = sides->LoadPeers(); !status.ok()) return status;
   return sides;

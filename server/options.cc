@@ -103,7 +103,7 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
   AddInt(app, "--threads", to.threads, "Threads of tensor arithmetic; 0: as many as the machine has", 0,
          1'024, "N");
   app.add_option("--arithmetic", to.arithmetic,
-                 "Products of the language model; auto: int16 where the processor has AVX2, else fp32")
+                 "Products of the language model; auto: int8 where the processor has AVX2, else fp32")
       ->check(CLI::IsMember({"auto", "fp32", "bf16", "int8", "int16"}))
       ->capture_default_str()
       ->type_name("NAME");

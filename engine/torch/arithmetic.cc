@@ -27,7 +27,7 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
   if (!supported.ok()) {
     return ArithmeticChoice{Arithmetic::kFp32, absl::StrCat("fp32 (", supported.message(), ")")};
   }
-  return ArithmeticChoice{Arithmetic::kInt16, absl::StrCat("int16 (on ", kernels::IsaName(isa), ")")};
+  return ArithmeticChoice{Arithmetic::kInt8, absl::StrCat("int8 (on ", kernels::IsaName(isa), ")")};
 }
 
 absl::StatusOr<std::optional<kernels::KvFormat>> KvFormatByName(absl::string_view name) {

@@ -17,13 +17,13 @@ namespace parley::engine {
 
 struct ArithmeticChoice {
   Arithmetic arithmetic = Arithmetic::kFp32;
-  std::string description;  // for EngineInfo: "int16 (on avx2)", "fp32 (as asked)"
+  std::string description;  // for EngineInfo: "int8 (on avx2)", "fp32 (as asked)"
 };
 
-// `asked`: a name, or "auto": int16 where this processor has kernels for it and they take the language
-// model's shape, else fp32. It is several times faster than fp32 and says the same; int8 is faster still, and
-// says another word where two are nearly as likely: on parley-small the capital of France begins with
-// "L'Étoile". INVALID_ARGUMENT for another name, and for integers where the shape does not allow them.
+// `asked`: a name, or "auto": int8 where this processor has kernels for it and they take the language
+// model's shape, else fp32. It is several times faster than fp32 and says another word only where two are
+// nearly as likely, three times in a hundred on parley-small; int16 is slower and says the same.
+// INVALID_ARGUMENT for another name, and for integers where the shape does not allow them.
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);
 

@@ -256,7 +256,7 @@ TEST_F(SmolLm2Test, AutoTakesTheIntegerKernelsWhereThereAreAny) {
   ASSERT_TRUE(choice.ok()) << choice.status();
   std::printf("%s\n", choice->description.c_str());
   EXPECT_EQ(choice->arithmetic,
-            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt16);
+            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt8);
   EXPECT_EQ(ChooseArithmetic("int4", Files()->shape()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -181,10 +181,12 @@ TEST(Whisper, TranscribesEveryClipAsTheReferenceDoesOnTheFullWindow) {
 }
 
 TEST(Whisper, WritesTheSameInIntegers) {
-  const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
-  ASSERT_TRUE(whisper.ok()) << whisper.status();
-  for (const auto& [clip, expected] : ReferenceTranscripts()) {
-    EXPECT_EQ(Transcribe(**whisper, parley::testing::ReadClip(clip)), expected) << clip;
+  for (Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kInt16}) {
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    for (const auto& [clip, expected] : ReferenceTranscripts()) {
+      EXPECT_EQ(Transcribe(**whisper, parley::testing::ReadClip(clip)), expected) << clip;
+    }
   }
 }
 
