@@ -40,7 +40,6 @@ struct Lanes256 {
   static Floats BroadcastFloat(const float* p) { return _mm256_broadcast_ss(p); }
   static Floats Multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
-  static Floats LoadFloats(const float* p) { return _mm256_loadu_ps(p); }
   static void Store(float* p, Floats v) { _mm256_storeu_ps(p, v); }
 };
 

@@ -46,7 +46,6 @@ struct Avx512 {
   static Floats BroadcastFloat(const float* p) { return _mm512_set1_ps(*p); }
   static Floats Multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
-  static Floats LoadFloats(const float* p) { return _mm512_loadu_ps(p); }
   static void Store(float* p, Floats v) { _mm512_storeu_ps(p, v); }
 };
 

@@ -49,6 +49,13 @@ struct Rest {
 inline constexpr float kOutlier = 4;
 constexpr int MostRests(int groups) { return groups / 4 + 1; }
 
+// The rests of one group, of all rows of a panel: rows that have none there add zeros. Outliers stand where
+// they stand in other rows, too, so that the rows of a panel have hardly more such groups than one of them.
+struct RestPanel {
+  Panel panel;
+  int32_t group;
+};
+
 struct LinearTask {
   const uint8_t* packed;  // of the first tile of the weights
   int groups;             // k / 32
@@ -58,9 +65,9 @@ struct LinearTask {
   const Panel* panels;  // [ceil(terms / 4), groups]
   int terms;            // in all: rows x terms_per_row
   int terms_per_row;    // 1 or 2
-  // With one term a row, of each row: how many, and MostRests(groups) places.
+  // With one term a row, of each panel: how many groups have rests, and `groups` places for them.
   const int* rest_counts;
-  const Rest* rests;
+  const RestPanel* rests;
   float* y;  // [rows, y_stride]
   int64_t y_stride;
 };

@@ -33,37 +33,38 @@ int32_t Q8Products(const uint8_t* block, int o, const int8_t* x) {
   return sum;
 }
 
+// Adds one output's products with one group of a row, whose terms begin at `slot`.
+template <bool kSigned>
+float AddGroup(const uint8_t* block, int o, const Panel& p, int slot, int terms, float y) {
+  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
+  int32_t sum = 0;
+  for (int term = 0; term < terms; ++term) {
+    const int8_t* const x = p.values[slot + term];
+    sum = sum * kTermRatio + (kSigned ? Q8Products(block, o, x) : Q4Products(block, o, x));
+  }
+  y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot], y);
+  if (!kSigned) y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[slot], y);
+  return y;
+}
+
 template <bool kSigned>
 void Multiply(const LinearTask& t) {
-  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
-  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
+  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   for (int tile = t.tile_begin; tile < t.tile_end; ++tile) {
-    const uint8_t* const blocks = t.packed + static_cast<int64_t>(tile) * t.groups * kBlock;
+    const uint8_t* const blocks = t.packed + tile * t.groups * kBlock;
     for (int row = 0; row < t.terms / t.terms_per_row; ++row) {
       const int first = row * t.terms_per_row;  // terms of a row stand in one panel
-      const Panel* const panels = t.panels + static_cast<int64_t>(first / kPanelTerms) * t.groups;
+      const int panel = first / kPanelTerms;
+      const int slot = first % kPanelTerms;
+      const int64_t places = static_cast<int64_t>(panel) * t.groups;
       for (int o = 0; o < kTile && tile * kTile + o < t.n; ++o) {
         float y = 0;
         for (int g = 0; g < t.groups; ++g) {
-          const uint8_t* const block = blocks + static_cast<int64_t>(g) * kBlock;
-          const Panel& p = panels[g];
-          const int slot = first % kPanelTerms;
-          int32_t sum = 0;
-          for (int term = 0; term < t.terms_per_row; ++term) {
-            const int8_t* const x = p.values[slot + term];
-            sum = sum * kTermRatio + (kSigned ? Q8Products(block, o, x) : Q4Products(block, o, x));
-          }
-          y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot], y);
-          if (!kSigned) {
-            y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[slot], y);
-          }
+          y = AddGroup<kSigned>(blocks + g * kBlock, o, t.panels[places + g], slot, t.terms_per_row, y);
         }
-        for (int i = 0; t.terms_per_row == 1 && i < t.rest_counts[row]; ++i) {
-          const Rest& rest = t.rests[static_cast<int64_t>(row) * MostRests(t.groups) + i];
-          const uint8_t* const block = blocks + static_cast<int64_t>(rest.group) * kBlock;
-          const int32_t sum = kSigned ? Q8Products(block, o, rest.values) : Q4Products(block, o, rest.values);
-          y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * rest.scale, y);
-          if (!kSigned) y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), rest.sum, y);
+        for (int i = 0; t.terms_per_row == 1 && i < t.rest_counts[panel]; ++i) {
+          const RestPanel& rest = t.rests[places + i];
+          y = AddGroup<kSigned>(blocks + rest.group * kBlock, o, rest.panel, slot, 1, y);
         }
         t.y[row * t.y_stride + tile * kTile + o] = y;
       }

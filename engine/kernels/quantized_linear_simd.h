@@ -10,7 +10,7 @@
 //   WholeSigned(sums, total)     of DotSigned; total: the sum of the group's activations
 //   Join(first, second)          kTermRatio x first + second: a row's two terms
 //   ToFloats(ints)
-//   LoadFloats, Store
+//   Store
 //   Pin(sums)                    keeps the compiler from reordering the additions, for which it would need
 //                                more registers than there are
 // Include it in the one file that is compiled for V's instructions, and nowhere else.
@@ -34,16 +34,6 @@ inline void Store(const LinearTask& t, int row, int output, typename V::Floats y
   for (int o = 0; o < left; ++o) out[o] = all[o];
 }
 
-template <class V>
-inline typename V::Floats LoadOutputs(const LinearTask& t, int row, int output) {
-  const float* const out = t.y + row * t.y_stride + output;
-  const int left = t.n - output;
-  if (left >= V::kLanes) return V::LoadFloats(out);
-  alignas(64) float all[V::kLanes] = {};
-  for (int o = 0; o < left; ++o) all[o] = out[o];
-  return V::LoadFloats(all);
-}
-
 // Where H registers of outputs lie: the halves of a tile, or a whole tile each.
 struct Place {
   const uint8_t* weights;  // of the first register, in the first group
@@ -57,15 +47,102 @@ struct Place {
   int ahead_bytes;
 };
 
-// N terms (rows x Terms) against H registers of outputs. Each weight is loaded and unpacked once for all
-// terms, each activation once for all outputs.
+// Adds the products of one group, of which `place` is: N terms (rows x Terms), four of `panel` and the others
+// of `second`, against H registers of outputs. Each weight is loaded and unpacked once for all terms, each
+// activation once for all outputs.
 template <class V, bool kSigned, int N, int Terms, int H>
-inline void MultiplyBlock(const LinearTask& t, Place place, int term0) {
+[[gnu::always_inline]] inline void AddGroup(const Place& place, const Panel* panel, const Panel* second,
+                                            typename V::Floats (*y)[H]) {
   constexpr int kSteps = kSigned ? 8 : 4;
+  static_assert(N % Terms == 0);
+  typename V::Sums sums[N][H];
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+#pragma GCC unroll 4
+    for (int h = 0; h < H; ++h) sums[n][h] = V::ZeroSums();
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < kSteps; ++j) {
+    typename V::Bytes low[H], high[H];
+#pragma GCC unroll 4
+    for (int h = 0; h < H; ++h) {
+      const typename V::Bytes both = V::Load(place.weights + h * place.weights_step + 64 * j);
+      if constexpr (kSigned) {
+        low[h] = V::Signed(both);
+      } else {
+        low[h] = V::Low(both);
+        high[h] = V::High(both);
+      }
+    }
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) {
+      const int8_t* const x = (n < kPanelTerms ? panel : second)->values[n % kPanelTerms] + 4 * j;
+      const typename V::Bytes first = V::Broadcast(x);
+#pragma GCC unroll 4
+      for (int h = 0; h < H; ++h) {
+        if constexpr (kSigned) {
+          V::DotSigned(sums[n][h], low[h], first, place.weights + h * place.weights_step + 64 * j);
+        } else {
+          V::Dot(sums[n][h], low[h], first);
+        }
+      }
+      if constexpr (!kSigned) {
+        const typename V::Bytes later = V::Broadcast(x + 16);
+#pragma GCC unroll 4
+        for (int h = 0; h < H; ++h) V::Dot(sums[n][h], high[h], later);
+      }
+#pragma GCC unroll 4
+      for (int h = 0; h < H; ++h) V::Pin(sums[n][h]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int h = 0; h < H; ++h) {
+    const uint8_t* const halves = place.halves + h * place.halves_step;
+    const typename V::Floats scale = V::LoadHalves(halves);
+    typename V::Floats minimum;
+    if constexpr (!kSigned) minimum = V::LoadHalves(halves + 2 * kTile);
+#pragma GCC unroll 8
+    for (int r = 0; r < N / Terms; ++r) {
+      const Panel* const p = r * Terms < kPanelTerms ? panel : second;
+      const int slot = r * Terms % kPanelTerms;
+      const auto whole = [&](int term) {
+        if constexpr (kSigned) {
+          return V::WholeSigned(sums[r * Terms + term][h], p->totals[slot + term]);
+        } else {
+          return V::Whole(sums[r * Terms + term][h]);
+        }
+      };
+      typename V::Ints products = whole(0);
+      if constexpr (Terms == 2) products = V::Join(products, whole(1));
+      typename V::Floats& to = y[r][h];
+      to = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(p->scales + slot)), to);
+      if constexpr (!kSigned) to = V::MultiplyAdd(minimum, V::BroadcastFloat(p->sums + slot), to);
+    }
+  }
+}
+
+// Adds what N rows of a panel left over; `place` is of the first group.
+template <class V, bool kSigned, int N, int H>
+[[gnu::always_inline]] inline void AddRests(const LinearTask& t, const Place& place, int panel,
+                                            typename V::Floats (*y)[H]) {
+  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
+  const RestPanel* rest = t.rests + static_cast<int64_t>(panel) * t.groups;
+  for (const RestPanel* const end = rest + t.rest_counts[panel]; rest != end; ++rest) {
+    Place at = place;
+    at.weights += rest->group * kBlock;
+    at.halves += rest->group * kBlock;
+    AddGroup<V, kSigned, N, 1, H>(at, &rest->panel, nullptr, y);
+  }
+}
+
+// All groups of N terms against H registers of outputs.
+template <class V, bool kSigned, int N, int Terms, int H>
+inline void MultiplyBlock(const LinearTask& t, const Place& first, int term0) {
   constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   constexpr int kRows = N / Terms;
-  static_assert(N % Terms == 0);
-  const Panel* panel = t.panels + static_cast<int64_t>(term0 / kPanelTerms) * t.groups;
+  Place place = first;
+  const int first_panel = term0 / kPanelTerms;
+  const Panel* panel = t.panels + static_cast<int64_t>(first_panel) * t.groups;
   typename V::Floats y[kRows][H];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -75,71 +152,13 @@ inline void MultiplyBlock(const LinearTask& t, Place place, int term0) {
   for (int g = 0; g < t.groups; ++g, place.weights += kBlock, place.halves += kBlock, ++panel) {
     for (int i = 0; i < place.ahead_bytes; i += 64) __builtin_prefetch(place.ahead + i);
     place.ahead += place.ahead_bytes;
-    const Panel* const second = panel + t.groups;  // terms 4 to 7
-    typename V::Sums sums[N][H];
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) {
-#pragma GCC unroll 4
-      for (int h = 0; h < H; ++h) sums[n][h] = V::ZeroSums();
-    }
-#pragma GCC unroll 8
-    for (int j = 0; j < kSteps; ++j) {
-      typename V::Bytes low[H], high[H];
-#pragma GCC unroll 4
-      for (int h = 0; h < H; ++h) {
-        const typename V::Bytes both = V::Load(place.weights + h * place.weights_step + 64 * j);
-        if constexpr (kSigned) {
-          low[h] = V::Signed(both);
-        } else {
-          low[h] = V::Low(both);
-          high[h] = V::High(both);
-        }
-      }
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) {
-        const int8_t* const x = (n < kPanelTerms ? panel : second)->values[n % kPanelTerms] + 4 * j;
-        const typename V::Bytes first = V::Broadcast(x);
-#pragma GCC unroll 4
-        for (int h = 0; h < H; ++h) {
-          if constexpr (kSigned) {
-            V::DotSigned(sums[n][h], low[h], first, place.weights + h * place.weights_step + 64 * j);
-          } else {
-            V::Dot(sums[n][h], low[h], first);
-          }
-        }
-        if constexpr (!kSigned) {
-          const typename V::Bytes later = V::Broadcast(x + 16);
-#pragma GCC unroll 4
-          for (int h = 0; h < H; ++h) V::Dot(sums[n][h], high[h], later);
-        }
-#pragma GCC unroll 4
-        for (int h = 0; h < H; ++h) V::Pin(sums[n][h]);
-      }
-    }
-#pragma GCC unroll 4
-    for (int h = 0; h < H; ++h) {
-      const uint8_t* const halves = place.halves + h * place.halves_step;
-      const typename V::Floats scale = V::LoadHalves(halves);
-      typename V::Floats minimum;
-      if constexpr (!kSigned) minimum = V::LoadHalves(halves + 2 * kTile);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const Panel* const p = r * Terms < kPanelTerms ? panel : second;
-        const int slot = r * Terms % kPanelTerms;
-        const auto whole = [&](int term) {
-          if constexpr (kSigned) {
-            return V::WholeSigned(sums[r * Terms + term][h], p->totals[slot + term]);
-          } else {
-            return V::Whole(sums[r * Terms + term][h]);
-          }
-        };
-        typename V::Ints products = whole(0);
-        if constexpr (Terms == 2) products = V::Join(products, whole(1));
-        typename V::Floats& to = y[r][h];
-        to = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(p->scales + slot)),
-                            to);
-        if constexpr (!kSigned) to = V::MultiplyAdd(minimum, V::BroadcastFloat(p->sums + slot), to);
-      }
+    AddGroup<V, kSigned, N, Terms, H>(place, panel, panel + t.groups, y);
+  }
+  if constexpr (Terms == 1) {
+    constexpr int kOfFirst = N < kPanelTerms ? N : kPanelTerms;
+    AddRests<V, kSigned, kOfFirst, H>(t, first, first_panel, y);
+    if constexpr (N > kOfFirst) {
+      AddRests<V, kSigned, N - kOfFirst, H>(t, first, first_panel + 1, y + kOfFirst);
     }
   }
 #pragma GCC unroll 8
@@ -147,49 +166,6 @@ inline void MultiplyBlock(const LinearTask& t, Place place, int term0) {
 #pragma GCC unroll 4
     for (int h = 0; h < H; ++h) Store<V>(t, term0 / Terms + r, place.output + h * V::kLanes, y[r][h]);
   }
-}
-
-// Adds the products of a row's rests to H registers of its outputs.
-template <class V, bool kSigned, int H>
-inline void AddRests(const LinearTask& t, const Place& place, int row) {
-  constexpr int kSteps = kSigned ? 8 : 4;
-  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
-  typename V::Floats y[H];
-#pragma GCC unroll 4
-  for (int h = 0; h < H; ++h) y[h] = LoadOutputs<V>(t, row, place.output + h * V::kLanes);
-  const Rest* rest = t.rests + static_cast<int64_t>(row) * MostRests(t.groups);
-  for (const Rest* const end = rest + t.rest_counts[row]; rest != end; ++rest) {
-#pragma GCC unroll 4
-    for (int h = 0; h < H; ++h) {
-      const uint8_t* const weights = place.weights + h * place.weights_step + rest->group * kBlock;
-      const uint8_t* const halves = place.halves + h * place.halves_step + rest->group * kBlock;
-      typename V::Sums sums = V::ZeroSums();
-#pragma GCC unroll 8
-      for (int j = 0; j < kSteps; ++j) {
-        const typename V::Bytes both = V::Load(weights + 64 * j);
-        const typename V::Bytes first = V::Broadcast(rest->values + 4 * j);
-        if constexpr (kSigned) {
-          V::DotSigned(sums, V::Signed(both), first, weights + 64 * j);
-        } else {
-          V::Dot(sums, V::Low(both), first);
-          V::Dot(sums, V::High(both), V::Broadcast(rest->values + 4 * j + 16));
-        }
-      }
-      typename V::Ints products;
-      if constexpr (kSigned) {
-        products = V::WholeSigned(sums, rest->total);
-      } else {
-        products = V::Whole(sums);
-      }
-      const typename V::Floats scale = V::LoadHalves(halves);
-      y[h] = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(&rest->scale)), y[h]);
-      if constexpr (!kSigned) {
-        y[h] = V::MultiplyAdd(V::LoadHalves(halves + 2 * kTile), V::BroadcastFloat(&rest->sum), y[h]);
-      }
-    }
-  }
-#pragma GCC unroll 4
-  for (int h = 0; h < H; ++h) Store<V>(t, row, place.output + h * V::kLanes, y[h]);
 }
 
 constexpr int kStreamTerms = 4;
@@ -261,10 +237,6 @@ inline void MultiplyTiles(const LinearTask& t, int tile) {
     static constexpr Kernel kFewer[4] = {nullptr, TileTerms<V, kSigned, 1, 1, T>,
                                          TileTerms<V, kSigned, 2, 1, T>, TileTerms<V, kSigned, 3, 1, T>};
     if (term < t.terms) kFewer[t.terms - term](t, tile, term, ahead);
-    const Place place = PlaceOf<V, kSigned>(t, tile);
-    for (int row = 0; row < t.terms; ++row) {
-      if (t.rest_counts[row] > 0) AddRests<V, kSigned, T * kTile / V::kLanes>(t, place, row);
-    }
   } else {
     if (term < t.terms) TileTerms<V, kSigned, 2, 2, T>(t, tile, term, ahead);
   }

@@ -1,6 +1,7 @@
 #include "engine/kernels/quantized_rows.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "engine/kernels/quantize_row.h"
@@ -52,6 +53,7 @@ using internal::kPanelTerms;
 using internal::MostRests;
 using internal::Panel;
 using internal::Rest;
+using internal::RestPanel;
 
 namespace {
 
@@ -74,19 +76,67 @@ void QuantizedRows::Reset(int rows, int k, int terms) {
   rows_ = rows;
   k_ = k;
   terms_ = terms;
+  const int groups = k / kGroup;
   const size_t panels = (static_cast<size_t>(rows) * terms + kPanelTerms - 1) / kPanelTerms;
-  panels_.Resize(panels * (k / kGroup) * sizeof(Panel));
-  if (terms == 1) rests_.Resize(static_cast<size_t>(rows) * MostRests(k / kGroup) * sizeof(Rest));
-  rest_counts_.Resize(rows);
+  panels_.Resize(panels * groups * sizeof(Panel));
+  if (terms == 2) return;
+  row_rests_.Resize(static_cast<size_t>(rows) * MostRests(groups) * sizeof(Rest));
+  row_rest_counts_.Resize(rows);
+  rests_.Resize(panels * groups * sizeof(RestPanel));
+  rest_counts_.Resize(panels);
+  unset_.Resize(panels);
+  for (size_t i = 0; i < panels; ++i) {
+    unset_.data()[i] = std::min(kPanelTerms, rows - static_cast<int>(i) * kPanelTerms);
+  }
 }
 
 void QuantizedRows::Set(int row, const float* x, Isa isa) {
   const int groups = k_ / kGroup;
   const int term = row * terms_;
-  auto* const panels = reinterpret_cast<Panel*>(panels_.data()) + int64_t{term / kPanelTerms} * groups;
-  Rest* const rests =
-      terms_ == 2 ? nullptr : reinterpret_cast<Rest*>(rests_.data()) + int64_t{row} * MostRests(groups);
-  rest_counts_.data()[row] = QuantizeRowOf(isa)(x, groups, term % kPanelTerms, terms_, panels, rests);
+  const int panel = term / kPanelTerms;
+  auto* const panels = reinterpret_cast<Panel*>(panels_.data()) + int64_t{panel} * groups;
+  const auto quantize = QuantizeRowOf(isa);
+  if (terms_ == 2) {
+    quantize(x, groups, term % kPanelTerms, terms_, panels, nullptr);
+    return;
+  }
+  Rest* const rests = reinterpret_cast<Rest*>(row_rests_.data()) + int64_t{row} * MostRests(groups);
+  row_rest_counts_.data()[row] = quantize(x, groups, term % kPanelTerms, terms_, panels, rests);
+  if (std::atomic_ref<int>(unset_.data()[panel]).fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    JoinRests(panel);
+  }
+}
+
+void QuantizedRows::JoinRests(int panel) {
+  const int groups = k_ / kGroup;
+  const int first = panel * kPanelTerms;
+  const int rows = std::min(kPanelTerms, rows_ - first);
+  const Rest* next[kPanelTerms];
+  const Rest* end[kPanelTerms];
+  for (int r = 0; r < rows; ++r) {
+    next[r] = reinterpret_cast<const Rest*>(row_rests_.data()) + int64_t{first + r} * MostRests(groups);
+    end[r] = next[r] + row_rest_counts_.data()[first + r];
+  }
+  auto* const joined = reinterpret_cast<RestPanel*>(rests_.data()) + int64_t{panel} * groups;
+  int count = 0;
+  for (;;) {
+    int group = groups;
+    for (int r = 0; r < rows; ++r) {
+      if (next[r] != end[r]) group = std::min(group, next[r]->group);
+    }
+    if (group == groups) break;
+    RestPanel& to = joined[count++];
+    to = {{}, group};
+    for (int r = 0; r < rows; ++r) {
+      if (next[r] == end[r] || next[r]->group != group) continue;
+      std::copy_n(next[r]->values, kGroup, to.panel.values[r]);
+      to.panel.scales[r] = next[r]->scale;
+      to.panel.sums[r] = next[r]->sum;
+      to.panel.totals[r] = next[r]->total;
+      ++next[r];
+    }
+  }
+  rest_counts_.data()[panel] = count;
 }
 
 void QuantizedRows::Assign(const float* x, int rows, int k, int64_t stride, int terms, Isa isa) {
@@ -98,11 +148,13 @@ int64_t QuantizedRows::row_bytes() const {
   return static_cast<int64_t>(sizeof(Panel)) / kPanelTerms * terms_ * (k_ / kGroup);
 }
 
-const Panel* QuantizedRows::panels() const { return reinterpret_cast<const Panel*>(panels_.data()); }
+const Panel* QuantizedRows::panels(int panel) const {
+  return reinterpret_cast<const Panel*>(panels_.data()) + int64_t{panel} * (k_ / kGroup);
+}
 
-const Rest* QuantizedRows::rests(int row) const {
+const RestPanel* QuantizedRows::rests(int panel) const {
   if (terms_ == 2) return nullptr;
-  return reinterpret_cast<const Rest*>(rests_.data()) + int64_t{row} * MostRests(k_ / kGroup);
+  return reinterpret_cast<const RestPanel*>(rests_.data()) + int64_t{panel} * (k_ / kGroup);
 }
 
 }  // namespace parley::engine::kernels

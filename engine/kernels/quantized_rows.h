@@ -20,6 +20,7 @@ inline constexpr int kRowsTogether = 4;  // rows from a multiple of this on can 
 namespace internal {
 struct Panel;
 struct Rest;
+struct RestPanel;
 }  // namespace internal
 
 // Reused between steps: memory is taken only where it must grow.
@@ -27,8 +28,8 @@ class QuantizedRows {
  public:
   // Rows of k values, a multiple of kGroup, in `terms` (1 or 2) terms each; what was held is gone.
   void Reset(int rows, int k, int terms = 1);
-  // Quantises x [k] into a row. Threads may set different rows at once. A row's bits depend on x alone;
-  // values that are not finite count as zeros, so that garbage in one row stays in that row.
+  // Quantises x [k] into a row; every row once. Threads may set different rows at once. A row's bits depend
+  // on x alone; values that are not finite count as zeros, so that garbage in one row stays in that row.
   void Set(int row, const float* x, Isa isa = DetectIsa());
   // Reset, then Set of every row: x [rows, k], `stride` floats from row to row.
   void Assign(const float* x, int rows, int k, int64_t stride, int terms = 1, Isa isa = DetectIsa());
@@ -38,18 +39,25 @@ class QuantizedRows {
   int terms() const { return terms_; }
   // Memory of a row; four rows of one term, or two of two, lie together.
   int64_t row_bytes() const;
-  const internal::Panel* panels() const;
-  // Of rows from `row` on; see LinearTask. Null with two terms.
-  const internal::Rest* rests(int row) const;
-  const int* rest_counts() const { return rest_counts_.data(); }
+  // From a panel on; see LinearTask. Null rests with two terms.
+  const internal::Panel* panels(int panel) const;
+  const internal::RestPanel* rests(int panel) const;
+  const int* rest_counts(int panel) const { return terms_ == 2 ? nullptr : rest_counts_.data() + panel; }
 
  private:
+  // Brings the rests of a panel's rows together, group by group.
+  void JoinRests(int panel);
+
   int rows_ = 0;
   int k_ = 0;
   int terms_ = 1;
   AlignedBuffer<uint8_t> panels_;  // [ceil(rows x terms / 4), k / kGroup] of Panel
-  AlignedBuffer<uint8_t> rests_;   // [rows, MostRests] of Rest
-  AlignedBuffer<int> rest_counts_;
+  // With one term:
+  AlignedBuffer<uint8_t> row_rests_;  // [rows, MostRests] of Rest
+  AlignedBuffer<int> row_rest_counts_;
+  AlignedBuffer<int> unset_;        // of each panel: its rows that are not set yet
+  AlignedBuffer<uint8_t> rests_;    // as panels_, of RestPanel
+  AlignedBuffer<int> rest_counts_;  // of each panel
 };
 
 }  // namespace parley::engine::kernels

@@ -159,18 +159,18 @@ absl::StatusOr<QuantizedWeights> QuantizedWeights::FromFloats(absl::Span<const f
 void QuantizedWeights::Multiply(const QuantizedRows& x, RowRange rows, int tile_begin, int tile_end, float* y,
                                 int64_t y_stride, Isa isa) const {
   if (rows.count == 0) return;
-  const int64_t first_panel = static_cast<int64_t>(rows.first) * x.terms() / internal::kPanelTerms;
+  const int first_panel = rows.first * x.terms() / internal::kPanelTerms;
   const internal::LinearTask task = {
       .packed = packed_.data(),
       .groups = k_ / kGroup,
       .n = n_,
       .tile_begin = tile_begin,
       .tile_end = tile_end,
-      .panels = x.panels() + first_panel * (k_ / kGroup),
+      .panels = x.panels(first_panel),
       .terms = rows.count * x.terms(),
       .terms_per_row = x.terms(),
-      .rest_counts = x.rest_counts() + rows.first,
-      .rests = x.rests(rows.first),
+      .rest_counts = x.rest_counts(first_panel),
+      .rests = x.rests(first_panel),
       .y = y + rows.first * y_stride,
       .y_stride = y_stride,
   };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/kernels/half.h"
+#include "engine/kernels/quantized_rows.h"
 
 namespace parley::engine::kernels::internal {
 namespace {
@@ -117,19 +118,13 @@ TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
     }
     for (int terms_per_row : {1, 2}) {
       for (int rows = 1; rows <= 13; ++rows) {
-        const int terms = rows * terms_per_row;
-        std::vector<Panel> panels(static_cast<size_t>((terms + 3) / 4) * kGroups);
+        QuantizedRows quantised;
+        quantised.Reset(rows, kGroups * 32, terms_per_row);
         std::vector<float> x(kGroups * 32);
-        std::vector<Rest> rests(static_cast<size_t>(rows) * MostRests(kGroups));
-        std::vector<int> rest_counts(rows);
         for (int row = 0; row < rows; ++row) {
           for (float& v : x) v = static_cast<float>(random() % 2001) * 0.01f - 10;
           if (row % 2 == 0) x[random() % x.size()] = 3000;
-          const int term = row * terms_per_row;
-          rest_counts[row] =
-              QuantizeRowPortable(x.data(), kGroups, term % 4, terms_per_row, &panels[term / 4 * kGroups],
-                                  &rests[row * MostRests(kGroups)]);
-          EXPECT_EQ(rest_counts[row], row % 2 == 0 && terms_per_row == 1 ? 1 : 0);
+          quantised.Set(row, x.data(), Isa::kPortable);
         }
         std::vector<float> expected(rows * kOutputs, -1), made(rows * kOutputs, -2);
         LinearTask task = {.packed = packed.data(),
@@ -137,11 +132,11 @@ TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
                            .n = kOutputs,
                            .tile_begin = 0,
                            .tile_end = kTiles,
-                           .panels = panels.data(),
-                           .terms = terms,
+                           .panels = quantised.panels(0),
+                           .terms = rows * terms_per_row,
                            .terms_per_row = terms_per_row,
-                           .rest_counts = rest_counts.data(),
-                           .rests = rests.data(),
+                           .rest_counts = quantised.rest_counts(0),
+                           .rests = quantised.rests(0),
                            .y = expected.data(),
                            .y_stride = kOutputs};
         (is_signed ? MultiplyQ8Portable : MultiplyQ4Portable)(task);
