@@ -12,9 +12,14 @@
 #include <vector>
 
 #include "bench/harness.h"
+#include "engine/kernels/cpu_features.h"
 
 namespace parley::bench {
 namespace {
+
+using engine::kernels::DetectIsa;
+using engine::kernels::Isa;
+using engine::kernels::IsaName;
 
 constexpr int kTries = 7;
 constexpr int kSums = 12;  // independent chains: as many as keep two multipliers busy, and fit the registers
@@ -164,30 +169,28 @@ double Products(int threads, uint64_t (*kernel)(int64_t), int lanes, int sums = 
 MachineLimits MeasureMachine(int threads) {
   MachineLimits limits;
   limits.read_bytes_per_s = MeasureReads(threads);
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) {
-    limits.fp32_instructions = "avx512";
-    limits.fp32_products_per_s = Products(threads, MultiplyFp32Avx512, 16);
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    limits.fp32_instructions = "avx2";
-    limits.fp32_products_per_s = Products(threads, MultiplyFp32Avx2, 8);
-  } else {
-    limits.fp32_instructions = "plain";
-    limits.fp32_products_per_s = Products(threads, MultiplyFp32Plain, 1);
+  const Isa isa = DetectIsa();
+  switch (isa) {
+    case Isa::kAvx512:
+      limits.fp32_instructions = "avx512";
+      limits.fp32_products_per_s = Products(threads, MultiplyFp32Avx512, 16);
+      limits.int8_products_per_s = Products(threads, MultiplyInt8Avx512Vnni, 64);
+      break;
+    case Isa::kAvxVnni:
+    case Isa::kAvx2:
+      limits.fp32_instructions = "avx2";
+      limits.fp32_products_per_s = Products(threads, MultiplyFp32Avx2, 8);
+      limits.int8_products_per_s = isa == Isa::kAvxVnni
+                                       ? Products(threads, MultiplyInt8AvxVnni, 32)
+                                       : Products(threads, MultiplyInt8Avx2, 32, kSumsOfTwoSteps);
+      break;
+    case Isa::kPortable:  // no instructions for it: integers go as fast as floats
+      limits.fp32_instructions = "plain";
+      limits.fp32_products_per_s = Products(threads, MultiplyFp32Plain, 1);
+      limits.int8_products_per_s = limits.fp32_products_per_s;
+      break;
   }
-  if (__builtin_cpu_supports("avx512vnni")) {
-    limits.int8_instructions = "avx512-vnni";
-    limits.int8_products_per_s = Products(threads, MultiplyInt8Avx512Vnni, 64);
-  } else if (__builtin_cpu_supports("avxvnni")) {
-    limits.int8_instructions = "avx-vnni";
-    limits.int8_products_per_s = Products(threads, MultiplyInt8AvxVnni, 32);
-  } else if (__builtin_cpu_supports("avx2")) {
-    limits.int8_instructions = "avx2";
-    limits.int8_products_per_s = Products(threads, MultiplyInt8Avx2, 32, kSumsOfTwoSteps);
-  } else {  // no instructions for it: integers go as fast as floats
-    limits.int8_instructions = limits.fp32_instructions;
-    limits.int8_products_per_s = limits.fp32_products_per_s;
-  }
+  limits.int8_instructions = IsaName(isa);
   return limits;
 }
 

@@ -10,7 +10,7 @@ struct MachineLimits {
   // Products of two numbers added to a sum, all threads, operands in registers.
   double int8_products_per_s = 0;
   double fp32_products_per_s = 0;
-  std::string int8_instructions;  // the widest that this processor has: "avx2", "avx-vnni", "avx512-vnni"
+  std::string int8_instructions;  // those that our kernels take (engine/kernels/cpu_features.h)
   std::string fp32_instructions;
 };
 

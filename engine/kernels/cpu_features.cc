@@ -1,5 +1,7 @@
 #include "engine/kernels/cpu_features.h"
 
+#include <cstdlib>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -47,8 +49,14 @@ bool HasIsa(Isa isa) { return isa == Isa::kPortable; }
 
 Isa DetectIsa() {
   static const Isa best = [] {
-    for (const Isa isa : {Isa::kAvx512, Isa::kAvxVnni, Isa::kAvx2}) {
-      if (HasIsa(isa)) return isa;
+    constexpr Isa kBestFirst[] = {Isa::kAvx512, Isa::kAvxVnni, Isa::kAvx2, Isa::kPortable};
+    const char* const named = std::getenv("PARLEY_MAX_ISA");
+    Isa most = kBestFirst[0];
+    for (const Isa isa : kBestFirst) {
+      if (named != nullptr && IsaName(isa) == named) most = isa;
+    }
+    for (const Isa isa : kBestFirst) {
+      if (isa <= most && HasIsa(isa)) return isa;
     }
     return Isa::kPortable;
   }();

@@ -15,8 +15,11 @@ enum class Isa {
 
 // Whether this processor and operating system have it.
 bool HasIsa(Isa isa);
-// The best level that there is.
+// The best level that there is, or the one that PARLEY_MAX_ISA names when that is less: to run on one
+// processor what another would, in tests and benchmarks. A name that is unknown limits nothing. Both are
+// looked at once.
 Isa DetectIsa();
+// "portable", "avx2", "avx-vnni", "avx512-vnni"
 std::string IsaName(Isa isa);
 
 }  // namespace parley::engine::kernels

@@ -169,7 +169,7 @@ TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
                                                                 {Arithmetic::kBf16, std::nullopt},
                                                                 {Arithmetic::kInt8, std::nullopt},
                                                                 {Arithmetic::kInt16, std::nullopt},
-                                                                {Arithmetic::kInt16, KvFormat::kInt8}};
+                                                                {Arithmetic::kInt8, KvFormat::kInt8}};
   for (const auto& [arithmetic, kv_format] : all) {
     LanguageModel& model = *Model(arithmetic, kv_format);
     std::vector<std::vector<TokenId>> alone;
@@ -221,7 +221,7 @@ TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   faster.push_back({"bf16", Model(Arithmetic::kBf16)});
   faster.push_back({"int8", Model(Arithmetic::kInt8)});
   faster.push_back({"int16", Model(Arithmetic::kInt16)});
-  faster.push_back({"int16, KV in int8", Model(Arithmetic::kInt16, KvFormat::kInt8)});
+  faster.push_back({"int8, KV in int8", Model(Arithmetic::kInt8, KvFormat::kInt8)});
   auto chunks = OfEachPrompt("ids");
   const auto greedy = OfEachPrompt("greedy");
   const auto exact_sequences = NewSequences(*model_, chunks.size());
