@@ -94,8 +94,8 @@ absl::StatusOr<std::unique_ptr<LanguageModelSides>> LanguageModelSides::Load(con
   if (!opened.ok()) return opened.status();
   sides->files_ = std::make_shared<const LanguageModelFiles>(*std::move(opened));
   if (absl::Status status = sides->LoadOurs("", "auto"); !status.ok()) return status;
-  if (sides->ours_.front().arithmetic == Arithmetic::kInt8) {
-    if (absl::Status status = sides->LoadOurs("_int16", "int16"); !status.ok()) return status;
+  if (sides->ours_.front().arithmetic == Arithmetic::kInt16) {
+    if (absl::Status status = sides->LoadOurs("_int8", "int8"); !status.ok()) return status;
   }
   if (absl::Status status = sides->LoadPeers(); !status.ok()) return status;
   return sides;
@@ -106,9 +106,10 @@ absl::Status LanguageModelSides::LoadOurs(const std::string& suffix, const std::
       engine::ChooseArithmetic(arithmetic, files_->shape());
   if (!choice.ok()) return choice.status();
   absl::StatusOr<std::unique_ptr<engine::LanguageModel>> model =
-      engine::MakeLanguageModel(files_, choice->arithmetic, {.threads = options_.threads});
+      engine::MakeLanguageModel(files_, choice->language_model, {.threads = options_.threads});
   if (!model.ok()) return model.status();
-  Ours& ours = ours_.emplace_back(Ours{suffix, choice->arithmetic, choice->description, *std::move(model)});
+  Ours& ours =
+      ours_.emplace_back(Ours{suffix, choice->language_model, choice->description, *std::move(model)});
   ours.greedy = MakeGreedy(ours.model.get());
   return absl::OkStatus();
 }

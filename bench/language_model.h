@@ -1,4 +1,4 @@
-// The two sides of the suites that compare language models: ours, in this machine's arithmetic and in int16,
+// The two sides of the suites that compare language models: ours, in this machine's arithmetic and in int8,
 // and llama.cpp on the same file in three formats.
 #pragma once
 
@@ -33,7 +33,8 @@ class LanguageModelSides {
   // apart).
   absl::Status CheckTheySayTheSame();
 
-  // Ours in one arithmetic. The first is what the server takes by itself.
+  // Ours in one arithmetic. The first is what the server takes by itself. The others are more like llama.cpp,
+  // which rounds activations to 8 bits.
   struct Ours {
     std::string suffix;  // of its figures' names
     engine::Arithmetic arithmetic;

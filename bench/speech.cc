@@ -48,7 +48,7 @@ class Ours {
     if (!tokenizer.ok()) return tokenizer.status();
     auto whisper =
         engine::whisper::LoadWhisper(*weights, *config, *std::move(tokenizer),
-                                     manifest->audio_bridge->language, choice->arithmetic, options.threads);
+                                     manifest->audio_bridge->language, choice->audio_tower, options.threads);
     if (!whisper.ok()) return whisper.status();
     return std::unique_ptr<Ours>(new Ours(*std::move(whisper), choice->description));
   }

@@ -102,8 +102,10 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
   app.add_option("--model", to.model, "Bundle: the folder that holds parley.json")->type_name("DIR");
   AddInt(app, "--threads", to.threads, "Threads of tensor arithmetic; 0: as many as the machine has", 0,
          1'024, "N");
-  app.add_option("--arithmetic", to.arithmetic,
-                 "Products of the language model; auto: int8 where the processor has AVX2, else fp32")
+  app.add_option(
+         "--arithmetic", to.arithmetic,
+         "Products of the language model and Whisper; auto: int16 and int8 where the processor has AVX2, "
+         "else fp32")
       ->check(CLI::IsMember({"auto", "fp32", "bf16", "int8", "int16"}))
       ->capture_default_str()
       ->type_name("NAME");

@@ -27,7 +27,7 @@ namespace parley::engine::cpu {
 
 struct LlamaOptions {
   int threads = 1;
-  Arithmetic arithmetic = Arithmetic::kInt8;
+  Arithmetic arithmetic = Arithmetic::kInt16;
   int64_t kv_bytes = int64_t{2} << 30;  // all conversations together
   kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
 };

@@ -14,7 +14,7 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
   const absl::Status supported = cpu::Supports(shape);
   if (const std::optional<Arithmetic> named = ArithmeticByName(asked)) {
     if (IsInteger(*named) && !supported.ok()) return supported;
-    return ArithmeticChoice{*named, absl::StrCat(asked, " (as asked)")};
+    return ArithmeticChoice{*named, *named, absl::StrCat(asked, " (as asked)")};
   }
   if (asked != "auto") {
     return absl::InvalidArgumentError(
@@ -22,12 +22,13 @@ absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
   }
   const kernels::Isa isa = kernels::DetectIsa();
   if (isa == kernels::Isa::kPortable) {
-    return ArithmeticChoice{Arithmetic::kFp32, "fp32 (no integer kernels for this processor)"};
+    return ArithmeticChoice{.description = "fp32 (no integer kernels for this processor)"};
   }
   if (!supported.ok()) {
-    return ArithmeticChoice{Arithmetic::kFp32, absl::StrCat("fp32 (", supported.message(), ")")};
+    return ArithmeticChoice{.description = absl::StrCat("fp32 (", supported.message(), ")")};
   }
-  return ArithmeticChoice{Arithmetic::kInt8, absl::StrCat("int8 (on ", kernels::IsaName(isa), ")")};
+  return ArithmeticChoice{Arithmetic::kInt16, Arithmetic::kInt8,
+                          absl::StrCat("int16, speech in int8 (on ", kernels::IsaName(isa), ")")};
 }
 
 absl::StatusOr<std::optional<kernels::KvFormat>> KvFormatByName(absl::string_view name) {

@@ -16,13 +16,16 @@
 namespace parley::engine {
 
 struct ArithmeticChoice {
-  Arithmetic arithmetic = Arithmetic::kFp32;
-  std::string description;  // for EngineInfo: "int8 (on avx2)", "fp32 (as asked)"
+  Arithmetic language_model = Arithmetic::kFp32;
+  Arithmetic audio_tower = Arithmetic::kFp32;
+  std::string description;  // for EngineInfo: "int16, speech in int8 (on avx2)", "fp32 (as asked)"
 };
 
-// `asked`: a name, or "auto": int8 where this processor has kernels for it and they take the language
-// model's shape, else fp32. It is several times faster than fp32 and says another word only where two are
-// nearly as likely, three times in a hundred on parley-small; int16 is slower and says the same.
+// `asked`: a name, for both, or "auto": integers where this processor has kernels for them and they take the
+// language model's shape, else fp32. They are several times faster. The language model gets int16, which says
+// what fp32 says: int8 is faster still, but where two words are nearly as likely it takes the other, and
+// parley-small begins the capital of France with "L'Etoile". Whisper gets int8: its weights are rounded to 8
+// bits as well, and how its transcripts differ from those of fp32 is how those of int16 do.
 // INVALID_ARGUMENT for another name, and for integers where the shape does not allow them.
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,
                                                   const bundle::LanguageModelShape& shape);

@@ -35,8 +35,8 @@ absl::Status At(const std::string& path, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
 }
 
-absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, const LoadOptions& options,
-                                             int threads, TorchModel::Parts& parts) {
+absl::StatusOr<ArithmeticChoice> LoadLanguageModel(const BundleManifest& manifest, const LoadOptions& options,
+                                                   int threads, TorchModel::Parts& parts) {
   absl::StatusOr<bundle::LanguageModelFiles> opened =
       bundle::LanguageModelFiles::Open(manifest.language_model);
   if (!opened.ok()) return opened.status();
@@ -67,7 +67,7 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
   const absl::StatusOr<std::optional<kernels::KvFormat>> kv_format = KvFormatByName(options.kv_format);
   if (!kv_format.ok()) return kv_format.status();
   absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      MakeLanguageModel(files, choice->arithmetic,
+      MakeLanguageModel(files, choice->language_model,
                         {.threads = threads,
                          .kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : AvailableMemoryBytes() / 4,
                          .kv_format = *kv_format});
@@ -77,7 +77,7 @@ absl::StatusOr<Arithmetic> LoadLanguageModel(const BundleManifest& manifest, con
   parts.info.language_model = files->shape().name;
   parts.info.context_tokens = files->shape().context_tokens;
   parts.info.arithmetic = choice->description;
-  return choice->arithmetic;
+  return *choice;
 }
 
 absl::Status LoadAudioTower(const BundleManifest& manifest, Arithmetic arithmetic, int threads,
@@ -147,10 +147,11 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   parts.info.bundle = manifest->name;
   parts.info.device =
       absl::StrCat("cpu, ", threads, " threads, ", absl::AsciiStrToLower(at::get_cpu_capability()));
-  const absl::StatusOr<Arithmetic> arithmetic = LoadLanguageModel(*manifest, options, threads, parts);
+  const absl::StatusOr<ArithmeticChoice> arithmetic = LoadLanguageModel(*manifest, options, threads, parts);
   if (!arithmetic.ok()) return arithmetic.status();
   if (manifest->audio_tower.has_value()) {
-    if (absl::Status status = LoadAudioTower(*manifest, *arithmetic, threads, parts); !status.ok()) {
+    if (absl::Status status = LoadAudioTower(*manifest, arithmetic->audio_tower, threads, parts);
+        !status.ok()) {
       return status;
     }
   }

@@ -14,7 +14,7 @@ namespace parley::engine {
 struct LoadOptions {
   std::string bundle_dir;  // the folder that holds parley.json
   int threads = 0;         // of tensor arithmetic; 0: as many as the machine has
-  // "fp32", "bf16", "int8", "int16", or "auto": int8 where this processor has kernels for it, else fp32.
+  // "fp32", "bf16", "int8", "int16", or "auto" (engine/torch/arithmetic.h).
   std::string arithmetic = "auto";
   // Of the KV cache, all conversations together; 0: a quarter of the memory that is free now. A language
   // model whose widths our kernels do not take runs in LibTorch, without pages: nothing limits it there but

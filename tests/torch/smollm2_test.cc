@@ -169,7 +169,7 @@ TEST_F(SmolLm2Test, TokensDoNotDependOnTheOtherSequencesOfTheStep) {
                                                                 {Arithmetic::kBf16, std::nullopt},
                                                                 {Arithmetic::kInt8, std::nullopt},
                                                                 {Arithmetic::kInt16, std::nullopt},
-                                                                {Arithmetic::kInt8, KvFormat::kInt8}};
+                                                                {Arithmetic::kInt16, KvFormat::kInt8}};
   for (const auto& [arithmetic, kv_format] : all) {
     LanguageModel& model = *Model(arithmetic, kv_format);
     std::vector<std::vector<TokenId>> alone;
@@ -221,7 +221,7 @@ TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   faster.push_back({"bf16", Model(Arithmetic::kBf16)});
   faster.push_back({"int8", Model(Arithmetic::kInt8)});
   faster.push_back({"int16", Model(Arithmetic::kInt16)});
-  faster.push_back({"int8, KV in int8", Model(Arithmetic::kInt8, KvFormat::kInt8)});
+  faster.push_back({"int16, KV in int8", Model(Arithmetic::kInt16, KvFormat::kInt8)});
   auto chunks = OfEachPrompt("ids");
   const auto greedy = OfEachPrompt("greedy");
   const auto exact_sequences = NewSequences(*model_, chunks.size());
@@ -251,12 +251,19 @@ TEST_F(SmolLm2Test, FormatsOfKeysAndValuesHaveNames) {
   EXPECT_EQ(KvFormatByName("int4").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(SmolLm2Test, WhatAutoTakesWritesWhatTheReferenceWrites) {
+  LanguageModel& model = *Model(ChooseArithmetic("auto", Files()->shape())->language_model);
+  const auto prompts = OfEachPrompt("ids");
+  const auto sequences = NewSequences(model, prompts.size());
+  EXPECT_EQ(Greedy(model, sequences, RunChunks(model, sequences, prompts), 64), OfEachPrompt("greedy"));
+}
+
 TEST_F(SmolLm2Test, AutoTakesTheIntegerKernelsWhereThereAreAny) {
   const auto choice = ChooseArithmetic("auto", Files()->shape());
   ASSERT_TRUE(choice.ok()) << choice.status();
   std::printf("%s\n", choice->description.c_str());
-  EXPECT_EQ(choice->arithmetic,
-            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt8);
+  EXPECT_EQ(choice->language_model,
+            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt16);
   EXPECT_EQ(ChooseArithmetic("int4", Files()->shape()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
