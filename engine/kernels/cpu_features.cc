@@ -49,16 +49,13 @@ bool HasIsa(Isa isa) { return isa == Isa::kPortable; }
 
 Isa DetectIsa() {
   static const Isa best = [] {
-    constexpr Isa kBestFirst[] = {Isa::kAvx512, Isa::kAvxVnni, Isa::kAvx2, Isa::kPortable};
-    const char* const named = std::getenv("PARLEY_MAX_ISA");
-    Isa most = kBestFirst[0];
-    for (const Isa isa : kBestFirst) {
-      if (named != nullptr && IsaName(isa) == named) most = isa;
+    const char* const most = std::getenv("PARLEY_MAX_ISA");
+    Isa last = Isa::kPortable;
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512}) {
+      if (HasIsa(isa)) last = isa;
+      if (most != nullptr && IsaName(isa) == most) break;
     }
-    for (const Isa isa : kBestFirst) {
-      if (isa <= most && HasIsa(isa)) return isa;
-    }
-    return Isa::kPortable;
+    return last;
   }();
   return best;
 }

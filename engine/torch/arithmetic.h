@@ -24,7 +24,7 @@ struct ArithmeticChoice {
 // `asked`: a name, for both, or "auto": integers where this processor has kernels for them and they take the
 // language model's shape, else fp32. They are several times faster. The language model gets int16, which says
 // what fp32 says: int8 is faster still, but where two words are nearly as likely it takes the other, and
-// parley-small begins the capital of France with "L'Etoile". Whisper gets int8: its weights are rounded to 8
+// parley-small begins the capital of France with "L'Étoile". Whisper gets int8: its weights are rounded to 8
 // bits as well, and how its transcripts differ from those of fp32 is how those of int16 do.
 // INVALID_ARGUMENT for another name, and for integers where the shape does not allow them.
 absl::StatusOr<ArithmeticChoice> ChooseArithmetic(absl::string_view asked,

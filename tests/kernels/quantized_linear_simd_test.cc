@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "engine/kernels/half.h"
@@ -92,11 +93,6 @@ struct Arrays {
     for (int i = 0; i < 16; ++i) a[i] = std::fma(a[i], b[i], c[i]);
     return a;
   }
-  static Floats LoadFloats(const float* p) {
-    Floats floats;
-    std::memcpy(floats.data(), p, sizeof(floats));
-    return floats;
-  }
   static void Store(float* p, Floats v) { std::memcpy(p, v.data(), sizeof(v)); }
 };
 
@@ -121,10 +117,18 @@ TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
         QuantizedRows quantised;
         quantised.Reset(rows, kGroups * 32, terms_per_row);
         std::vector<float> x(kGroups * 32);
+        std::vector<std::set<size_t>> outliers((rows + kPanelTerms - 1) / kPanelTerms);  // groups, by panel
         for (int row = 0; row < rows; ++row) {
           for (float& v : x) v = static_cast<float>(random() % 2001) * 0.01f - 10;
-          if (row % 2 == 0) x[random() % x.size()] = 3000;
+          if (row % 2 == 0) {
+            const size_t at = random() % x.size();
+            x[at] = 3000;
+            outliers[row / kPanelTerms].insert(at / 32);
+          }
           quantised.Set(row, x.data(), Isa::kPortable);
+        }
+        for (size_t panel = 0; terms_per_row == 1 && panel < outliers.size(); ++panel) {
+          EXPECT_EQ(quantised.rest_counts(0)[panel], static_cast<int>(outliers[panel].size()));
         }
         std::vector<float> expected(rows * kOutputs, -1), made(rows * kOutputs, -2);
         LinearTask task = {.packed = packed.data(),
