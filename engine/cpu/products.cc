@@ -19,7 +19,7 @@ void Multiply(kernels::ThreadTeam& team, const Activations& x, absl::Span<const 
   for (const Product& product : products) tiles += product.weights->tiles();
   const int rows = x.rows();
   const int fitting = static_cast<int>(kBlockBytes / x.row_bytes()) / kernels::kRowsTogether;
-  const int block = std::max(fitting, 4) * kernels::kRowsTogether;
+  const int block = std::max(fitting, 1) * kernels::kRowsTogether;
   const int blocks = (rows + block - 1) / block;
   // Small pieces: a helper that is put aside holds up one of them.
   const int grain = rows > 4 ? kTilesOfWork : 2 * kTilesOfWork;

@@ -19,9 +19,9 @@ void QuantizeRest(const float* x, int g, float term_scale, Rest& rest) {
   const float inverse = 127.0f / group.Largest();
   group.Round(inverse, rest.values);
   group.TakeOff(term_scale);
-  rest.total = group.Round(inverse * kTermRatio, rest.values);
-  rest.scale = term_scale / kTermRatio;
-  rest.sum = rest.scale * static_cast<float>(rest.total);
+  const int32_t total = group.Round(inverse * kTermRatio, rest.values);
+  const float scale = term_scale / kTermRatio;
+  rest.scale = {scale, scale * static_cast<float>(total), total};
   rest.group = g;
 }
 
@@ -35,23 +35,23 @@ int QuantizeRow(const float* x, int groups, int slot, int terms, Panel* panels, 
     const bool nothing = largest < kSmallest;
     const float inverse = nothing ? 0 : 127.0f / largest;
     const float scale = nothing ? 0 : largest / 127.0f;
-    int32_t total = group.Round(inverse, p.values[slot]);
-    p.totals[slot] = total;
-    p.scales[slot] = scale;
+    const int32_t total = group.Round(inverse, p.values[slot]);
     scales += scale;
-    if (terms == 2) {
+    if (terms == 1) {
+      p.scales[slot] = {scale, scale * static_cast<float>(total), total};
+    } else {
       group.TakeOff(scale);
-      p.totals[slot + 1] = group.Round(inverse * kTermRatio, p.values[slot + 1]);
-      p.scales[slot] = scale / kTermRatio;
-      total = total * kTermRatio + p.totals[slot + 1];
+      const int32_t finer = group.Round(inverse * kTermRatio, p.values[slot + 1]);
+      const float step = scale / kTermRatio;
+      p.scales[slot] = {step, step * static_cast<float>(total * kTermRatio + finer), total};
+      p.scales[slot + 1] = {0, 0, finer};
     }
-    p.sums[slot] = p.scales[slot] * static_cast<float>(total);
   }
   if (terms == 2) return 0;
   const float outlier = kOutlier * scales / static_cast<float>(groups);
   int count = 0;
   for (int g = 0; g < groups && count < MostRests(groups); ++g) {
-    const float scale = panels[g].scales[slot];
+    const float scale = panels[g].scales[slot].scale;
     if (scale > outlier) QuantizeRest<Group>(x, g, scale, rests[count++]);
   }
   return count;

@@ -24,23 +24,26 @@ inline constexpr int kQ8BlockBytes = kQ8Bytes + 2 * kTile;
 inline constexpr int kTermRatioBits = 8;
 inline constexpr int kTermRatio = 1 << kTermRatioBits;
 
-// Four terms of quantised activations, one group of each. A row is one term, or two that follow each other.
-// Terms of a panel stand side by side, so that a kernel reads one stream.
-inline constexpr int kPanelTerms = 4;
-struct Panel {
+// What makes floats of the integers of a term's group.
+struct GroupScale {
+  float scale;
+  float sum;      // scale x total
+  int32_t total;  // sum of the term's values
+};
+
+// Sixteen terms of quantised activations, one group of each. A row is one term, or two that follow each
+// other. Terms of a panel stand side by side: a kernel reads one stream, and they are one operand of AMX.
+inline constexpr int kPanelTerms = 16;
+struct alignas(64) Panel {
   int8_t values[kPanelTerms][32];  // -127 to 127
-  float scales[kPanelTerms];       // of a row of two terms, its first has the row's
-  float sums[kPanelTerms];         // scale x sum of the values, likewise
-  int32_t totals[kPanelTerms];     // sum of the values, of each term
+  GroupScale scales[kPanelTerms];  // of a row of two terms, its first has the row's scale and sum
 };
 
 // What a term leaves over of an outlier among a row's groups, quantised in steps kTermRatio times finer. A
 // row of two terms has that of every group and no rests.
 struct Rest {
   int8_t values[32];
-  float scale;
-  float sum;      // scale x total
-  int32_t total;  // sum of the values
+  GroupScale scale;
   int32_t group;
 };
 // A group is an outlier when its largest value is so many times the mean of the groups' largest values: one
@@ -62,7 +65,7 @@ struct LinearTask {
   int n;                  // outputs
   int tile_begin;
   int tile_end;
-  const Panel* panels;  // [ceil(terms / 4), groups]
+  const Panel* panels;  // [ceil(terms / kPanelTerms), groups]
   int terms;            // in all: rows x terms_per_row
   int terms_per_row;    // 1 or 2
   // With one term a row, of each panel: how many groups have rests, and `groups` places for them.
@@ -81,7 +84,7 @@ void MultiplyQ8AvxVnni(const LinearTask& task);
 void MultiplyQ4Avx512(const LinearTask& task);
 void MultiplyQ8Avx512(const LinearTask& task);
 
-// x: [groups * 32]. Writes term `slot` (0..3) of `panels` [groups]; with `terms` 2 also slot + 1, which holds
+// x: [groups * 32]. Writes term `slot` of `panels` [groups]; with `terms` 2 also slot + 1, which holds
 // what the first leaves over. With `terms` 1 that goes to `rests` for the outliers; returns how many there
 // are.
 int QuantizeRowPortable(const float* x, int groups, int slot, int terms, Panel* panels, Rest* rests);

@@ -42,8 +42,8 @@ float AddGroup(const uint8_t* block, int o, const Panel& p, int slot, int terms,
     const int8_t* const x = p.values[slot + term];
     sum = sum * kTermRatio + (kSigned ? Q8Products(block, o, x) : Q4Products(block, o, x));
   }
-  y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot], y);
-  if (!kSigned) y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.sums[slot], y);
+  y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot].scale, y);
+  if (!kSigned) y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.scales[slot].sum, y);
   return y;
 }
 

@@ -47,12 +47,12 @@ struct Place {
   int ahead_bytes;
 };
 
-// Adds the products of one group, of which `place` is: N terms (rows x Terms), four of `panel` and the others
-// of `second`, against H registers of outputs. Each weight is loaded and unpacked once for all terms, each
-// activation once for all outputs.
+// Adds the products of one group, of which `place` is: N terms (rows x Terms), with their values and scales,
+// against H registers of outputs. Each weight is loaded and unpacked once for all terms, each activation once
+// for all outputs.
 template <class V, bool kSigned, int N, int Terms, int H>
-[[gnu::always_inline]] inline void AddGroup(const Place& place, const Panel* panel, const Panel* second,
-                                            typename V::Floats (*y)[H]) {
+[[gnu::always_inline]] inline void AddGroup(const Place& place, const int8_t (*values)[32],
+                                            const GroupScale* scales, typename V::Floats (*y)[H]) {
   constexpr int kSteps = kSigned ? 8 : 4;
   static_assert(N % Terms == 0);
   typename V::Sums sums[N][H];
@@ -76,7 +76,7 @@ template <class V, bool kSigned, int N, int Terms, int H>
     }
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
-      const int8_t* const x = (n < kPanelTerms ? panel : second)->values[n % kPanelTerms] + 4 * j;
+      const int8_t* const x = values[n] + 4 * j;
       const typename V::Bytes first = V::Broadcast(x);
 #pragma GCC unroll 4
       for (int h = 0; h < H; ++h) {
@@ -103,27 +103,26 @@ template <class V, bool kSigned, int N, int Terms, int H>
     if constexpr (!kSigned) minimum = V::LoadHalves(halves + 2 * kTile);
 #pragma GCC unroll 8
     for (int r = 0; r < N / Terms; ++r) {
-      const Panel* const p = r * Terms < kPanelTerms ? panel : second;
-      const int slot = r * Terms % kPanelTerms;
+      const int n = r * Terms;
       const auto whole = [&](int term) {
         if constexpr (kSigned) {
-          return V::WholeSigned(sums[r * Terms + term][h], p->totals[slot + term]);
+          return V::WholeSigned(sums[term][h], scales[term].total);
         } else {
-          return V::Whole(sums[r * Terms + term][h]);
+          return V::Whole(sums[term][h]);
         }
       };
-      typename V::Ints products = whole(0);
-      if constexpr (Terms == 2) products = V::Join(products, whole(1));
+      typename V::Ints products = whole(n);
+      if constexpr (Terms == 2) products = V::Join(products, whole(n + 1));
       typename V::Floats& to = y[r][h];
-      to = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(p->scales + slot)), to);
-      if constexpr (!kSigned) to = V::MultiplyAdd(minimum, V::BroadcastFloat(p->sums + slot), to);
+      to = V::MultiplyAdd(V::ToFloats(products), V::Multiply(scale, V::BroadcastFloat(&scales[n].scale)), to);
+      if constexpr (!kSigned) to = V::MultiplyAdd(minimum, V::BroadcastFloat(&scales[n].sum), to);
     }
   }
 }
 
-// Adds what N rows of a panel left over; `place` is of the first group.
+// Adds what N rows of a panel, from `slot` on, left over; `place` is of the first group.
 template <class V, bool kSigned, int N, int H>
-[[gnu::always_inline]] inline void AddRests(const LinearTask& t, const Place& place, int panel,
+[[gnu::always_inline]] inline void AddRests(const LinearTask& t, const Place& place, int panel, int slot,
                                             typename V::Floats (*y)[H]) {
   constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   const RestPanel* rest = t.rests + static_cast<int64_t>(panel) * t.groups;
@@ -131,7 +130,7 @@ template <class V, bool kSigned, int N, int H>
     Place at = place;
     at.weights += rest->group * kBlock;
     at.halves += rest->group * kBlock;
-    AddGroup<V, kSigned, N, 1, H>(at, &rest->panel, nullptr, y);
+    AddGroup<V, kSigned, N, 1, H>(at, rest->panel.values + slot, rest->panel.scales + slot, y);
   }
 }
 
@@ -141,8 +140,9 @@ inline void MultiplyBlock(const LinearTask& t, const Place& first, int term0) {
   constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   constexpr int kRows = N / Terms;
   Place place = first;
-  const int first_panel = term0 / kPanelTerms;
-  const Panel* panel = t.panels + static_cast<int64_t>(first_panel) * t.groups;
+  const int panel_index = term0 / kPanelTerms;
+  const int slot = term0 % kPanelTerms;
+  const Panel* panel = t.panels + static_cast<int64_t>(panel_index) * t.groups;
   typename V::Floats y[kRows][H];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -152,15 +152,9 @@ inline void MultiplyBlock(const LinearTask& t, const Place& first, int term0) {
   for (int g = 0; g < t.groups; ++g, place.weights += kBlock, place.halves += kBlock, ++panel) {
     for (int i = 0; i < place.ahead_bytes; i += 64) __builtin_prefetch(place.ahead + i);
     place.ahead += place.ahead_bytes;
-    AddGroup<V, kSigned, N, Terms, H>(place, panel, panel + t.groups, y);
+    AddGroup<V, kSigned, N, Terms, H>(place, panel->values + slot, panel->scales + slot, y);
   }
-  if constexpr (Terms == 1) {
-    constexpr int kOfFirst = N < kPanelTerms ? N : kPanelTerms;
-    AddRests<V, kSigned, kOfFirst, H>(t, first, first_panel, y);
-    if constexpr (N > kOfFirst) {
-      AddRests<V, kSigned, N - kOfFirst, H>(t, first, first_panel + 1, y + kOfFirst);
-    }
-  }
+  if constexpr (Terms == 1) AddRests<V, kSigned, N, H>(t, first, panel_index, slot, y);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4

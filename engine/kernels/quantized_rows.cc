@@ -131,8 +131,6 @@ void QuantizedRows::JoinRests(int panel) {
       if (next[r] == end[r] || next[r]->group != group) continue;
       std::copy_n(next[r]->values, kGroup, to.panel.values[r]);
       to.panel.scales[r] = next[r]->scale;
-      to.panel.sums[r] = next[r]->sum;
-      to.panel.totals[r] = next[r]->total;
       ++next[r];
     }
   }

@@ -14,8 +14,8 @@
 
 namespace parley::engine::kernels {
 
-inline constexpr int kGroup = 32;        // values that share a scale, along k
-inline constexpr int kRowsTogether = 4;  // rows from a multiple of this on can be multiplied alone
+inline constexpr int kGroup = 32;         // values that share a scale, along k
+inline constexpr int kRowsTogether = 16;  // rows from a multiple of this on can be multiplied alone
 
 namespace internal {
 struct Panel;
@@ -37,7 +37,7 @@ class QuantizedRows {
   int rows() const { return rows_; }
   int k() const { return k_; }
   int terms() const { return terms_; }
-  // Memory of a row; four rows of one term, or two of two, lie together.
+  // Memory of a row; sixteen rows of one term, or eight of two, lie together.
   int64_t row_bytes() const;
   // From a panel on; see LinearTask. Null rests with two terms.
   const internal::Panel* panels(int panel) const;
@@ -51,7 +51,7 @@ class QuantizedRows {
   int rows_ = 0;
   int k_ = 0;
   int terms_ = 1;
-  AlignedBuffer<uint8_t> panels_;  // [ceil(rows x terms / 4), k / kGroup] of Panel
+  AlignedBuffer<uint8_t> panels_;  // [ceil(rows x terms / kPanelTerms), k / kGroup] of Panel
   // With one term:
   AlignedBuffer<uint8_t> row_rests_;  // [rows, MostRests] of Rest
   AlignedBuffer<int> row_rest_counts_;

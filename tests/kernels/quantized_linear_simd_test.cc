@@ -113,7 +113,7 @@ TEST(QuantizedLinearTemplate, GivesThePortableBitsAtSixteenLanes) {
       }
     }
     for (int terms_per_row : {1, 2}) {
-      for (int rows = 1; rows <= 13; ++rows) {
+      for (int rows = 1; rows <= 18; ++rows) {
         QuantizedRows quantised;
         quantised.Reset(rows, kGroups * 32, terms_per_row);
         std::vector<float> x(kGroups * 32);

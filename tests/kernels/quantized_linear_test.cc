@@ -107,7 +107,7 @@ TEST_P(QuantizedLinear, GivesTheSameBitsOnEveryInstructionSet) {
     const RandomMatrix m = MakeMatrix(GetParam(), shape, shape.n);
     const auto w = Pack(GetParam(), m, shape);
     ASSERT_TRUE(w.ok()) << w.status();
-    for (int rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16}) {
+    for (int rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 27}) {
       std::vector<float> x = MakeRows(rows, shape.k, rows);
       for (int row = 0; row < rows; row += 2) x[row * shape.k + row % 32] = 500;  // outliers
       for (int terms : {1, 2}) {
@@ -125,13 +125,14 @@ TEST_P(QuantizedLinear, ARowDoesNotDependOnTheOtherRowsNorOnHowTilesAreSplit) {
   const Shape shape = {43, 320};
   const auto w = Pack(GetParam(), MakeMatrix(GetParam(), shape, 9), shape);
   ASSERT_TRUE(w.ok()) << w.status();
-  std::vector<float> x = MakeRows(9, shape.k, 10);
+  const int rows = 2 * kRowsTogether + 3;
+  std::vector<float> x = MakeRows(rows, shape.k, 10);
   // Outliers: two of one row, one in the same group of its neighbour, and in the next panel.
-  for (const int at : {shape.k + 70, shape.k + 300, 2 * shape.k + 75, 6 * shape.k + 10}) x[at] = 500;
+  for (const int at : {shape.k + 70, shape.k + 300, 2 * shape.k + 75, 18 * shape.k + 10}) x[at] = 500;
   x[4 * shape.k + 5] = std::numeric_limits<float>::quiet_NaN();  // a broken row harms itself at most
   x[4 * shape.k + 40] = std::numeric_limits<float>::infinity();
-  const std::vector<float> together = Multiply(*w, x, 9, DetectIsa());
-  for (int r = 0; r < 9; ++r) {
+  const std::vector<float> together = Multiply(*w, x, rows, DetectIsa());
+  for (int r = 0; r < rows; ++r) {
     QuantizedRows one;
     one.Assign(x.data() + r * shape.k, 1, shape.k, shape.k);
     std::vector<float> y(shape.n);
