@@ -147,6 +147,40 @@ __attribute__((target("avx512f,avx512vnni"))) uint64_t MultiplyInt8Avx512Vnni(in
   return static_cast<uint64_t>(a[0]);
 }
 
+// tdpbusd on full tiles, 16 x 64 by 64 x 16: six sums, as many as leave two tiles for operands.
+constexpr int kTileSums = 6;
+constexpr int kTileProducts = 16 * 64 * 16;
+__attribute__((target("amx-tile,amx-int8"))) uint64_t MultiplyInt8Amx(int64_t loops) {
+  struct alignas(64) {
+    uint8_t palette = 1;
+    uint8_t reserved[15] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } const config;
+  alignas(64) static const uint8_t operand[16 * 64] = {3, 1, 2};
+  alignas(64) static thread_local int32_t sums[16 * 16];
+  _tile_loadconfig(&config);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_loadd(6, operand, 64);
+  _tile_loadd(7, operand, 64);
+  for (int64_t i = 0; i < loops; ++i) {
+    _tile_dpbusd(0, 6, 7);
+    _tile_dpbusd(1, 6, 7);
+    _tile_dpbusd(2, 6, 7);
+    _tile_dpbusd(3, 6, 7);
+    _tile_dpbusd(4, 6, 7);
+    _tile_dpbusd(5, 6, 7);
+  }
+  _tile_stored(0, sums, 64);
+  _tile_release();
+  return static_cast<uint64_t>(sums[0]);
+}
+
 uint64_t MultiplyFp32Plain(int64_t loops) {
   volatile float a = 1.5f;
   float sums[kSums] = {};
@@ -172,9 +206,12 @@ MachineLimits MeasureMachine(int threads) {
   const Isa isa = DetectIsa();
   switch (isa) {
     case Isa::kAvx512:
+    case Isa::kAmx:
       limits.fp32_instructions = "avx512";
       limits.fp32_products_per_s = Products(threads, MultiplyFp32Avx512, 16);
-      limits.int8_products_per_s = Products(threads, MultiplyInt8Avx512Vnni, 64);
+      limits.int8_products_per_s = isa == Isa::kAmx
+                                       ? Products(threads, MultiplyInt8Amx, kTileProducts, kTileSums)
+                                       : Products(threads, MultiplyInt8Avx512Vnni, 64);
       break;
     case Isa::kAvxVnni:
     case Isa::kAvx2:

@@ -23,6 +23,7 @@ void Attend(const AttentionTask& task, Isa isa) {
     case Isa::kAvxVnni:
       return internal::AttendAvx2(task);
     case Isa::kAvx512:
+    case Isa::kAmx:
       return internal::AttendAvx512(task);
   }
 }

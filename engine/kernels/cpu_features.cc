@@ -5,6 +5,12 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "engine/kernels/amx_trial.h"
 
 namespace parley::engine::kernels {
 
@@ -24,11 +30,32 @@ bool HasAvxVnni() {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kAvxVnniBit) != 0;
 }
 
+bool HasAmx() {
+  constexpr unsigned kTileBits = 1 << 24 | 1 << 25;  // AMX-TILE, AMX-INT8
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kTileBits) == kTileBits;
+}
+
+// Linux keeps a thread's tiles only for a process that asked for it (Documentation/arch/x86/xstate.rst). It
+// is refused by kernels before 5.16 and where a thread's signal stack is too small for them.
+bool MayUseTiles() {
+#if defined(__linux__)
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 bool HasIsa(Isa isa) {
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vnni");
   switch (isa) {
     case Isa::kPortable:
       return true;
@@ -37,9 +64,9 @@ bool HasIsa(Isa isa) {
     case Isa::kAvxVnni:
       return avx2 && HasAvxVnni();
     case Isa::kAvx512:
-      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512vnni");
+      return avx512;
+    case Isa::kAmx:
+      return avx512 && HasAmx() && MayUseTiles();
   }
   return false;
 }
@@ -51,11 +78,13 @@ Isa DetectIsa() {
   static const Isa best = [] {
     const char* const most = std::getenv("PARLEY_MAX_ISA");
     Isa last = Isa::kPortable;
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512}) {
+    bool named = false;
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kAmx}) {
       if (HasIsa(isa)) last = isa;
-      if (most != nullptr && IsaName(isa) == most) break;
+      named = most != nullptr && IsaName(isa) == most;
+      if (named) break;
     }
-    return last;
+    return last == Isa::kAmx && !named && !AmxIsFaster() ? Isa::kAvx512 : last;
   }();
   return best;
 }
@@ -70,6 +99,8 @@ std::string IsaName(Isa isa) {
       return "avx-vnni";
     case Isa::kAvx512:
       return "avx512-vnni";
+    case Isa::kAmx:
+      return "amx";
   }
   return "unknown";
 }

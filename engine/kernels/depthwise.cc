@@ -12,6 +12,7 @@ void ConvolveDepthwise(const DepthwiseTask& task, Isa isa) {
     case Isa::kAvxVnni:
       return internal::ConvolveDepthwiseAvx2(task);
     case Isa::kAvx512:
+    case Isa::kAmx:
       return internal::ConvolveDepthwiseAvx512(task);
   }
 }

@@ -79,14 +79,14 @@ void LayerNorm(const float* x, const float* weight, const float* bias, float eps
 
 void BiasGelu(const float* x, const float* bias, int n, float* out, Isa isa) {
   const auto gelu = isa == Isa::kPortable ? internal::BiasGeluPortable
-                    : isa == Isa::kAvx512 ? internal::BiasGeluAvx512
+                    : isa >= Isa::kAvx512 ? internal::BiasGeluAvx512
                                           : internal::BiasGeluAvx2;
   gelu(x, bias, n, out);
 }
 
 void SwiGlu(const float* gate, const float* up, int n, float* out, Isa isa) {
   const auto swiglu = isa == Isa::kPortable ? internal::SwiGluPortable
-                      : isa == Isa::kAvx512 ? internal::SwiGluAvx512
+                      : isa >= Isa::kAvx512 ? internal::SwiGluAvx512
                                             : internal::SwiGluAvx2;
   swiglu(gate, up, n, out);
 }

@@ -73,6 +73,7 @@ void FloatLinear::Run(internal::FloatLinearTask task, Isa isa) const {
     case Isa::kAvxVnni:
       return internal::FloatLinearAvx2(task);
     case Isa::kAvx512:
+    case Isa::kAmx:
       return internal::FloatLinearAvx512(task);
   }
 }

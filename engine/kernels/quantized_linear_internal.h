@@ -83,6 +83,9 @@ void MultiplyQ4AvxVnni(const LinearTask& task);
 void MultiplyQ8AvxVnni(const LinearTask& task);
 void MultiplyQ4Avx512(const LinearTask& task);
 void MultiplyQ8Avx512(const LinearTask& task);
+// The first use of AMX in a process takes the operating system's leave: HasIsa(Isa::kAmx) asks for it.
+void MultiplyQ4Amx(const LinearTask& task);
+void MultiplyQ8Amx(const LinearTask& task);
 
 // x: [groups * 32]. Writes term `slot` of `panels` [groups]; with `terms` 2 also slot + 1, which holds
 // what the first leaves over. With `terms` 1 that goes to `rests` for the outliers; returns how many there

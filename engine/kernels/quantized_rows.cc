@@ -65,6 +65,7 @@ auto QuantizeRowOf(Isa isa) {
     case Isa::kAvxVnni:
       return internal::QuantizeRowAvx2;
     case Isa::kAvx512:
+    case Isa::kAmx:
       return internal::QuantizeRowAvx512;
   }
   return internal::QuantizeRowPortable;

@@ -184,6 +184,8 @@ void QuantizedWeights::Multiply(const QuantizedRows& x, RowRange rows, int tile_
       return (q4 ? internal::MultiplyQ4AvxVnni : internal::MultiplyQ8AvxVnni)(task);
     case Isa::kAvx512:
       return (q4 ? internal::MultiplyQ4Avx512 : internal::MultiplyQ8Avx512)(task);
+    case Isa::kAmx:
+      return (q4 ? internal::MultiplyQ4Amx : internal::MultiplyQ8Amx)(task);
   }
 }
 

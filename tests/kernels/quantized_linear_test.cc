@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
 #include <vector>
 
+#include "amx_emulator.h"
 #include "engine/kernels/half.h"
 #include "engine/kernels/quantized_rows.h"
 #include "engine/kernels/quantized_weights.h"
@@ -103,7 +105,11 @@ TEST_P(QuantizedLinear, IsCloseToTheExactProduct) {
 }
 
 TEST_P(QuantizedLinear, GivesTheSameBitsOnEveryInstructionSet) {
-  for (const Shape shape : {Shape{8, 32}, Shape{41, 576}, Shape{3, 1536}, Shape{64, 256}}) {
+  std::optional<AmxEmulator> emulator;
+  if (!HasIsa(Isa::kAmx)) emulator.emplace();
+  const auto can_run = [](Isa isa) { return HasIsa(isa == Isa::kAmx ? Isa::kAvx512 : isa); };
+  // The last one: of more groups than AMX's kernel unpacks at once.
+  for (const Shape shape : {Shape{8, 32}, Shape{41, 576}, Shape{3, 1536}, Shape{64, 256}, Shape{21, 2112}}) {
     const RandomMatrix m = MakeMatrix(GetParam(), shape, shape.n);
     const auto w = Pack(GetParam(), m, shape);
     ASSERT_TRUE(w.ok()) << w.status();
@@ -112,13 +118,14 @@ TEST_P(QuantizedLinear, GivesTheSameBitsOnEveryInstructionSet) {
       for (int row = 0; row < rows; row += 2) x[row * shape.k + row % 32] = 500;  // outliers
       for (int terms : {1, 2}) {
         const std::vector<float> portable = Multiply(*w, x, rows, Isa::kPortable, terms);
-        for (Isa isa : {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512}) {
-          if (!HasIsa(isa)) continue;
+        for (Isa isa : {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kAmx}) {
+          if (!can_run(isa)) continue;
           EXPECT_EQ(Multiply(*w, x, rows, isa, terms), portable) << IsaName(isa) << ", " << rows << " rows";
         }
       }
     }
   }
+  EXPECT_EQ(AmxEmulator::instructions() > 0, emulator.has_value() && HasIsa(Isa::kAvx512));
 }
 
 TEST_P(QuantizedLinear, ARowDoesNotDependOnTheOtherRowsNorOnHowTilesAreSplit) {
