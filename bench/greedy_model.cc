@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/schedule/step_planner.h"
 #include "engine/text/largest.h"
 
 namespace parley::bench {
@@ -24,10 +25,18 @@ class EngineGreedyModel final : public GreedyModel {
     return absl::OkStatus();
   }
 
+  // A prompt of more tokens than the server runs in one step is run in several, as there.
   absl::Status Step(absl::Span<Rows> rows) override {
+    constexpr size_t kMostRows = engine::schedule::StepLimits{}.max_rows;
     entries_.clear();
     for (const Rows& row : rows) {
-      entries_.push_back({sequences_[row.slot].get(), row.tokens, &logits_[row.slot]});
+      engine::StepEntry entry = {sequences_[row.slot].get(), row.tokens};
+      for (; entry.tokens.size() > kMostRows; entry.tokens.remove_prefix(kMostRows)) {
+        engine::StepEntry part = {entry.sequence, entry.tokens.first(kMostRows)};
+        if (absl::Status status = model_->Step(absl::MakeSpan(&part, 1)); !status.ok()) return status;
+      }
+      entry.logits = &logits_[row.slot];
+      entries_.push_back(entry);
     }
     if (absl::Status status = model_->Step(absl::MakeSpan(entries_)); !status.ok()) return status;
     for (Rows& row : rows) {
