@@ -86,9 +86,7 @@ void QuantizedRows::Reset(int rows, int k, int terms) {
   rests_.Resize(panels * groups * sizeof(RestPanel));
   rest_counts_.Resize(panels);
   unset_.Resize(panels);
-  for (size_t i = 0; i < panels; ++i) {
-    unset_.data()[i] = std::min(kPanelTerms, rows - static_cast<int>(i) * kPanelTerms);
-  }
+  for (size_t i = 0; i < panels; ++i) unset_.data()[i] = RowsOf(static_cast<int>(i));
 }
 
 void QuantizedRows::Set(int row, const float* x, Isa isa) {
@@ -101,21 +99,26 @@ void QuantizedRows::Set(int row, const float* x, Isa isa) {
     quantize(x, groups, term % kPanelTerms, terms_, panels, nullptr);
     return;
   }
-  Rest* const rests = reinterpret_cast<Rest*>(row_rests_.data()) + int64_t{row} * MostRests(groups);
-  row_rest_counts_.data()[row] = quantize(x, groups, term % kPanelTerms, terms_, panels, rests);
+  row_rest_counts_.data()[row] = quantize(x, groups, term % kPanelTerms, terms_, panels, RestsOf(row));
   if (std::atomic_ref<int>(unset_.data()[panel]).fetch_sub(1, std::memory_order_acq_rel) == 1) {
     JoinRests(panel);
   }
 }
 
+int QuantizedRows::RowsOf(int panel) const { return std::min(kPanelTerms, rows_ - panel * kPanelTerms); }
+
+Rest* QuantizedRows::RestsOf(int row) {
+  return reinterpret_cast<Rest*>(row_rests_.data()) + int64_t{row} * MostRests(k_ / kGroup);
+}
+
 void QuantizedRows::JoinRests(int panel) {
   const int groups = k_ / kGroup;
   const int first = panel * kPanelTerms;
-  const int rows = std::min(kPanelTerms, rows_ - first);
+  const int rows = RowsOf(panel);
   const Rest* next[kPanelTerms];
   const Rest* end[kPanelTerms];
   for (int r = 0; r < rows; ++r) {
-    next[r] = reinterpret_cast<const Rest*>(row_rests_.data()) + int64_t{first + r} * MostRests(groups);
+    next[r] = RestsOf(first + r);
     end[r] = next[r] + row_rest_counts_.data()[first + r];
   }
   auto* const joined = reinterpret_cast<RestPanel*>(rests_.data()) + int64_t{panel} * groups;

@@ -45,6 +45,9 @@ class QuantizedRows {
   const int* rest_counts(int panel) const { return terms_ == 2 ? nullptr : rest_counts_.data() + panel; }
 
  private:
+  // With one term: how many rows a panel holds, and the place for a row's rests.
+  int RowsOf(int panel) const;
+  internal::Rest* RestsOf(int row);
   // Brings the rests of a panel's rows together, group by group.
   void JoinRests(int panel);
 
