@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/harness.h"
+#include "engine/kernels/amx_tiles.h"
 #include "engine/kernels/cpu_features.h"
 
 namespace parley::bench {
@@ -147,37 +148,34 @@ __attribute__((target("avx512f,avx512vnni"))) uint64_t MultiplyInt8Avx512Vnni(in
   return static_cast<uint64_t>(a[0]);
 }
 
-// tdpbusd on full tiles, 16 x 64 by 64 x 16: six sums, as many as leave two tiles for operands.
+// tdpbsud on full tiles, 16 x 64 by 64 x 16: six sums, as many as leave two tiles for operands.
 constexpr int kTileSums = 6;
 constexpr int kTileProducts = 16 * 64 * 16;
-__attribute__((target("amx-tile,amx-int8"))) uint64_t MultiplyInt8Amx(int64_t loops) {
-  struct alignas(64) {
-    uint8_t palette = 1;
-    uint8_t reserved[15] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } const config;
-  alignas(64) static const uint8_t operand[16 * 64] = {3, 1, 2};
-  alignas(64) static thread_local int32_t sums[16 * 16];
-  _tile_loadconfig(&config);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  _tile_zero(4);
-  _tile_zero(5);
-  _tile_loadd(6, operand, 64);
-  _tile_loadd(7, operand, 64);
+uint64_t MultiplyInt8Amx(int64_t loops) {
+  using namespace engine::kernels::internal;
+  TileConfig config;
+  std::fill_n(config.row_bytes, 8, uint16_t{64});
+  std::fill_n(config.rows, 8, uint8_t{16});
+  alignas(64) int32_t sums[16 * 16] = {3, 1, 2};
+  ConfigureTiles(config);
+  ZeroTile<0>();
+  ZeroTile<1>();
+  ZeroTile<2>();
+  ZeroTile<3>();
+  ZeroTile<4>();
+  ZeroTile<5>();
+  LoadTile<6>(sums, 64);
+  LoadTile<7>(sums, 64);
   for (int64_t i = 0; i < loops; ++i) {
-    _tile_dpbusd(0, 6, 7);
-    _tile_dpbusd(1, 6, 7);
-    _tile_dpbusd(2, 6, 7);
-    _tile_dpbusd(3, 6, 7);
-    _tile_dpbusd(4, 6, 7);
-    _tile_dpbusd(5, 6, 7);
+    DotTiles<false, 0, 6, 7>();
+    DotTiles<false, 1, 6, 7>();
+    DotTiles<false, 2, 6, 7>();
+    DotTiles<false, 3, 6, 7>();
+    DotTiles<false, 4, 6, 7>();
+    DotTiles<false, 5, 6, 7>();
   }
-  _tile_stored(0, sums, 64);
-  _tile_release();
+  StoreTile<0>(sums, 64);
+  ReleaseTiles();
   return static_cast<uint64_t>(sums[0]);
 }
 

@@ -1,11 +1,12 @@
 // The quantised linear layer on AMX: a panel's sixteen terms against a tile of weights in one instruction a
 // group. The products are the same integers and their floats are added in the same order as everywhere, so
 // the bits are the same. What is fewer than sixteen terms goes the way of AVX-512. Compiled with the flags of
-// AVX-512 and -mamx-tile -mamx-int8; includes nothing that has inline code shared with the rest.
+// AVX-512; includes nothing that has inline code shared with the rest.
 //
 // By count of cycles (Intel's optimisation manual, chapter "Intel AMX"), a group of sixteen terms of one tile
 // takes sixteen in the tile unit, and beside them 32 for its floats and some 36 for loads, where AVX-512
 // takes 96 for products and floats.
+#include "engine/kernels/amx_tiles.h"
 #include "engine/kernels/quantized_linear_512.h"
 
 namespace parley::engine::kernels::internal {
@@ -15,14 +16,10 @@ namespace {
 // are read:       products  values  weights
 //   set 0             0        1       2
 //   set 1             3        4       5
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {kTile * 4, 32, kTile * 4, kTile * 4, 32, kTile * 4};
-  uint8_t rows[16] = {kPanelTerms, kPanelTerms, 8, kPanelTerms, kPanelTerms, 8};
+constexpr TileConfig kConfig = {
+    .row_bytes = {kTile * 4, 32, kTile * 4, kTile * 4, 32, kTile * 4},
+    .rows = {kPanelTerms, kPanelTerms, 8, kPanelTerms, kPanelTerms, 8},
 };
-constexpr TileConfig kConfig;
 
 // A group's weights of a tile as AMX takes them: bytes [j * 64 + o * 4 + i] = q[o][4j + i], j = 0..7, which
 // is how eight bits are packed.
@@ -43,35 +40,17 @@ inline void Unpack(const uint8_t* block, uint8_t* weights) {
   }
 }
 
-// GCC's tile loads do not say that they read memory: what they read must have been written before this.
-inline void WriteMemory() { asm volatile("" ::: "memory"); }
-
 // sums[n][o]: the products of one group of sixteen terms with sixteen outputs.
 using Products = int32_t[kPanelTerms][kTile];
 
 template <bool kSigned, int kSet>
 inline void MultiplyGroup(const Panel& panel, const uint8_t* weights, Products& products) {
-  if constexpr (kSet == 0) {
-    _tile_loadd(1, panel.values, 32);
-    _tile_loadd(2, weights, 64);
-    _tile_zero(0);
-    if constexpr (kSigned) {
-      _tile_dpbssd(0, 1, 2);
-    } else {
-      _tile_dpbsud(0, 1, 2);
-    }
-    _tile_stored(0, products, 64);
-  } else {
-    _tile_loadd(4, panel.values, 32);
-    _tile_loadd(5, weights, 64);
-    _tile_zero(3);
-    if constexpr (kSigned) {
-      _tile_dpbssd(3, 4, 5);
-    } else {
-      _tile_dpbsud(3, 4, 5);
-    }
-    _tile_stored(3, products, 64);
-  }
+  constexpr int kSums = 3 * kSet, kValues = kSums + 1, kWeights = kSums + 2;
+  LoadTile<kValues>(panel.values, 32);
+  LoadTile<kWeights>(weights, 64);
+  ZeroTile<kSums>();
+  DotTiles<kSigned, kSums, kValues, kWeights>();
+  StoreTile<kSums>(products, 64);
 }
 
 // Adds a group's products to the rows of a panel; `halves`: the weights' scales and minimums.
@@ -139,7 +118,6 @@ inline void AddRests(const LinearTask& t, const uint8_t* blocks, int panel, __m5
   for (const RestPanel* const end = rest + t.rest_counts[panel]; rest != end; ++rest) {
     const uint8_t* const block = blocks + rest->group * kBlock;
     Unpack<kSigned>(block, weights);
-    WriteMemory();
     MultiplyGroup<kSigned, 0>(rest->panel, weights, products);
     AddProducts<kSigned, 1>(products, rest->panel, block + (kSigned ? kQ8Bytes : kQ4Bytes), y);
   }
@@ -155,7 +133,6 @@ void MultiplyTile(const LinearTask& t, int tile, int panels) {
     const uint8_t* const from = blocks + first * kBlock;
     const int count = first + kGroupsAtOnce < t.groups ? kGroupsAtOnce : t.groups - first;
     for (int g = 0; g < count; ++g) Unpack<kSigned>(from + g * kBlock, weights + g * kWeightBytes);
-    WriteMemory();
     const Groups groups = {weights, from + (kSigned ? kQ8Bytes : kQ4Bytes), count};
     // As many groups of what comes next, in as many parts as there are panels.
     const uint8_t* ahead = from + count * kBlock;
@@ -176,9 +153,9 @@ void MultiplyTile(const LinearTask& t, int tile, int panels) {
 
 template <bool kSigned, int Terms>
 void MultiplyPanels(const LinearTask& t, int panels) {
-  _tile_loadconfig(&kConfig);
+  ConfigureTiles(kConfig);
   for (int tile = t.tile_begin; tile < t.tile_end; ++tile) MultiplyTile<kSigned, Terms>(t, tile, panels);
-  _tile_release();
+  ReleaseTiles();
 }
 
 // What is left without the first panels.

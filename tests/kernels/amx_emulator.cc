@@ -23,11 +23,11 @@ struct Tile {
 struct Tiles {
   bool configured = false;
   Tile tile[kTiles];
-  long instructions = 0;
 };
 
 // Reached from a signal handler of the thread that runs the instruction, never while it is made.
 thread_local Tiles tiles;
+thread_local long instructions_carried_out = 0;
 
 // In a signal handler: nothing that allocates or locks.
 [[noreturn]] void Fail(const char* what) {
@@ -114,7 +114,6 @@ bool Decode(const ucontext_t& context, Instruction& to) {
 
 void Configure(const uint8_t* config) {
   Tiles made;
-  made.instructions = tiles.instructions;
   const int palette = config[0];
   Check(palette <= 1, "LDTILECFG: an unknown palette");
   if (palette == 1) {
@@ -185,8 +184,7 @@ bool CarryOut(const Instruction& i) {
     if (in_memory && i.prefix == kNone && i.reg == 0) {
       Configure(reinterpret_cast<const uint8_t*>(i.base));
     } else if (!in_memory && i.prefix == kNone && i.reg == 0 && i.rm == 0) {
-      const long instructions = tiles.instructions;
-      tiles = {.instructions = instructions};  // TILERELEASE
+      tiles = {};  // TILERELEASE
     } else if (!in_memory && i.prefix == kF2 && i.rm == 0) {
       Tile& tile = Configured(i.reg);
       std::memset(tile.bytes, 0, sizeof(tile.bytes));
@@ -218,7 +216,7 @@ void OnIllegalInstruction(int, siginfo_t*, void* context_pointer) {
   ucontext_t& context = *static_cast<ucontext_t*>(context_pointer);
   Instruction instruction;
   if (!Decode(context, instruction) || !CarryOut(instruction)) Fail("an instruction that it does not know");
-  ++tiles.instructions;
+  ++instructions_carried_out;
   context.uc_mcontext.gregs[REG_RIP] += instruction.length;
 }
 
@@ -233,6 +231,6 @@ AmxEmulator::AmxEmulator() {
 
 AmxEmulator::~AmxEmulator() { sigaction(SIGILL, &before_, nullptr); }
 
-long AmxEmulator::instructions() { return tiles.instructions; }
+long AmxEmulator::instructions() { return instructions_carried_out; }
 
 }  // namespace parley::engine::kernels

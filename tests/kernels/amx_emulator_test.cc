@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 
+#include "engine/kernels/amx_tiles.h"
 #include "engine/kernels/cpu_features.h"
 
 namespace parley::engine::kernels {
@@ -17,21 +18,12 @@ constexpr int kRows = 5;
 constexpr int kInputs = 24;
 constexpr int kOutputs = 7;
 
-struct Config {
-  uint8_t bytes[64] = {1};
-  void Shape(int tile, int rows, int row_bytes) {
-    bytes[16 + 2 * tile] = static_cast<uint8_t>(row_bytes);
-    bytes[48 + tile] = static_cast<uint8_t>(rows);
-  }
-};
+using internal::TileConfig;
 
-Config Shapes() {
-  Config config;
-  config.Shape(0, kRows, kOutputs * 4);
-  config.Shape(1, kRows, kInputs);
-  config.Shape(2, kInputs / 4, kOutputs * 4);
-  return config;
-}
+constexpr TileConfig kShapes = {
+    .row_bytes = {kOutputs * 4, kInputs, kOutputs * 4},
+    .rows = {kRows, kRows, kInputs / 4},
+};
 
 struct Operands {
   uint8_t a[kRows][kInputs];
@@ -60,23 +52,24 @@ Operands Make() {
 // The loads of GCC do not say that they read memory.
 void WriteMemory() { asm volatile("" ::: "memory"); }
 
-__attribute__((target("amx-tile,amx-int8"))) void MultiplySigned(const Config& config, Operands& x) {
-  WriteMemory();
-  _tile_loadconfig(&config);
-  _tile_loadd(0, x.c, sizeof(x.c[0]));
-  _tile_loadd(1, x.a, sizeof(x.a[0]));
-  _tile_stream_loadd(2, x.b, sizeof(x.b[0]));
-  _tile_dpbssd(0, 1, 2);
-  _tile_stored(0, x.c, sizeof(x.c[0]));
-  _tile_release();
+// By the functions of the kernels.
+void MultiplySigned(const TileConfig& config, Operands& x) {
+  internal::ConfigureTiles(config);
+  internal::LoadTile<0>(x.c, sizeof(x.c[0]));
+  internal::LoadTile<1>(x.a, sizeof(x.a[0]));
+  internal::LoadTile<2>(x.b, sizeof(x.b[0]));
+  internal::DotTiles<true, 0, 1, 2>();
+  internal::StoreTile<0>(x.c, sizeof(x.c[0]));
+  internal::ReleaseTiles();
 }
 
-__attribute__((target("amx-tile,amx-int8"))) void MultiplyOthers(const Config& config, Operands& x) {
+// By the compiler's.
+__attribute__((target("amx-tile,amx-int8"))) void MultiplyOthers(const TileConfig& config, Operands& x) {
   WriteMemory();
-  _tile_loadconfig(&config);
+  internal::ConfigureTiles(config);
   _tile_zero(0);
   _tile_loadd(1, x.a, sizeof(x.a[0]));
-  _tile_loadd(2, x.b, sizeof(x.b[0]));
+  _tile_stream_loadd(2, x.b, sizeof(x.b[0]));
   _tile_dpbsud(0, 1, 2);
   _tile_dpbusd(0, 1, 2);
   _tile_dpbuud(0, 1, 2);
@@ -112,7 +105,7 @@ TEST_F(AmxInstructions, MultiplySignedBytesOntoSums) {
   int32_t expected[kRows][kOutputs];
   std::memcpy(expected, x.c, sizeof(expected));
   Add(x, true, true, expected);
-  MultiplySigned(Shapes(), x);
+  MultiplySigned(kShapes, x);
   EXPECT_EQ(std::memcmp(x.c, expected, sizeof(expected)), 0);
 }
 
@@ -122,18 +115,18 @@ TEST_F(AmxInstructions, MultiplyBytesOfWhichOneSideOrNoneIsSigned) {
   Add(x, true, false, expected);
   Add(x, false, true, expected);
   Add(x, false, false, expected);
-  MultiplyOthers(Shapes(), x);
+  MultiplyOthers(kShapes, x);
   EXPECT_EQ(std::memcmp(x.c, expected, sizeof(expected)), 0);
 }
 
 TEST_F(AmxInstructions, AreRefusedWhereShapesDoNotFit) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   Operands x = Make();
-  Config other = Shapes();
-  other.Shape(2, kInputs / 4 + 1, kOutputs * 4);
+  TileConfig other = kShapes;
+  other.rows[2] = kInputs / 4 + 1;
   EXPECT_DEATH(MultiplySigned(other, x), "");
-  Config reserved = Shapes();
-  reserved.bytes[15] = 1;
+  TileConfig reserved = kShapes;
+  reserved.reserved[13] = 1;
   EXPECT_DEATH(MultiplySigned(reserved, x), "");
 }
 
