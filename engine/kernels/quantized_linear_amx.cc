@@ -88,12 +88,11 @@ struct Groups {
 template <bool kSigned, int Terms>
 inline void AddGroups(const Groups& groups, const Panel* panel, const uint8_t* ahead, int ahead_bytes,
                       __m512* y) {
-  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   alignas(64) Products products[2];
   const uint8_t* weights = groups.weights;
   const uint8_t* halves = groups.halves;
   MultiplyGroup<kSigned, 0>(*panel, weights, products[0]);
-  for (int g = 0; g < groups.count; ++g, ++panel, halves += kBlock) {
+  for (int g = 0; g < groups.count; ++g, ++panel, halves += kBlockBytes<kSigned>) {
     for (int i = 0; i < ahead_bytes; i += 64) __builtin_prefetch(ahead + i);
     ahead += ahead_bytes;
     weights += kWeightBytes;
@@ -111,32 +110,31 @@ inline void AddGroups(const Groups& groups, const Panel* panel, const uint8_t* a
 // Adds what the rows of a panel left over; `blocks`: the tile's.
 template <bool kSigned>
 inline void AddRests(const LinearTask& t, const uint8_t* blocks, int panel, __m512* y) {
-  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   alignas(64) uint8_t weights[kWeightBytes];
   alignas(64) Products products;
   const RestPanel* rest = t.rests + static_cast<int64_t>(panel) * t.groups;
   for (const RestPanel* const end = rest + t.rest_counts[panel]; rest != end; ++rest) {
-    const uint8_t* const block = blocks + rest->group * kBlock;
+    const uint8_t* const block = blocks + rest->group * kBlockBytes<kSigned>;
     Unpack<kSigned>(block, weights);
     MultiplyGroup<kSigned, 0>(rest->panel, weights, products);
-    AddProducts<kSigned, 1>(products, rest->panel, block + (kSigned ? kQ8Bytes : kQ4Bytes), y);
+    AddProducts<kSigned, 1>(products, rest->panel, block + kPackedBytes<kSigned>, y);
   }
 }
 
 template <bool kSigned, int Terms>
 void MultiplyTile(const LinearTask& t, int tile, int panels) {
-  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   constexpr int kRows = kPanelTerms / Terms;
-  const uint8_t* const blocks = t.packed + tile * t.groups * kBlock;
+  const uint8_t* const blocks = t.packed + tile * t.groups * kBlockBytes<kSigned>;
   alignas(64) uint8_t weights[kGroupsAtOnce * kWeightBytes];
   for (int first = 0; first < t.groups; first += kGroupsAtOnce) {
-    const uint8_t* const from = blocks + first * kBlock;
+    const uint8_t* const from = blocks + first * kBlockBytes<kSigned>;
     const int count = first + kGroupsAtOnce < t.groups ? kGroupsAtOnce : t.groups - first;
-    for (int g = 0; g < count; ++g) Unpack<kSigned>(from + g * kBlock, weights + g * kWeightBytes);
-    const Groups groups = {weights, from + (kSigned ? kQ8Bytes : kQ4Bytes), count};
+    for (int g = 0; g < count; ++g)
+      Unpack<kSigned>(from + g * kBlockBytes<kSigned>, weights + g * kWeightBytes);
+    const Groups groups = {weights, from + kPackedBytes<kSigned>, count};
     // As many groups of what comes next, in as many parts as there are panels.
-    const uint8_t* ahead = from + count * kBlock;
-    const int ahead_bytes = static_cast<int>((kBlock + panels - 1) / panels);
+    const uint8_t* ahead = from + count * kBlockBytes<kSigned>;
+    const int ahead_bytes = static_cast<int>((kBlockBytes<kSigned> + panels - 1) / panels);
     for (int panel = 0; panel < panels; ++panel, ahead += int64_t{ahead_bytes} * count) {
       __m512 y[kRows];
 #pragma GCC unroll 16

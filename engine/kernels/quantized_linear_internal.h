@@ -18,6 +18,11 @@ inline constexpr int kQ4Bytes = 256;
 inline constexpr int kQ8Bytes = 512;
 inline constexpr int kQ4BlockBytes = kQ4Bytes + 4 * kTile;
 inline constexpr int kQ8BlockBytes = kQ8Bytes + 2 * kTile;
+// Those of a block, and of the weights in it, which stand first; kSigned: of kQ8.
+template <bool kSigned>
+inline constexpr int64_t kBlockBytes = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
+template <bool kSigned>
+inline constexpr int kPackedBytes = kSigned ? kQ8Bytes : kQ4Bytes;
 
 // A row of two terms is scale x (kTermRatio x first + second), so their products join as integers: those of
 // 4-bit weights, 32 x 15 x 127 x 257 at most, are exact in a float, too.

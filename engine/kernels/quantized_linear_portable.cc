@@ -36,22 +36,20 @@ int32_t Q8Products(const uint8_t* block, int o, const int8_t* x) {
 // Adds one output's products with one group of a row, whose terms begin at `slot`.
 template <bool kSigned>
 float AddGroup(const uint8_t* block, int o, const Panel& p, int slot, int terms, float y) {
-  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
   int32_t sum = 0;
   for (int term = 0; term < terms; ++term) {
     const int8_t* const x = p.values[slot + term];
     sum = sum * kTermRatio + (kSigned ? Q8Products(block, o, x) : Q4Products(block, o, x));
   }
-  y = std::fma(static_cast<float>(sum), HalfAt(block + kWeights, o) * p.scales[slot].scale, y);
-  if (!kSigned) y = std::fma(HalfAt(block + kWeights + 2 * kTile, o), p.scales[slot].sum, y);
+  y = std::fma(static_cast<float>(sum), HalfAt(block + kPackedBytes<kSigned>, o) * p.scales[slot].scale, y);
+  if (!kSigned) y = std::fma(HalfAt(block + kPackedBytes<kSigned> + 2 * kTile, o), p.scales[slot].sum, y);
   return y;
 }
 
 template <bool kSigned>
 void Multiply(const LinearTask& t) {
-  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   for (int tile = t.tile_begin; tile < t.tile_end; ++tile) {
-    const uint8_t* const blocks = t.packed + tile * t.groups * kBlock;
+    const uint8_t* const blocks = t.packed + tile * t.groups * kBlockBytes<kSigned>;
     for (int row = 0; row < t.terms / t.terms_per_row; ++row) {
       const int first = row * t.terms_per_row;  // terms of a row stand in one panel
       const int panel = first / kPanelTerms;
@@ -60,11 +58,12 @@ void Multiply(const LinearTask& t) {
       for (int o = 0; o < kTile && tile * kTile + o < t.n; ++o) {
         float y = 0;
         for (int g = 0; g < t.groups; ++g) {
-          y = AddGroup<kSigned>(blocks + g * kBlock, o, t.panels[places + g], slot, t.terms_per_row, y);
+          y = AddGroup<kSigned>(blocks + g * kBlockBytes<kSigned>, o, t.panels[places + g], slot,
+                                t.terms_per_row, y);
         }
         for (int i = 0; t.terms_per_row == 1 && i < t.rest_counts[panel]; ++i) {
           const RestPanel& rest = t.rests[places + i];
-          y = AddGroup<kSigned>(blocks + rest.group * kBlock, o, rest.panel, slot, 1, y);
+          y = AddGroup<kSigned>(blocks + rest.group * kBlockBytes<kSigned>, o, rest.panel, slot, 1, y);
         }
         t.y[row * t.y_stride + tile * kTile + o] = y;
       }

@@ -124,12 +124,11 @@ template <class V, bool kSigned, int N, int Terms, int H>
 template <class V, bool kSigned, int N, int H>
 [[gnu::always_inline]] inline void AddRests(const LinearTask& t, const Place& place, int panel, int slot,
                                             typename V::Floats (*y)[H]) {
-  constexpr int64_t kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   const RestPanel* rest = t.rests + static_cast<int64_t>(panel) * t.groups;
   for (const RestPanel* const end = rest + t.rest_counts[panel]; rest != end; ++rest) {
     Place at = place;
-    at.weights += rest->group * kBlock;
-    at.halves += rest->group * kBlock;
+    at.weights += rest->group * kBlockBytes<kSigned>;
+    at.halves += rest->group * kBlockBytes<kSigned>;
     AddGroup<V, kSigned, N, 1, H>(at, rest->panel.values + slot, rest->panel.scales + slot, y);
   }
 }
@@ -137,7 +136,6 @@ template <class V, bool kSigned, int N, int H>
 // All groups of N terms against H registers of outputs.
 template <class V, bool kSigned, int N, int Terms, int H>
 inline void MultiplyBlock(const LinearTask& t, const Place& first, int term0) {
-  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   constexpr int kRows = N / Terms;
   Place place = first;
   const int panel_index = term0 / kPanelTerms;
@@ -149,7 +147,8 @@ inline void MultiplyBlock(const LinearTask& t, const Place& first, int term0) {
 #pragma GCC unroll 4
     for (int h = 0; h < H; ++h) y[r][h] = V::ZeroFloats();
   }
-  for (int g = 0; g < t.groups; ++g, place.weights += kBlock, place.halves += kBlock, ++panel) {
+  for (int g = 0; g < t.groups;
+       ++g, place.weights += kBlockBytes<kSigned>, place.halves += kBlockBytes<kSigned>, ++panel) {
     for (int i = 0; i < place.ahead_bytes; i += 64) __builtin_prefetch(place.ahead + i);
     place.ahead += place.ahead_bytes;
     AddGroup<V, kSigned, N, Terms, H>(place, panel->values + slot, panel->scales + slot, y);
@@ -173,15 +172,13 @@ struct Ahead {
 // The registers of the tiles from `tile` on: whole tiles, or the halves of one.
 template <class V, bool kSigned>
 inline Place PlaceOf(const LinearTask& t, int tile) {
-  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
-  constexpr int kWeights = kSigned ? kQ8Bytes : kQ4Bytes;
-  const int64_t tile_bytes = static_cast<int64_t>(t.groups) * kBlock;
+  const int64_t tile_bytes = static_cast<int64_t>(t.groups) * kBlockBytes<kSigned>;
   const uint8_t* const block = t.packed + tile * tile_bytes;
   if constexpr (V::kLanes == kTile) {
-    return {block, block + kWeights, tile_bytes, tile_bytes, tile * kTile, nullptr, 0};
+    return {block, block + kPackedBytes<kSigned>, tile_bytes, tile_bytes, tile * kTile, nullptr, 0};
   } else {
     static_assert(2 * V::kLanes == kTile);
-    return {block, block + kWeights, V::kLanes * 4, V::kLanes * 2, tile * kTile, nullptr, 0};
+    return {block, block + kPackedBytes<kSigned>, V::kLanes * 4, V::kLanes * 2, tile * kTile, nullptr, 0};
   }
 }
 
@@ -214,12 +211,11 @@ template <class V, bool kSigned, int Terms, int T>
 inline void MultiplyTiles(const LinearTask& t, int tile) {
   using Kernel = void (*)(const LinearTask&, int, int, Ahead&);
   constexpr int kAtOnce = V::kTermsAtOnce;
-  constexpr int kBlock = kSigned ? kQ8BlockBytes : kQ4BlockBytes;
   static_assert(kAtOnce == 4 || kAtOnce == 8);
   // The next tiles' blocks, in as many parts as there are passes over these.
   const int passes = t.terms / kAtOnce + (t.terms % kAtOnce + 3) / 4;
-  Ahead ahead = {t.packed + static_cast<int64_t>(tile + T) * t.groups * kBlock,
-                 (T * kBlock + passes - 1) / passes};
+  Ahead ahead = {t.packed + static_cast<int64_t>(tile + T) * t.groups * kBlockBytes<kSigned>,
+                 static_cast<int>((T * kBlockBytes<kSigned> + passes - 1) / passes)};
   int term = 0;
   for (; term + kAtOnce <= t.terms; term += kAtOnce)
     TileTerms<V, kSigned, kAtOnce, Terms, T>(t, tile, term, ahead);
