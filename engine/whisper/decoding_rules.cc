@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <limits>
 
 #include "engine/text/largest.h"
@@ -62,21 +64,24 @@ void DecodingRules::Apply(absl::Span<const TokenId> written, int timestamps, abs
     const bool may_repeat = after_timestamp && !segment_begins;
     forbid(first_timestamp, *last + (may_repeat ? 0 : 1));
   }
+  std::vector<TokenId> text;
+  std::copy_if(written.begin(), written.end(), std::back_inserter(text), std::not_fn(is_timestamp));
+  if (const TokenId loop = LoopContinuation(text); loop >= 0) forbid(loop, loop + 1);
   // When a timestamp is likelier than any one word, it is a timestamp.
   const float any_timestamp = LogSumExp(logits.subspan(first_timestamp));
   const float best_text = logits[text::IndexOfLargest(logits.first(first_timestamp))];
   if (any_timestamp > best_text) forbid(0, first_timestamp);
 }
 
-int RepeatedTail(absl::Span<const TokenId> text) {
+TokenId LoopContinuation(absl::Span<const TokenId> text) {
   const int size = static_cast<int>(text.size());
-  for (int period = 1; period * 3 <= size; ++period) {
-    int same = 0;
+  for (int period = 1; period * kMostRepeats <= size; ++period) {
+    int same = 0;  // so many of the last tokens are as those one period before them
     while (same + period < size && text[size - 1 - same] == text[size - 1 - same - period]) ++same;
-    const int repeated = same / period * period;
-    if (repeated >= 2 * period && repeated + period >= 9) return repeated;
+    const int tokens = same + period;
+    if (tokens >= period * kMostRepeats && tokens >= kLoopTokens) return text[size - period];
   }
-  return 0;
+  return -1;
 }
 
 }  // namespace parley::engine::whisper

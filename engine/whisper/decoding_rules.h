@@ -1,5 +1,6 @@
 // What Whisper may write next (openai/whisper, decoding.py: SuppressBlank, SuppressTokens,
-// ApplyTimestampRules): timestamps come in pairs around text and never go back.
+// ApplyTimestampRules): timestamps come in pairs around text and never go back. One rule is our own: no loop
+// goes on for ever.
 #pragma once
 
 #include <vector>
@@ -25,8 +26,12 @@ class DecodingRules {
   std::vector<TokenId> suppressed_at_begin_;
 };
 
-// How many of the last tokens only repeat what stands before them: three times the same four tokens or more,
-// or nine tokens of a shorter cycle. 0: no repetition.
-int RepeatedTail(absl::Span<const TokenId> text);
+// The token that would go on with a loop, by which it may not be followed: the text ends with the same words
+// kMostRepeats times, and with kLoopTokens tokens of them or more. People say a word five times in a row; a
+// decoder that has lost its place in the audio says it until its positions are used up. With that one token
+// forbidden it goes on with what was said next. -1: no loop. `text`: without timestamps.
+inline constexpr int kMostRepeats = 8;
+inline constexpr int kLoopTokens = 12;
+TokenId LoopContinuation(absl::Span<const TokenId> text);
 
 }  // namespace parley::engine::whisper

@@ -27,6 +27,8 @@ constexpr int kMostProposed = 16;
 constexpr int kFewestProposed = 2;
 // Of the encoder: two layers of a 10 s window, one of a full one.
 constexpr int kLayerPositionsPerSlice = 1000;
+constexpr size_t kPromptTokens = 3;           // start, language, task
+constexpr double kLeastAdvanceSeconds = 1;    // from one window to the next
 constexpr double kNoSpeechProbability = 0.6;  // both as in openai/whisper
 constexpr double kNoSpeechLogProbability = -1.0;
 
@@ -118,7 +120,6 @@ void WhisperTranscription::BeginWindow() {
   written_.clear();
   segment_text_.clear();
   window_text_.clear();
-  last_segment_.clear();
   closed_at_seconds_ = 0;
   no_speech_probability_ = 0;
   log_probability_ = 0;
@@ -287,22 +288,22 @@ bool WhisperTranscription::Take(TokenId token) {
   ++result_.tokens;
   if (!IsTimestamp(token)) {
     segment_text_.push_back(token);
-    const int repeated = RepeatedTail(segment_text_);
-    if (repeated > 0) {
-      segment_text_.resize(segment_text_.size() - repeated);
-      return true;
-    }
   } else if (!segment_text_.empty()) {
-    if (segment_text_.size() >= 3 && segment_text_ == last_segment_) {
-      segment_text_.clear();
-      return true;
-    }
     closed_at_seconds_ = TimestampSeconds(token);
     window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
-    last_segment_ = std::exchange(segment_text_, {});
-    if (IsLastWindow() && LoudestBlock(closed_at_seconds_) < LoudestBlock(0) * kQuiet) return true;
+    segment_text_.clear();
+    if (IsLastWindow() && !SpeechGoesOnAfter(closed_at_seconds_)) return true;
   }
-  return decoded_ + 1 >= parts_.config.max_decoder_positions / 2;  // as openai/whisper: half is for a prompt
+  return PositionsAreUsedUp();
+}
+
+bool WhisperTranscription::PositionsAreUsedUp() const {
+  // As openai/whisper: half of the positions is for a prompt.
+  return written_.size() + kPromptTokens >= static_cast<size_t>(parts_.config.max_decoder_positions) / 2;
+}
+
+bool WhisperTranscription::SpeechGoesOnAfter(double seconds) const {
+  return LoudestBlock(seconds) >= LoudestBlock(0) * kQuiet;
 }
 
 WhisperDraft::Window WhisperTranscription::DraftOfWindow() const {
@@ -328,8 +329,10 @@ void WhisperTranscription::EndWindow() {
     draft.no_speech_probability = no_speech_probability_;
     draft.log_probability = log_probability_;
   }
-  const bool last_window = IsLastWindow();
-  // In a full window an unfinished segment is said again in the next one, from where the last one closed.
+  const bool cut_short = PositionsAreUsedUp() && closed_at_seconds_ >= kLeastAdvanceSeconds &&
+                         SpeechGoesOnAfter(closed_at_seconds_);
+  const bool last_window = IsLastWindow() && !cut_short;
+  // Where another window follows, an unfinished segment is said again in it, from where the last one closed.
   const bool unfinished = !segment_text_.empty() && !last_window && closed_at_seconds_ > 0;
   if (!unfinished) window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
   const double mean_log_probability = log_probability_ / static_cast<double>(written_.size() + 1);
@@ -339,7 +342,7 @@ void WhisperTranscription::EndWindow() {
   const bool began_another =
       written_.size() >= 2 && IsTimestamp(written_.back()) && IsTimestamp(written_[written_.size() - 2]);
   size_t advance = FullWindowSamples();
-  if (!silent && (unfinished || began_another) && closed_at_seconds_ > 1) {
+  if (!silent && (unfinished || began_another || cut_short) && closed_at_seconds_ >= kLeastAdvanceSeconds) {
     advance = std::min(advance, static_cast<size_t>(closed_at_seconds_ * kSampleRateHz));
   }
   window_begin_ += advance;

@@ -1,9 +1,9 @@
 // One utterance on its way to text, window by window.
 //
 // A window holds up to 30 s. The last one is trimmed: the speech that is left and one second of silence. Its
-// text ends with the timestamp that closes the last of the speech, at the end-of-text token, or where it
-// begins to repeat itself, which trimmed audio can bring about. A full window's text ends at the end-of-text
-// token, and the next window begins at its last closing timestamp.
+// text ends with the timestamp that closes the last of the speech, or at the end-of-text token. A full
+// window's text ends at the end-of-text token, and the next window begins at its last closing timestamp. So
+// does the next window after one whose text fills the decoder's positions while there is more speech to come.
 //
 // Tokens that a draft proposes are run together with the last one written, and count when they are what would
 // have been written; those after the first that is not are taken back.
@@ -57,6 +57,8 @@ class WhisperTranscription : public Transcription {
   void SetNext(std::vector<TokenId> tokens);
   // Takes one token; true when the window is done.
   bool Take(TokenId token);
+  bool PositionsAreUsedUp() const;
+  bool SpeechGoesOnAfter(double seconds) const;
   void EndWindow();
   void Finish();
 
@@ -98,7 +100,6 @@ class WhisperTranscription : public Transcription {
   std::vector<TokenId> written_;       // after the prompt
   std::vector<TokenId> segment_text_;  // since the last timestamp
   std::vector<TokenId> window_text_;
-  std::vector<TokenId> last_segment_;
   double closed_at_seconds_ = 0;  // the last closing timestamp
   double no_speech_probability_ = 0;
   double log_probability_ = 0;  // sum over written_, where silence is possible

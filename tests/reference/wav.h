@@ -20,6 +20,11 @@ inline std::vector<float> ReadClip(const std::string& name) {
   return ReadPcm16Wav(ReferencePath("clips/" + name + ".wav"));
 }
 
+// Samples of tests/reference/cases/<name>.wav; empty when it is missing.
+inline std::vector<float> ReadCase(const std::string& name) {
+  return ReadPcm16Wav(ReferencePath("cases/" + name + ".wav"));
+}
+
 // A file of little-endian fp32 values; empty when it is missing.
 inline std::vector<float> ReadFloats(const std::string& name) {
   std::ifstream file(ReferencePath(name), std::ios::binary);

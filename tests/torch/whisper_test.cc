@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 
+#include "absl/strings/ascii.h"
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/tokenizer_files.h"
 #include "engine/cpu/whisper/log_mel.h"
@@ -327,6 +328,36 @@ TEST(Whisper, AnUtteranceOfMoreThanThirtySecondsIsWrittenInWindows) {
     ASSERT_NE(first, std::string::npos) << words << " in " << text;
     EXPECT_NE(text.find(words, first + 1), std::string::npos) << words << " twice in " << text;
   }
+}
+
+int CountOf(const std::string& words, const std::string& text) {
+  int count = 0;
+  const std::string lower = absl::AsciiStrToLower(text);
+  for (size_t at = lower.find(words); at != std::string::npos; at = lower.find(words, at + words.size()))
+    ++count;
+  return count;
+}
+
+TEST(Whisper, NothingIsLostAfterAWordThatIsSaidSeveralTimes) {
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
+    SCOPED_TRACE(ArithmeticName(arithmetic));
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    const std::string hello = Transcribe(**whisper, parley::testing::ReadCase("repeated_hello"));
+    EXPECT_GE(CountOf("hello", hello), 5) << hello;
+    EXPECT_THAT(hello, HasSubstr("hat is the capital of France?"));
+    const std::string row = Transcribe(**whisper, parley::testing::ReadCase("row_your_boat"));
+    EXPECT_EQ(CountOf("row", row), 3) << row;
+    EXPECT_EQ(CountOf("merrily", row), 4) << row;
+    EXPECT_THAT(row, HasSubstr("life is but a dream"));
+  }
+}
+
+TEST(Whisper, ALoopOfTheDecoderEndsAndWhatWasSaidAfterItIsWritten) {
+  const std::string text = Transcribe(English(), parley::testing::ReadCase("laughter_spoken"));
+  EXPECT_GE(CountOf("ha ", text), 8) << text;
+  EXPECT_THAT(text, HasSubstr("that is very funny"));
+  EXPECT_THAT(text, HasSubstr("tell me another joke"));
 }
 
 TEST(Whisper, RowsRunTogetherHaveTheScoresOfRowsRunOneByOneAndCanBeTakenBack) {

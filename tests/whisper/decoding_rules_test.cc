@@ -67,12 +67,39 @@ TEST(DecodingRules, NoTimestampLiesPastTheWindow) {
   EXPECT_TRUE(Never(scores[50]));
 }
 
-TEST(RepeatedTail, FindsWhatIsSaidThreeTimesAndLeavesEmphasisAlone) {
-  EXPECT_EQ(RepeatedTail({}), 0);
-  EXPECT_EQ(RepeatedTail({1, 2, 3, 4, 5, 6}), 0);
-  EXPECT_EQ(RepeatedTail({7, 7, 7}), 0);
-  EXPECT_EQ(RepeatedTail({1, 7, 7, 7, 7, 7, 7, 7, 7, 7}), 8);
-  EXPECT_EQ(RepeatedTail({9, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4}), 8);
+TEST(DecodingRules, ALoopGoesOnWithAnotherWord) {
+  std::vector<TokenId> written = {25};
+  for (int i = 0; i < kMostRepeats; ++i) written.insert(written.end(), {5, 6});
+  std::vector<float> likely_loop(kVocabulary, 0.0f);
+  likely_loop[5] = 50;
+  EXPECT_TRUE(Never(Allowed(written, likely_loop)[5]));
+  written.pop_back();
+  EXPECT_FALSE(Never(Allowed(written, likely_loop)[5]));
+}
+
+TEST(DecodingRules, ASentenceThatIsRepeatedSegmentAfterSegmentIsALoopToo) {
+  std::vector<TokenId> written;
+  for (int i = 0; i < kMostRepeats; ++i) written.insert(written.end(), {20 + 2 * i, 5, 6, 7, 22 + 2 * i});
+  written.push_back(22 + 2 * kMostRepeats);
+  const auto scores = Allowed(written, std::vector<float>(kVocabulary, 0.0f));
+  EXPECT_TRUE(Never(scores[5]));
+  EXPECT_FALSE(Never(scores[6]));
+}
+
+TEST(LoopContinuation, IsTheNextTokenOfWhatIsSaidTooOftenAndLeavesEmphasisAlone) {
+  EXPECT_EQ(LoopContinuation({}), -1);
+  EXPECT_EQ(LoopContinuation({1, 2, 3, 4, 5, 6}), -1);
+  std::vector<TokenId> text = {9};
+  for (int i = 0; i < 5; ++i) text.insert(text.end(), {1, 2});  // "no, no, no, no, no,"
+  EXPECT_EQ(LoopContinuation(text), -1);
+  for (int i = 5; i < kMostRepeats; ++i) text.insert(text.end(), {1, 2});
+  EXPECT_EQ(LoopContinuation(text), 1);
+  text.push_back(1);
+  EXPECT_EQ(LoopContinuation(text), 2);
+  text.push_back(3);
+  EXPECT_EQ(LoopContinuation(text), -1);
+  EXPECT_EQ(LoopContinuation(std::vector<TokenId>(kLoopTokens - 1, 7)), -1);
+  EXPECT_EQ(LoopContinuation(std::vector<TokenId>(kLoopTokens, 7)), 7);
 }
 
 }  // namespace
