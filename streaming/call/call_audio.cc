@@ -29,8 +29,7 @@ CallAudio::CallAudio(const AudioFormat& format, const TurnConfig& turn, const Ca
       clock_(clock),
       host_(host),
       turn_(turn),
-      endpointer_(turn),
-      buffer_(BufferCapacity(turn)) {
+      endpointer_(turn) {
   if (detector_ != nullptr && turn.mode == TurnMode::kVad) stream_ = detector_->NewStream();
 }
 
@@ -45,12 +44,6 @@ int64_t CallAudio::EstimateSamples(size_t bytes) const {
   constexpr int64_t kLeast = engine::kSampleRateHz / 1'000;  // chunks of one sample are work too
   return std::max(kLeast, static_cast<int64_t>(bytes) / (2 * format_.channels) * engine::kSampleRateHz /
                               format_.sample_rate_hz);
-}
-
-// The longest turn, and what may wait for the detector behind it.
-int64_t CallAudio::BufferCapacity(const TurnConfig& turn) const {
-  return ToSamples(turn.max_turn + turn.prefix_padding + absl::Milliseconds(limits_.max_audio_backlog_ms) +
-                   absl::Milliseconds(limits_.max_audio_gap_ms) + absl::Seconds(1));
 }
 
 void CallAudio::Push(std::string data, uint64_t first_sample_index, absl::Time captured,
@@ -152,7 +145,8 @@ void CallAudio::PumpWindows() {
     absl::MutexLock lock(&stream_mutex_);
     if (!stopped_) stream_->Push(buffer_.Copy(start, start + kWindow), std::move(done));
   }
-  buffer_.DiscardBefore(endpointer_.needed_from());
+  // A turn may have ended past the last window: the rest of that window is not judged yet.
+  buffer_.DiscardBefore(std::min(endpointer_.needed_from(), next_window_));
   while (arrivals_.size() > 1 && arrivals_.front().end_sample <= buffer_.begin()) arrivals_.pop_front();
 }
 
@@ -160,12 +154,10 @@ void CallAudio::OnWindow(int64_t window_start, const absl::StatusOr<float>& prob
   --windows_in_flight_;
   AddBacklog(-Endpointer::kWindow);
   if (!probability.ok()) {
-    host_->OnAudioError(CallCode::kEngineFailed,
-                        absl::StrCat("speech detection: ", probability.status().message()),
-                        /*client_seq=*/0, /*fatal=*/true);
-    return;
+    Warn(CallCode::kEngineFailed, absl::StrCat("speech detection: ", probability.status().message(),
+                                               "; this window counts as silence"));
   }
-  Handle(endpointer_.Push(window_start, *probability));
+  Handle(endpointer_.Push(window_start, probability.value_or(0)));
   RunDeferred();
 }
 
@@ -222,7 +214,6 @@ void CallAudio::Configure(const TurnConfig& turn) {
   }
   turn_ = turn;
   endpointer_.Configure(turn);
-  buffer_.set_capacity(BufferCapacity(turn));
 }
 
 void CallAudio::ActivityStart(uint64_t client_seq) {

@@ -118,7 +118,6 @@ class CallAudio {
             DetectorThread* detector, std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host);
 
   int64_t EstimateSamples(size_t bytes) const;
-  int64_t BufferCapacity(const TurnConfig& turn) const;
   void PushNow(const std::string& data, uint64_t first_sample_index, absl::Time captured,
                uint64_t client_seq);
   void Decode(const std::string& data, uint64_t first_sample_index, absl::Time captured, uint64_t client_seq);

@@ -78,8 +78,11 @@ class BatchingDetectorThread : public DetectorThread {
       }
       const absl::Status status = detector_->Detect(absl::MakeSpan(windows));
       for (size_t i = 0; i < batch.size(); ++i) {
+        // Of a batch that fails each window is tried alone: one call's must not cost the others theirs.
+        const absl::Status own =
+            status.ok() || batch.size() == 1 ? status : detector_->Detect(absl::MakeSpan(&windows[i], 1));
         if (!BeginCallback(batch[i].queue.get())) continue;
-        batch[i].window.done(status.ok() ? absl::StatusOr<float>(windows[i].probability) : status);
+        batch[i].window.done(own.ok() ? absl::StatusOr<float>(windows[i].probability) : own);
         EndCallback();
       }
     }

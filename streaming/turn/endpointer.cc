@@ -151,11 +151,12 @@ bool Endpointer::TrackRun(int64_t window_start, float probability) {
   const int64_t window_end = window_start + kWindow;
   const bool in_speech = open_ || run_.has_value();
   if (probability >= (in_speech ? end_threshold() : config_.start_threshold)) {
-    if (!run_.has_value()) run_ = Run{.start = window_start};
+    // A turn may have ended within this window.
+    if (!run_.has_value()) run_ = Run{.start = std::max(window_start, turn_floor_)};
     run_->end = window_end;
     run_->voiced_samples += kWindow;
     if (answer_active_) run_->voiced_over_answer += kWindow;
-    if (!first_voiced_.has_value()) first_voiced_ = window_start;
+    if (!first_voiced_.has_value()) first_voiced_ = std::max(window_start, turn_floor_);
     return true;
   }
   if (run_.has_value() && window_end - run_->end > kMaxDipSamples) run_.reset();

@@ -4,14 +4,8 @@
 
 namespace parley::streaming {
 
-void UtteranceBuffer::set_capacity(int64_t samples) {
-  capacity_ = samples;
-  DiscardBefore(end() - capacity_);
-}
-
 void UtteranceBuffer::Append(absl::Span<const float> samples) {
   samples_.insert(samples_.end(), samples.begin(), samples.end());
-  DiscardBefore(end() - capacity_);
 }
 
 void UtteranceBuffer::DiscardBefore(int64_t sample) {

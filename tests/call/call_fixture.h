@@ -1,6 +1,7 @@
 // One live call on one thread in simulated time: the test is the client, the clock and the engine's pace.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -20,7 +21,7 @@
 
 namespace parley::streaming {
 
-// Loud is speech.
+// Loud is speech. As strict as a real one about the size of a window.
 class LoudnessDetector : public engine::SpeechDetector {
  public:
   struct NoState : State {
@@ -29,10 +30,23 @@ class LoudnessDetector : public engine::SpeechDetector {
   std::string_view name() const override { return "loudness"; }
   std::unique_ptr<State> NewState() const override { return std::make_unique<NoState>(); }
   absl::Status Detect(absl::Span<Window> batch) override {
-    for (Window& window : batch) window.probability = std::abs(window.samples[256]) > 0.1f ? 0.9f : 0.01f;
+    for (Window& window : batch) {
+      if (window.samples.size() != kWindowSamples) {
+        return absl::InvalidArgumentError(absl::StrCat("a window of ", window.samples.size(), " samples"));
+      }
+      window.probability = Loudness(window.samples) > 0.1f ? 0.9f : 0.01f;
+    }
     return std::exchange(fail_next, absl::OkStatus());
   }
   absl::Status fail_next;
+  bool anywhere = false;  // in the window; else in its middle
+
+ private:
+  float Loudness(absl::Span<const float> samples) const {
+    if (!anywhere) return std::abs(samples[256]);
+    const auto [low, high] = std::minmax_element(samples.begin(), samples.end());
+    return std::max(-*low, *high);
+  }
 };
 
 // Events as short lines: "token 1/1 t1.1 ", where 1/1 is turn/response.
@@ -143,12 +157,9 @@ class CallFixture : public testing::Test, public CallSink {
   }
 
   std::string Pcm(float level, int64_t samples = kChunk) {
-    std::string bytes;
-    for (int64_t i = 0; i < samples; ++i) {
-      const auto value = static_cast<int16_t>(level * 32767);
-      bytes.push_back(static_cast<char>(value & 0xff));
-      bytes.push_back(static_cast<char>(value >> 8));
-    }
+    const auto value = static_cast<int16_t>(level * 32767);
+    std::string bytes(static_cast<size_t>(2 * samples), static_cast<char>(value & 0xff));
+    for (size_t i = 1; i < bytes.size(); i += 2) bytes[i] = static_cast<char>(value >> 8);
     return bytes;
   }
   void Chunk(float level) {

@@ -36,12 +36,14 @@ class TestDetector : public SpeechDetector {
       if (!status_.ok()) return status_;
       largest_batch_ = std::max(largest_batch_, batch.size());
     }
+    for (const Window& window : batch) {
+      if (window.samples.size() != kWindowSamples) return absl::InvalidArgumentError("a short window");
+    }
     std::set<State*> states;
     for (Window& window : batch) {
       EXPECT_TRUE(states.insert(window.state).second) << "a state twice in one batch";
       auto* state = static_cast<TestState*>(window.state);
       EXPECT_GT(window.samples[0], state->last) << "windows out of order";
-      EXPECT_EQ(window.samples.size(), static_cast<size_t>(kWindowSamples));
       state->last = window.samples[0];
       window.probability = window.samples[0];
     }
@@ -132,6 +134,26 @@ TEST(DetectorThreadTest, AFailedPassIsToldToEveryCallOfItsBatchAndTheNextOneWork
     worked.Notify();
   });
   worked.WaitForNotification();
+}
+
+TEST(DetectorThreadTest, AWindowThatFailsCostsTheOthersOfItsBatchNothing) {
+  TestDetector detector;
+  const auto thread = DetectorThread::Start(&detector);
+  std::vector<std::unique_ptr<DetectorThread::Stream>> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(thread->NewStream());
+  detector.Hold(true);
+  absl::BlockingCounter left(4);
+  streams[0]->Push(Window(0), [&](absl::StatusOr<float>) { left.DecrementCount(); });
+  detector.AwaitEntered(1);
+  for (int i = 1; i < 4; ++i) {
+    const bool good = i != 2;
+    streams[i]->Push(good ? Window(i) : std::vector<float>(7), [&left, good](absl::StatusOr<float> result) {
+      EXPECT_EQ(result.ok(), good);
+      left.DecrementCount();
+    });
+  }
+  detector.Hold(false);
+  left.Wait();
 }
 
 TEST(DetectorThreadTest, NothingIsCalledBackAfterAStreamIsGone) {
