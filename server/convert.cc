@@ -213,6 +213,7 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
                                                                         : v1::AudioFormat::PCM16);
     audio.set_sample_rate_hz(static_cast<uint32_t>(config.audio->sample_rate_hz));
     audio.set_channels(static_cast<uint32_t>(config.audio->channels));
+    audio.set_dtx(config.audio->dtx);
   }
   if (config.video.has_value()) to.mutable_video()->set_codec(ToProto(*config.video));
   v1::TurnConfig& turn = *to.mutable_turn();
@@ -222,6 +223,7 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
   turn.set_min_speech_ms(ToMilliseconds(config.turn.min_speech));
   turn.set_prefix_padding_ms(ToMilliseconds(config.turn.prefix_padding));
   turn.set_silence_ms(ToMilliseconds(config.turn.silence));
+  turn.set_audio_idle_ms(ToMilliseconds(config.turn.audio_idle));
   turn.set_max_turn_ms(ToMilliseconds(config.turn.max_turn));
   turn.mutable_interruption()->set_enabled(config.turn.interruption_enabled);
   turn.mutable_interruption()->set_min_duration_ms(ToMilliseconds(config.turn.interruption_min_duration));

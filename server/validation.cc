@@ -66,6 +66,7 @@ void ParseAudio(const v1::AudioFormat& from, const Accepts& accepts, Checker& ch
   format.sample_rate_hz =
       format.codec == AudioCodec::kOpus ? 48'000 : static_cast<int>(from.sample_rate_hz());
   format.channels = std::max<int>(1, static_cast<int>(from.channels()));
+  format.dtx = from.dtx();
   to.audio = format;
 }
 
@@ -131,6 +132,9 @@ void ParseTurn(const v1::TurnConfig& from, const CallConfig& call, const Accepts
   }
   if (from.has_silence_ms()) {
     ParseMilliseconds("turn.silence_ms", from.silence_ms(), 100, 5'000, check, to.silence);
+  }
+  if (from.has_audio_idle_ms()) {
+    ParseMilliseconds("turn.audio_idle_ms", from.audio_idle_ms(), 500, 60'000, check, to.audio_idle);
   }
   if (from.has_max_turn_ms()) {
     ParseMilliseconds("turn.max_turn_ms", from.max_turn_ms(), 1'000, 120'000, check, to.max_turn);

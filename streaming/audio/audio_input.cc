@@ -20,7 +20,7 @@ absl::StatusOr<std::unique_ptr<AudioInput>> AudioInput::Create(const AudioFormat
         return absl::InvalidArgumentError(
             absl::StrCat("Opus at ", format.sample_rate_hz, " Hz; its sample indices count at 48000 Hz"));
       }
-      return OpusInput::Create(max_gap_samples);
+      return OpusInput::Create(format, max_gap_samples);
     case AudioCodec::kPcm16:
       if (format.sample_rate_hz < 8'000 || format.sample_rate_hz > 48'000) {
         return absl::InvalidArgumentError(

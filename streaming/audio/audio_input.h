@@ -28,6 +28,7 @@ struct AudioFormat {
   AudioCodec codec = AudioCodec::kPcm16;
   int sample_rate_hz = 16'000;  // 8,000 to 48,000; Opus: 48,000
   int channels = 1;             // 1 or 2, averaged
+  bool dtx = false;             // silence is not sent
   friend bool operator==(const AudioFormat&, const AudioFormat&) = default;
 };
 
@@ -55,6 +56,9 @@ class AudioInput {
   // The microphone pauses: what the resampler still holds. The signal may go on afterwards, and then the
   // first chunk's gap may be of any length: one over max_gap_ms is not filled, `first_sample` jumps over it.
   virtual AudioSamples Flush() = 0;
+  // Whether the client leaves out silence, as it declared or as its packets show: then samples that do not
+  // come are silence, else they are late.
+  virtual bool dtx() const = 0;
   // The nearest index at the declared rate for an index at engine::kSampleRateHz.
   virtual uint64_t ToWireIndex(int64_t sample) const = 0;
 };

@@ -12,6 +12,9 @@ namespace {
 constexpr int kStepSamples = engine::kSampleRateHz / 400;          // 2.5 ms
 constexpr int kMaxPacketSamples = engine::kSampleRateHz / 25 * 3;  // 120 ms
 constexpr int kMaxFrames = 48;
+// Packets up to this size hold no sound: encoders make them in silence (opus_encode in opus.h: such a packet
+// "does not need to be transmitted (DTX)").
+constexpr size_t kDtxPacketBytes = 2;
 
 const unsigned char* Bytes(std::string_view packet) {
   return reinterpret_cast<const unsigned char*>(packet.data());
@@ -38,12 +41,13 @@ absl::StatusOr<uint64_t> PacketSamples(std::string_view packet) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AudioInput>> OpusInput::Create(uint64_t max_gap_samples) {
+absl::StatusOr<std::unique_ptr<AudioInput>> OpusInput::Create(const AudioFormat& format,
+                                                              uint64_t max_gap_samples) {
   int error = OPUS_OK;
   // One channel: libopus averages a stereo packet itself, before the costly half of its work.
   OpusDecoder* decoder = opus_decoder_create(engine::kSampleRateHz, 1, &error);
   if (error != OPUS_OK) return absl::InternalError(absl::StrCat("libopus: ", opus_strerror(error)));
-  return std::unique_ptr<AudioInput>(new OpusInput(decoder, max_gap_samples));
+  return std::unique_ptr<AudioInput>(new OpusInput(decoder, format, max_gap_samples));
 }
 
 OpusInput::~OpusInput() { opus_decoder_destroy(decoder_); }
@@ -53,6 +57,7 @@ absl::StatusOr<AudioSamples> OpusInput::Push(std::string_view data, uint64_t fir
   if (!count.ok()) return count.status();
   const auto placement = clock_.Place(first_sample_index, *count);
   if (!placement.ok()) return placement.status();
+  dtx_ |= data.size() <= kDtxPacketBytes;
 
   AudioSamples output;
   output.first_sample = next_output_;

@@ -17,6 +17,7 @@ class PcmInput : public AudioInput {
 
   absl::StatusOr<AudioSamples> Push(std::string_view data, uint64_t first_sample_index) override;
   AudioSamples Flush() override;
+  bool dtx() const override { return format_.dtx; }
   uint64_t ToWireIndex(int64_t sample) const override;
 
  private:

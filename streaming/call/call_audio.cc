@@ -275,10 +275,17 @@ void CallAudio::Clear() {
   if (activity_) endpointer_.ActivityStart(buffer_.end());
 }
 
-void CallAudio::Tick() {
+void CallAudio::Tick(bool behind) {
+  const absl::Time now = clock_->Now();
+  const bool late = now - std::exchange(last_tick_, now) > kLateTick;
+  if (behind || late || backlog_samples_ > 0 || windows_in_flight_ > 0 || !deferred_.empty()) {
+    on_time_since_ = now;
+    return;
+  }
   if (turn_.mode != TurnMode::kVad || !endpointer_.turn_open()) return;
-  if (windows_in_flight_ > 0 || !deferred_.empty()) return;
-  if (clock_->Now() - last_arrival_ < turn_.silence + kIdleMargin) return;
+  absl::Duration limit = turn_.audio_idle;
+  if (input_->dtx()) limit = std::min(limit, turn_.silence - endpointer_.silence() + kDtxMargin);
+  if (now - std::max(last_arrival_, on_time_since_) < limit) return;
   Handle(endpointer_.EndOpenTurn(CommitReason::kAudioIdle, buffer_.end()));
 }
 

@@ -65,8 +65,11 @@ class CallAudio {
 
   // A warning of one kind is given at most once in this time; the next one says how many were left out.
   static constexpr absl::Duration kWarningInterval = absl::Seconds(1);
-  // Wall time past `silence` without a chunk, in mid-speech, before the turn is committed: network jitter.
-  static constexpr absl::Duration kIdleMargin = absl::Milliseconds(250);
+  // Where silence is not sent: wall time past `silence` without a chunk before the turn is committed, for the
+  // network's jitter.
+  static constexpr absl::Duration kDtxMargin = absl::Milliseconds(250);
+  // A tick that comes so long after the one before it is late, and the server with it.
+  static constexpr absl::Duration kLateTick = absl::Milliseconds(500);
 
   // `detector` null: MANUAL mode only. INVALID_ARGUMENT when the format is out of range.
   static absl::StatusOr<std::unique_ptr<CallAudio>> Create(const AudioFormat& format, const TurnConfig& turn,
@@ -94,8 +97,10 @@ class CallAudio {
   // The call ends: what was being said is committed, in both modes.
   void EndInput();
 
-  // Commits speech that goes on though no audio comes.
-  void Tick();
+  // Commits an open turn for which no audio has come for too long. Silence is what samples say: wall time
+  // without them says only that they are missing, and says it only of a server that is on time. `behind`: the
+  // owner has left messages unread.
+  void Tick(bool behind);
   // The pause that goes on is told once more, with the next window.
   void TellPauseAgain() { endpointer_.TellPauseAgain(); }
   void SetAnswerActive(bool active) { endpointer_.SetAnswerActive(active); }
@@ -149,7 +154,9 @@ class CallAudio {
   std::deque<Task> deferred_;  // what waits for windows in flight; bounded by the audio backlog
   bool activity_ = false;      // MANUAL: between ActivityStart and ActivityEnd
   absl::Time last_arrival_ = absl::InfinitePast();
-  std::deque<Arrival> arrivals_;  // of the samples that may still be needed
+  absl::Time last_tick_ = absl::InfinitePast();
+  absl::Time on_time_since_ = absl::InfinitePast();  // the server; what came before this may not be seen yet
+  std::deque<Arrival> arrivals_;                     // of the samples that may still be needed
   std::map<CallCode, WarningState> warnings_;
   absl::AnyInvocable<void()> drained_;
   std::atomic<int64_t> backlog_samples_ = 0;

@@ -29,6 +29,7 @@ struct TurnConfig {
   absl::Duration prefix_padding = absl::Milliseconds(300);
   absl::Duration silence = absl::Milliseconds(500);
   absl::Duration max_turn = absl::Seconds(60);
+  absl::Duration audio_idle = absl::Seconds(3);  // longer than a phone takes from one network to the next
   bool interruption_enabled = true;
   absl::Duration interruption_min_duration = absl::Milliseconds(500);
   SpeculationConfig speculation;

@@ -165,9 +165,9 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     EndIfDone();
   }
 
-  void Tick() {
+  void Tick(bool behind) {
     if (audio_ == nullptr) return;
-    audio_->Tick();
+    audio_->Tick(behind);
     OnSpeakingMayHaveChanged();
   }
 
@@ -325,7 +325,7 @@ class LiveCallImpl : public LiveCall {
   }
   void Abort() override { core_->Stop(); }
   void Tick() override {
-    Post([core = core_.get()] { core->Tick(); });
+    Post([core = core_.get(), behind = backlogged()] { core->Tick(behind); });
   }
 
   int audio_backlog_ms() const override {

@@ -106,6 +106,8 @@ class Endpointer {
 
   // A turn has started and is not committed yet.
   bool turn_open() const { return open_; }
+  // How long the open turn's speech has been followed by silence, so far as windows came.
+  absl::Duration silence() const { return SamplesToDuration(open_ ? position_ - speech_end_ : 0); }
   // Audio before this enters no turn any more.
   int64_t needed_from() const;
 

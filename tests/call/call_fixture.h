@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -47,6 +48,36 @@ class LoudnessDetector : public engine::SpeechDetector {
     const auto [low, high] = std::minmax_element(samples.begin(), samples.end());
     return std::max(-*low, *high);
   }
+};
+
+// A detector whose answers the test gives, oldest window first.
+class HeldDetector {
+ public:
+  // To be used by one call.
+  std::unique_ptr<DetectorThread> Take() { return std::make_unique<HeldThread>(&waiting_); }
+  void Answer(float probability, int windows) {
+    for (; windows > 0; --windows) {
+      auto done = std::move(waiting_.front());
+      waiting_.pop_front();
+      done(probability);
+    }
+  }
+
+ private:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<float>)>;
+  struct HeldThread : DetectorThread {
+    explicit HeldThread(std::deque<Done>* waiting) : waiting(waiting) {}
+    std::unique_ptr<DetectorThread::Stream> NewStream() override {
+      return std::make_unique<HeldStream>(waiting);
+    }
+    std::deque<Done>* waiting;
+  };
+  struct HeldStream : DetectorThread::Stream {
+    explicit HeldStream(std::deque<Done>* waiting) : waiting(waiting) {}
+    void Push(std::vector<float>, Done done) override { waiting->push_back(std::move(done)); }
+    std::deque<Done>* waiting;
+  };
+  std::deque<Done> waiting_;
 };
 
 // Events as short lines: "token 1/1 t1.1 ", where 1/1 is turn/response.

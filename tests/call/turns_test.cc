@@ -200,22 +200,6 @@ TEST_F(TurnsTest, AudioSentFasterThanItIsJudgedKeepsItsOrderWithTheEndOfTheStrea
   EXPECT_EQ(call_->audio_backlog_ms(), 0);
 }
 
-TEST_F(TurnsTest, SpeechWhoseAudioStopsComingIsCommittedAfterSilenceOfWallTime) {
-  Start();
-  Say(20);
-  for (int i = 0; i < 7; ++i) {
-    clock_.Advance(absl::Milliseconds(100));
-    call_->Tick();
-    Settle();
-  }
-  EXPECT_EQ(Count("committed"), 0);
-  clock_.Advance(absl::Milliseconds(100));
-  call_->Tick();
-  Settle();
-  EXPECT_EQ(Count("committed 1/0 audio_idle"), 1);
-  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
-}
-
 TEST_F(TurnsTest, ManualModeAnswersTheActivity) {
   config_.turn.mode = TurnMode::kManual;
   has_detector_ = false;

@@ -96,6 +96,10 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   Field(app, "--silence-ms", "Silence that ends a turn", turn, &v1::TurnConfig::set_silence_ms)
       ->type_name("MS")
       ->group("The conversation");
+  Field(app, "--audio-idle-ms", "How long a turn waits for sound that does not come", turn,
+        &v1::TurnConfig::set_audio_idle_ms)
+      ->type_name("MS")
+      ->group("The conversation");
   Field(app, "--start-threshold", "Speech probability that starts a turn", turn,
         &v1::TurnConfig::set_start_threshold)
       ->type_name("P")
