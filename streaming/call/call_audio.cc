@@ -30,7 +30,7 @@ CallAudio::CallAudio(const AudioFormat& format, const TurnConfig& turn, const Ca
       host_(host),
       turn_(turn),
       endpointer_(turn) {
-  if (detector_ != nullptr && turn.mode == TurnMode::kVad) stream_ = detector_->NewStream();
+  if (detector_ != nullptr) stream_ = detector_->NewStream();
 }
 
 int CallAudio::backlog_ms() const {
@@ -133,8 +133,8 @@ void CallAudio::PumpWindows() {
   while (buffer_.end() - next_window_ >= kWindow) {
     const int64_t start = next_window_;
     next_window_ += kWindow;
-    if (turn_.mode == TurnMode::kManual) {  // the client decides: nothing to detect
-      Handle(endpointer_.Push(start, 0));
+    if (detector_ == nullptr) {  // MANUAL mode: anything may be speech
+      Handle(endpointer_.Push(start, 1));
       continue;
     }
     ++windows_in_flight_;
@@ -191,12 +191,13 @@ void CallAudio::Handle(const TurnEvents& events) {
 
 Utterance CallAudio::UtteranceOf(const TurnEvent& event) const {
   const int64_t begin = std::max(event.start, buffer_.begin());
-  Utterance utterance{.reason = event.reason,
-                      .begin = begin,
-                      .start_sample_index = input_->ToWireIndex(begin),
-                      .end_sample_index = input_->ToWireIndex(std::max(event.end, buffer_.begin())),
-                      .samples = buffer_.Copy(event.start, event.end),
-                      .end_decided = clock_->Now()};
+  Utterance utterance{
+      .reason = event.reason,
+      .begin = begin,
+      .start_sample_index = input_->ToWireIndex(begin),
+      .end_sample_index = input_->ToWireIndex(std::max(event.end, buffer_.begin())),
+      .samples = event.has_speech ? buffer_.Copy(event.start, event.end) : std::vector<float>(),
+      .end_decided = clock_->Now()};
   if (!utterance.samples.empty()) {
     const Arrival arrival = ArrivalOf(event.sample);
     utterance.speech_captured = arrival.captured;
@@ -206,12 +207,7 @@ Utterance CallAudio::UtteranceOf(const TurnEvent& event) const {
 }
 
 void CallAudio::Configure(const TurnConfig& turn) {
-  const bool listens = turn.mode == TurnMode::kVad;
-  if (listens != (turn_.mode == TurnMode::kVad)) {
-    absl::MutexLock lock(&stream_mutex_);
-    stream_ = listens && !stopped_ ? detector_->NewStream() : nullptr;
-    activity_ = !listens && endpointer_.turn_open();
-  }
+  if (turn.mode != turn_.mode) activity_ = turn.mode == TurnMode::kManual && endpointer_.turn_open();
   turn_ = turn;
   endpointer_.Configure(turn);
 }

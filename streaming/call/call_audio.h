@@ -33,10 +33,10 @@ namespace parley::streaming {
 // One turn of speech whose end was decided, or may have come. Indices at the declared input rate.
 struct Utterance {
   CommitReason reason = CommitReason::kSilence;
-  int64_t begin = 0;  // of the samples, at engine::kSampleRateHz
+  int64_t begin = 0;  // of the turn, at engine::kSampleRateHz
   uint64_t start_sample_index = 0;
   uint64_t end_sample_index = 0;
-  std::vector<float> samples;
+  std::vector<float> samples;  // none: no speech was heard in it
   absl::Time speech_captured =
       absl::InfinitePast();                      // the last sample held to be speech; InfinitePast: not known
   absl::Time speech_end = absl::InfinitePast();  // its arrival

@@ -19,23 +19,27 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
   TurnEvents events;
   position_ = window_start + kWindow;
   if (config_.mode == TurnMode::kManual) {
+    if (TrackRun(window_start, probability, config_.start_threshold) && IsSpeech(*run_))
+      speech_until_ = position_;
     if (open_ && position_ - speech_start_ >= ToSamples(config_.max_turn)) {
       events.push_back(CloseTurn(CommitReason::kMaxTurn, position_));
       OpenTurn(position_, position_);
     }
-    if (open_) TellGrowth(events);
+    if (open_ && speech_until_ > turn_start_) TellGrowth(events);
     return events;
   }
 
-  const bool voiced = TrackRun(window_start, probability);
-  if (!open_ && voiced && run_->voiced_samples >= ToSamples(config_.min_speech)) {
+  const bool in_speech = open_ || run_.has_value();
+  const bool voiced =
+      TrackRun(window_start, probability, in_speech ? end_threshold() : config_.start_threshold);
+  if (!open_ && voiced && IsSpeech(*run_)) {
     OpenTurn(run_->start, PaddedStart(run_->start));
     events.push_back(
         {.kind = TurnEvent::Kind::kSpeechStarted, .sample = speech_start_, .probability = probability});
   }
   if (!open_) return events;
   if (voiced) {
-    speech_end_ = position_;
+    speech_end_ = speech_until_ = position_;
     if (std::exchange(paused_, false)) {
       events.push_back({.kind = TurnEvent::Kind::kResumed, .sample = position_, .probability = probability});
     }
@@ -146,11 +150,9 @@ int64_t Endpointer::PaddedStart(int64_t sample) const {
   return std::max(sample - ToSamples(config_.prefix_padding), turn_floor_);
 }
 
-// Whether this window is part of a run of speech.
-bool Endpointer::TrackRun(int64_t window_start, float probability) {
+bool Endpointer::TrackRun(int64_t window_start, float probability, float threshold) {
   const int64_t window_end = window_start + kWindow;
-  const bool in_speech = open_ || run_.has_value();
-  if (probability >= (in_speech ? end_threshold() : config_.start_threshold)) {
+  if (probability >= threshold) {
     // A turn may have ended within this window.
     if (!run_.has_value()) run_ = Run{.start = std::max(window_start, turn_floor_)};
     run_->end = window_end;
@@ -178,7 +180,8 @@ TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {
                   .sample = config_.mode == TurnMode::kManual ? end : speech_end_,
                   .reason = reason,
                   .start = turn_start_,
-                  .end = end};
+                  .end = end,
+                  .has_speech = config_.mode == TurnMode::kVad || speech_until_ > turn_start_};
   open_ = false;
   run_.reset();
   first_voiced_.reset();

@@ -14,7 +14,9 @@
 // While a turn goes on, in both modes, it is told each time that it has grown by half, from kFirstGrowth on:
 // in VAD mode with a window of speech.
 //
-// MANUAL mode. A turn is open from ActivityStart to ActivityEnd; only max_turn ends it otherwise.
+// MANUAL mode. A turn is open from ActivityStart to ActivityEnd; only max_turn ends it otherwise. Whether
+// there is speech in it is judged all the same: min_speech of windows at the start threshold, one after the
+// other but for such dips.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +51,7 @@ struct TurnEvent {
   CommitReason reason = CommitReason::kSilence;
   int64_t start = 0;
   int64_t end = 0;
+  bool has_speech = true;  // kCommitted; MANUAL mode: else the range holds claps, coughs, hum, or nothing
   // kInterruption: how long the user has been speaking over the answer.
   absl::Duration speech;
 };
@@ -125,7 +128,9 @@ class Endpointer {
   int64_t PaddedStart(int64_t sample) const;
   bool PauseIsDue() const;
   void TellGrowth(TurnEvents& events);
-  bool TrackRun(int64_t window_start, float probability);
+  // Whether this window is part of a run of speech, which goes on at `threshold`.
+  bool TrackRun(int64_t window_start, float probability, float threshold);
+  bool IsSpeech(const Run& run) const { return run.voiced_samples >= ToSamples(config_.min_speech); }
   void OpenTurn(int64_t speech_start, int64_t turn_start);
   TurnEvent CloseTurn(CommitReason reason, int64_t end);
 
@@ -136,6 +141,8 @@ class Endpointer {
   std::optional<int64_t> first_voiced_;  // since the last turn
   bool answer_active_ = false;
   bool interrupted_ = false;  // said so already for this answer
+
+  int64_t speech_until_ = 0;  // end of the last window that made a turn, or would have in VAD mode
 
   bool open_ = false;
   // Of the open turn:

@@ -217,15 +217,57 @@ TEST_F(TurnsTest, ManualModeAnswersTheActivity) {
 TEST_F(TurnsTest, InputCommitInManualModeTakesAllAudioSinceTheLastTurn) {
   config_.turn.mode = TurnMode::kManual;
   Start();
-  BeSilent(10);
+  Say(10);
   call_->CommitInput(3);
   Settle();
-  BeSilent(7);
+  Say(7);
   call_->CommitInput(4);
   Settle();
   ASSERT_EQ(engine_.utterances().size(), 2u);
   EXPECT_EQ(engine_.utterances()[0].size(), 10u * 512);
   EXPECT_EQ(engine_.utterances()[1].size(), 7u * 512);
+}
+
+TEST_F(TurnsTest, PushToTalkOverSoundThatIsNoSpeechIsATurnWithoutWords) {
+  config_.turn.mode = TurnMode::kManual;
+  Start();
+  call_->ActivityStart(3);
+  for (int i = 0; i < 10; ++i) {  // claps: a window or two each
+    Say(2);
+    BeSilent(5);
+  }
+  call_->ActivityEnd(4);
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("committed 1/0 activity_end", "transcript 1/0 "));
+  EXPECT_EQ(engine_.utterances().size(), 0u);
+  EXPECT_EQ(engine_.heard_ahead().size(), 0u);
+  EXPECT_EQ(Last<TurnCommitted>()->end_sample_index, 70u * 512);
+}
+
+TEST_F(TurnsTest, PushToTalkOverNoSpeechIsAnsweredFromWhatIsShown) {
+  config_.turn.mode = TurnMode::kManual;
+  engine_.SetAnswerTokens(1);
+  Start();
+  Show(50);
+  call_->ActivityStart(3);
+  BeSilent(20);
+  call_->ActivityEnd(4);
+  Settle();
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+  EXPECT_EQ(engine_.History(), "U: [16] | A: t1.1");
+}
+
+TEST_F(TurnsTest, PushToTalkHearsAWordAmongNoise) {
+  config_.turn.mode = TurnMode::kManual;
+  Start();
+  call_->ActivityStart(3);
+  BeSilent(20);
+  Say(3);
+  BeSilent(20);
+  call_->ActivityEnd(4);
+  Settle();
+  ASSERT_EQ(engine_.utterances().size(), 1u);
+  EXPECT_EQ(engine_.utterances()[0].size(), 43u * 512);
 }
 
 TEST_F(TurnsTest, InputCommitDoesNotWaitForSilence) {

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import array
 import os
 import pathlib
 import shutil
@@ -12,10 +13,12 @@ import signal
 import sys
 import tempfile
 import unittest
+import wave
 
 from harness import SAMPLE, SOURCE, Client, Server, parse_events
 
 RECORDINGS = SOURCE / "tests/e2e/recordings"  # by make_recordings
+CASES = SOURCE / "tests/reference/cases"
 BINARIES = None
 
 
@@ -107,6 +110,30 @@ class RealCalls(unittest.TestCase):
         events = self.events_of(self.call("--json", "--pcm", "--file", clip))
         self.assertIn("capital of france", events.transcripts()[0].lower())
         self.assertIn("Paris", events.answers()[0])
+
+    def test_nothing_is_lost_after_a_word_that_is_said_five_times(self):
+        events = self.events_of(self.call("--json", "--file", CASES / "repeated_hello.wav"))
+        said = " ".join(events.transcripts()).lower()
+        self.assertGreaterEqual(said.count("hello"), 5, said)
+        self.assertIn("what is the capital of france", said)
+
+    def test_push_to_talk_over_coughs_hears_no_words(self):
+        events = self.events_of(self.call("--json", "--manual", "--file", CASES / "coughs.wav"))
+        self.assertEqual(events.transcripts(), [""])
+        self.assertEqual(events.answers(), [])
+
+    def test_push_to_talk_hears_quiet_speech(self):
+        with wave.open(str(SOURCE / "tests/reference/clips/slt_capital.wav")) as clip:
+            samples = array.array("h", clip.readframes(clip.getnframes()))
+        loudest = max(map(abs, samples))
+        for decibels in (-20, -40):
+            with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+                scale = 32767 * 10 ** (decibels / 20) / loudest
+                with wave.open(file.name, "wb") as quiet:
+                    quiet.setparams((1, 2, 16000, 0, "NONE", None))
+                    quiet.writeframes(array.array("h", (round(sample * scale) for sample in samples)).tobytes())
+                events = self.events_of(self.call("--json", "--manual", "--pcm", "--file", file.name))
+            self.assertIn("capital of france", events.transcripts()[0].lower(), f"at {decibels} dB")
 
     def test_the_terminal_shows_the_dialogue_and_where_the_time_went(self):
         code, out, err = self.call("--timing", "--text", "What is the capital of France?").finish()

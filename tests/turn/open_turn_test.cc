@@ -138,14 +138,52 @@ TEST_F(OpenTurnTest, EachTurnGrowsAnew) {
   }
 }
 
-TEST_F(OpenTurnTest, AnActivityGrowsWhateverIsHeardInIt) {
+TEST_F(OpenTurnTest, AnActivityGrowsOnceThereIsSpeechInIt) {
   config_.mode = TurnMode::kManual;
   Use(config_);
-  Feed(200, kSilence);
+  Feed(200, kSpeech);
   EXPECT_TRUE(Of(Kind::kGrown).empty());
+  Feed(50, kSilence);
   endpointer_.ActivityStart(position_);
   Feed(100, kSilence);
+  EXPECT_TRUE(Of(Kind::kGrown).empty());
+  Feed(3, kSpeech);
   EXPECT_EQ(Of(Kind::kGrown).size(), 1u);
+}
+
+TEST_F(OpenTurnTest, AnActivityHoldsSpeechWhereARunOfItIsLongEnough) {
+  config_.mode = TurnMode::kManual;
+  Use(config_);
+  const auto has_speech = [this](int loud, float probability, int quiet) {
+    Feed(50, kSilence);
+    endpointer_.ActivityStart(position_);
+    for (int i = 0; i < 5; ++i) {
+      Feed(loud, probability);
+      Feed(quiet, kSilence);
+    }
+    said_.clear();
+    Keep(endpointer_.ActivityEnd(position_));
+    return Of(Kind::kCommitted)[0].event.has_speech;
+  };
+  EXPECT_FALSE(has_speech(0, kSpeech, 10));
+  EXPECT_FALSE(has_speech(2, kSpeech, 10));
+  EXPECT_FALSE(has_speech(10, 0.45f, 10));
+  EXPECT_TRUE(has_speech(3, kSpeech, 10));
+  EXPECT_TRUE(has_speech(1, kSpeech, 3));  // a run with dips
+}
+
+TEST_F(OpenTurnTest, TheSpeechOfATurnBeforeIsNotTheNextOnes) {
+  config_.mode = TurnMode::kManual;
+  Use(config_);
+  endpointer_.ActivityStart(position_);
+  Feed(20, kSpeech);
+  Keep(endpointer_.ActivityEnd(position_));
+  endpointer_.ActivityStart(position_);
+  Feed(20, kSilence);
+  Keep(endpointer_.ActivityEnd(position_));
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 2u);
+  EXPECT_TRUE(Of(Kind::kCommitted)[0].event.has_speech);
+  EXPECT_FALSE(Of(Kind::kCommitted)[1].event.has_speech);
 }
 
 TEST_F(OpenTurnTest, NoGrowthIsToldWhereSpeculationIsSwitchedOff) {
