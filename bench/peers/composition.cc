@@ -301,6 +301,13 @@ class ComposedConversation final : public engine::Conversation {
   }
 
   void HearAhead(std::vector<float>) override {}
+  void Transcribe(std::vector<float> samples, Done<engine::SpeechResult> done) override {
+    auto shared = std::make_shared<Done<engine::SpeechResult>>(std::move(done));
+    talk_->machine().Transcribe(std::move(samples), [shared](absl::StatusOr<Machine::Words> words) {
+      if (!words.ok()) return (*shared)(words.status());
+      (*shared)(engine::SpeechResult{.transcript = words->text, .language = "en"});
+    });
+  }
   void AppendText(std::string text, Done<engine::TextResult> done) override {
     auto shared = std::make_shared<Done<engine::TextResult>>(std::move(done));
     const engine::OperationTimes times = Queued();

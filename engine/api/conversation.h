@@ -137,6 +137,11 @@ class Conversation {
   // takes less time. It changes nothing else, completes nothing and cannot fail. Not queued: the newest takes
   // the place of the one before; an empty one forgets it. Ended by the next AppendSpeech.
   virtual void HearAhead(std::vector<float> samples) = 0;
+  // Writes down what is said and leaves the conversation as it is: for what may be no turn, like a sound made
+  // while an answer is heard. Not queued: done before whatever else this conversation has to do, an answer
+  // under way included. The newest takes the place of the one before, which completes with CANCELLED. One
+  // that fails poisons nothing. SpeechResult::tokens is 0.
+  virtual void Transcribe(std::vector<float> samples, Done<SpeechResult> done) = 0;
   // Prefills typed text, valid UTF-8, into the user's turn.
   virtual void AppendText(std::string text, Done<TextResult> done) = 0;
 

@@ -56,7 +56,8 @@ ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbo
       clock_(clock),
       history_(std::move(history)),
       keeper_(&history_, limits, options.context, options.on_compaction),
-      ahead_(model) {}
+      ahead_(model),
+      aside_(model, clock) {}
 
 ConversationWorker::~ConversationWorker() {
   prompts_->Release(id_);
@@ -74,6 +75,7 @@ void ConversationWorker::Take() {
     ahead_.Forget();  // the turn is over
   }
   if (contents.heard.has_value() && model_->hears()) ahead_.Hear(*std::move(contents.heard));
+  aside_.Ask(std::move(contents.transcriptions));
   for (Operation& operation : operations_) {
     if (operation.order <= contents.promoted) operation.speculative = false;
     const auto* answer = std::get_if<AnswerOperation>(&operation.what);
@@ -198,6 +200,8 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 }
 
 std::optional<Want> ConversationWorker::Wants() const {
+  // Somebody holds back an answer until this is known.
+  if (aside_.wants()) return Want{id_, WorkKind::kSpeechSlice, 1, aside_.joins()};
   if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
   if (stage_ == Stage::kEncode) {
     return Want{id_, SliceKind(), 1, transcription_ != nullptr && transcription_->joins()};
@@ -235,7 +239,7 @@ bool ConversationWorker::SomebodyWaits() const {
 }
 
 ImagePtr ConversationWorker::FrameToEncode() const {
-  if (HearsAhead()) return nullptr;
+  if (HearsAhead() || aside_.wants()) return nullptr;
   const auto* frame = std::get_if<FrameOperation>(&operations_.front().what);
   return frame == nullptr ? nullptr : frame->image;
 }
@@ -251,6 +255,7 @@ void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
 }
 
 Transcription* ConversationWorker::BeginSpeechSlice() {
+  if (aside_.wants()) return aside_.BeginSlice(ahead_.draft());
   if (HearsAhead()) return ahead_.BeginSlice();
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
@@ -266,6 +271,10 @@ Transcription* ConversationWorker::BeginSpeechSlice() {
 }
 
 void ConversationWorker::FinishSpeechSlice(const absl::StatusOr<bool>& done) {
+  if (aside_.wants()) {
+    if (auto draft = aside_.FinishSlice(done)) ahead_.Keep(std::move(draft));
+    return;
+  }
   if (HearsAhead()) return ahead_.FinishSlice(done);
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());

@@ -17,6 +17,7 @@
 #include "engine/runtime/model.h"
 #include "engine/runtime/operation.h"
 #include "engine/runtime/prompt_cache.h"
+#include "engine/runtime/side_transcription.h"
 #include "engine/runtime/speech_ahead.h"
 #include "engine/schedule/step_planner.h"
 
@@ -48,7 +49,7 @@ class ConversationWorker {
   // speech.
   ImagePtr FrameToEncode() const;
   // Whether that is speech nobody has asked it to read yet.
-  bool HearsAhead() const { return operations_.empty(); }
+  bool HearsAhead() const { return operations_.empty() && !aside_.wants(); }
   // Null: it cannot be started, which the worker has dealt with. Else one slice of it is to be done.
   Transcription* BeginSpeechSlice();
   void FinishSpeechSlice(const absl::StatusOr<bool>& done);
@@ -99,6 +100,7 @@ class ConversationWorker {
   ConversationHistory history_;
   ContextKeeper keeper_;
   SpeechAhead ahead_;
+  SideTranscription aside_;
   std::unique_ptr<Sequence> sequence_;
   bool prompt_shared_ = false;
   bool waits_for_prompt_ = false;  // another conversation is prefilling the same one

@@ -42,6 +42,13 @@ void Inbox::HearAhead(std::vector<float> samples) {
   contents_.heard = std::move(samples);
 }
 
+void Inbox::Transcribe(TranscribeOperation transcription) {
+  absl::MutexLock lock(&mutex_);
+  // Those before it are completed by the model thread; their audio is not kept until then.
+  for (TranscribeOperation& each : contents_.transcriptions) each.samples = {};
+  contents_.transcriptions.push_back(std::move(transcription));
+}
+
 void Inbox::Text(TextOperation text, absl::Time now) {
   absl::MutexLock lock(&mutex_);
   Operation& operation = Push(std::move(text), now);

@@ -24,6 +24,12 @@ struct SpeechOperation {
   std::vector<float> samples;
   Conversation::Done<SpeechResult> done;
 };
+// Not queued: see Conversation::Transcribe.
+struct TranscribeOperation {
+  std::vector<float> samples;
+  Conversation::Done<SpeechResult> done;
+  absl::Time queued;
+};
 struct TextOperation {
   std::string text;
   Conversation::Done<TextResult> done;
@@ -65,8 +71,9 @@ class Inbox {
     std::vector<AnswerId> cancelled_answers;
     // Orders of operations to cancel: after the first, before the second.
     std::vector<std::pair<uint64_t, uint64_t>> cancelled_ranges;
-    std::optional<std::vector<float>> heard;  // see Conversation::HearAhead: the newest
-    uint64_t promoted = 0;                    // operations up to this order are not speculative any more
+    std::optional<std::vector<float>> heard;          // see Conversation::HearAhead: the newest
+    std::vector<TranscribeOperation> transcriptions;  // the last one counts
+    uint64_t promoted = 0;  // operations up to this order are not speculative any more
     bool closed = false;
   };
 
@@ -77,6 +84,7 @@ class Inbox {
   void Frame(FrameOperation frame, absl::Time deadline, absl::Time now);
   void Speech(SpeechOperation speech, absl::Time now);
   void HearAhead(std::vector<float> samples);
+  void Transcribe(TranscribeOperation transcription);
   void Text(TextOperation text, absl::Time now);
   AnswerId Answer(GenerationConfig config, std::shared_ptr<AnswerListener> listener, absl::Time now);
   void Cancel(AnswerId answer);

@@ -32,6 +32,10 @@ class RuntimeConversation final : public Conversation {
     inbox_->HearAhead(std::move(samples));
     loop_->Wake();
   }
+  void Transcribe(std::vector<float> samples, Done<SpeechResult> done) override {
+    inbox_->Transcribe({std::move(samples), std::move(done), clock_->Now()});
+    loop_->Wake();
+  }
   void AppendText(std::string text, Done<TextResult> done) override {
     inbox_->Text({std::move(text), std::move(done)}, clock_->Now());
     loop_->Wake();

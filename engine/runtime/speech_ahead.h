@@ -28,13 +28,14 @@ class SpeechAhead {
 
   // The utterance is read now: nothing is heard ahead of it any more. Null: nothing was.
   std::shared_ptr<const TranscriptDraft> TakeDraft();
-  // It goes on, and the transcription is of its beginning.
+  // Null: nothing was heard so far.
+  std::shared_ptr<const TranscriptDraft> draft() const { return draft_; }
+  // It goes on, and the transcription, or the draft, is of its beginning.
   void Keep(const Transcription& transcription) { Keep(transcription.draft()); }
+  void Keep(std::shared_ptr<const TranscriptDraft> draft);
   void Forget();
 
  private:
-  void Keep(std::shared_ptr<const TranscriptDraft> draft);
-
   Model* const model_;
   std::vector<float> samples_;
   std::unique_ptr<Transcription> transcription_;

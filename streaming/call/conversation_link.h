@@ -37,6 +37,10 @@ class ConversationLink {
     absl::MutexLock lock(&mutex_);
     if (conversation_) conversation_->HearAhead(std::move(samples));
   }
+  void Transcribe(std::vector<float> samples, engine::Conversation::Done<engine::SpeechResult> done) {
+    absl::MutexLock lock(&mutex_);
+    if (conversation_) conversation_->Transcribe(std::move(samples), OnLoop(std::move(done)));
+  }
   void AppendText(std::string text, engine::Conversation::Done<engine::TextResult> done) {
     absl::MutexLock lock(&mutex_);
     if (conversation_) conversation_->AppendText(std::move(text), OnLoop(std::move(done)));

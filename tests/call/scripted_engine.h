@@ -41,6 +41,7 @@ class ScriptedConversation : public engine::Conversation {
   }
   void AppendSpeech(std::vector<float> samples, Done<engine::SpeechResult> done) override;
   void HearAhead(std::vector<float> samples) override;
+  void Transcribe(std::vector<float> samples, Done<engine::SpeechResult> done) override;
   void AppendText(std::string text, Done<engine::TextResult> done) override {
     ops_.push_back({.run =
                         [this, text = std::move(text), done = Share(std::move(done))](absl::Status status) {
@@ -174,6 +175,20 @@ class ScriptedEngine : public engine::Engine {
     return false;
   }
   void Hear(std::string transcript) { transcripts_.push_back(std::move(transcript)); }
+  // What the next Transcribe gives, else "speech of <n> windows". It is done at once, or when WriteAside says
+  // so.
+  void HearAside(std::string transcript) { aside_transcripts_.push_back(std::move(transcript)); }
+  void HoldAsides() { hold_asides_ = true; }
+  // False: nothing waits.
+  bool WriteAside() {
+    if (asides_.empty()) return false;
+    auto aside = std::move(asides_.front());
+    asides_.pop_front();
+    aside();
+    return true;
+  }
+  // Samples of each Transcribe.
+  const std::vector<size_t>& asides() const { return aside_samples_; }
   void SetAnswerTokens(int tokens) { answer_tokens_ = tokens; }
   void SetAnswerEnd(engine::FinishReason reason) { answer_end_ = reason; }
   // The conversation is lost at its next piece of work.
@@ -210,6 +225,10 @@ class ScriptedEngine : public engine::Engine {
   std::vector<std::vector<float>> utterances_;
   std::vector<size_t> heard_ahead_;
   std::vector<std::function<void()>> late_;  // completions of destroyed conversations
+  std::deque<std::string> aside_transcripts_;
+  std::vector<size_t> aside_samples_;
+  std::deque<std::function<void()>> asides_;
+  bool hold_asides_ = false;
   int answer_tokens_ = 5;
   engine::FinishReason answer_end_ = engine::FinishReason::kEndOfTurn;
   absl::Status fail_next_;
@@ -235,6 +254,21 @@ inline ScriptedConversation::~ScriptedConversation() {
 
 inline void ScriptedConversation::HearAhead(std::vector<float> samples) {
   engine_->heard_ahead_.push_back(samples.size());
+}
+
+inline void ScriptedConversation::Transcribe(std::vector<float> samples, Done<engine::SpeechResult> done) {
+  engine_->aside_samples_.push_back(samples.size());
+  while (engine_->WriteAside()) {  // the newest takes its place; the callers know the one they want
+  }
+  engine_->asides_.push_back([engine = engine_, size = samples.size(), done = Share(std::move(done))] {
+    std::string transcript = absl::StrCat("speech of ", size / 512, " windows");
+    if (!engine->aside_transcripts_.empty()) {
+      transcript = engine->aside_transcripts_.front();
+      engine->aside_transcripts_.pop_front();
+    }
+    (*done)(engine::SpeechResult{.transcript = transcript, .language = "en"});
+  });
+  if (!engine_->hold_asides_) engine_->WriteAside();
 }
 
 inline void ScriptedConversation::AppendSpeech(std::vector<float> samples, Done<engine::SpeechResult> done) {

@@ -1,0 +1,60 @@
+#include "engine/runtime/side_transcription.h"
+
+#include <utility>
+
+namespace parley::engine {
+
+void SideTranscription::Ask(std::vector<TranscribeOperation> operations) {
+  if (operations.empty()) return;
+  for (TranscribeOperation& operation : operations) {
+    Cancel();
+    operation_ = std::make_unique<TranscribeOperation>(std::move(operation));
+  }
+  if (!model_->hears()) {
+    Complete(absl::FailedPreconditionError("this bundle has no audio tower"));
+  } else if (operation_->samples.empty()) {
+    Complete(SpeechResult{});
+  }
+}
+
+Transcription* SideTranscription::BeginSlice(std::shared_ptr<const TranscriptDraft> draft) {
+  if (transcription_ != nullptr) return transcription_.get();
+  times_ = {.queued = operation_->queued, .encode_start = clock_->Now()};
+  auto started = model_->StartTranscription(std::move(operation_->samples), std::move(draft));
+  if (!started.ok()) {
+    Complete(started.status());
+    return nullptr;
+  }
+  transcription_ = *std::move(started);
+  return transcription_.get();
+}
+
+std::shared_ptr<const TranscriptDraft> SideTranscription::FinishSlice(const absl::StatusOr<bool>& done) {
+  if (!done.ok()) {
+    Complete(done.status());
+    return nullptr;
+  }
+  if (!*done) return nullptr;
+  times_.encode_end = times_.prefill_start = times_.prefill_end = clock_->Now();
+  const Transcription::Result& written = transcription_->result();
+  SpeechResult result{.transcript = written.text,
+                      .language = written.language,
+                      .transcript_tokens = written.tokens,
+                      .transcript_tokens_early = written.early_tokens,
+                      .times = times_};
+  auto draft = transcription_->draft();
+  Complete(std::move(result));
+  return draft;
+}
+
+void SideTranscription::Cancel() {
+  if (operation_ != nullptr) Complete(absl::CancelledError("the transcription was cancelled"));
+}
+
+void SideTranscription::Complete(absl::StatusOr<SpeechResult> result) {
+  transcription_.reset();
+  const std::unique_ptr<TranscribeOperation> operation = std::move(operation_);
+  operation->done(std::move(result));
+}
+
+}  // namespace parley::engine
