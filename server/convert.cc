@@ -65,6 +65,18 @@ v1::InputStatus::Reason ToProto(DropReason reason) {
   return v1::InputStatus::REASON_UNSPECIFIED;
 }
 
+v1::SpeechDismissed::Reason ToProto(streaming::DismissReason reason) {
+  switch (reason) {
+    case streaming::DismissReason::kTooShort:
+      return v1::SpeechDismissed::TOO_SHORT;
+    case streaming::DismissReason::kNoWords:
+      return v1::SpeechDismissed::NO_WORDS;
+    case streaming::DismissReason::kCleared:
+      return v1::SpeechDismissed::CLEARED;
+  }
+  return v1::SpeechDismissed::REASON_UNSPECIFIED;
+}
+
 v1::TurnCommitted::Reason ToProto(CommitReason reason) {
   switch (reason) {
     case CommitReason::kSilence:
@@ -149,6 +161,9 @@ struct PayloadWriter {
     to.mutable_speech_stopped()->set_sample_index(from.sample_index);
     to.mutable_speech_stopped()->set_probability(from.probability);
   }
+  void operator()(const streaming::SpeechDismissed& from) const {
+    to.mutable_speech_dismissed()->set_reason(ToProto(from.reason));
+  }
   void operator()(const streaming::TurnCommitted& from) const {
     v1::TurnCommitted& turn = *to.mutable_turn_committed();
     turn.set_reason(ToProto(from.reason));
@@ -165,6 +180,10 @@ struct PayloadWriter {
     to.mutable_token()->set_text(from.text);
     to.mutable_token()->set_tokens(Count(from.tokens));
   }
+  void operator()(const streaming::ResponsePaused& from) const {
+    to.mutable_response_paused()->set_speech_ms(ToMilliseconds(from.speech));
+  }
+  void operator()(const streaming::ResponseResumed&) const { to.mutable_response_resumed(); }
   void operator()(const streaming::Interrupted& from) const {
     to.mutable_interrupted()->set_tokens_kept(Count(from.tokens_kept));
     to.mutable_interrupted()->set_speech_ms(ToMilliseconds(from.speech));

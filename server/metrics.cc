@@ -175,6 +175,10 @@ struct Metrics::Impl {
                                  .Name("parley_answers_total")
                                  .Help("Answers that ended, by finish reason.")
                                  .Register(*registry);
+  Family<Counter>& dismissals = BuildCounter()
+                                    .Name("parley_speech_dismissed_total")
+                                    .Help("Sounds over an answer that were no turn, by reason.")
+                                    .Register(*registry);
   Counter& interruptions = BuildCounter()
                                .Name("parley_interruptions_total")
                                .Help("Answers that the user talked over or stopped by new input.")
@@ -312,6 +316,12 @@ void Metrics::Sent(const v1::ServerMessage& message) {
       to.turns
           .Add({{"reason",
                  absl::AsciiStrToLower(v1::TurnCommitted::Reason_Name(message.turn_committed().reason()))}})
+          .Increment();
+      break;
+    case v1::ServerMessage::kSpeechDismissed:
+      to.dismissals
+          .Add({{"reason", absl::AsciiStrToLower(
+                               v1::SpeechDismissed::Reason_Name(message.speech_dismissed().reason()))}})
           .Increment();
       break;
     case v1::ServerMessage::kInterrupted:

@@ -78,6 +78,9 @@ struct SpeechResult {
   int tokens = 0;
   int transcript_tokens = 0;        // of the transcriber's, timestamps too
   int transcript_tokens_early = 0;  // of these, what was written when less had been heard
+  // How sure the transcriber is of its words: the mean over their tokens, nats, 0 at most. Of Transcribe
+  // only; else, and where it does not say, 0.
+  double mean_log_probability = 0;
   OperationTimes times;
 };
 

@@ -34,13 +34,16 @@ class Transcription {
  public:
   struct Result {
     std::string text;
-    std::string language;  // ISO 639-1
-    int tokens = 0;        // of the transcriber's, timestamps too
-    int early_tokens = 0;  // of these, what the draft had
+    std::string language;             // ISO 639-1
+    int tokens = 0;                   // of the transcriber's, timestamps too
+    int early_tokens = 0;             // of these, what the draft had
+    double mean_log_probability = 0;  // of the words' tokens, where it was asked for
   };
   virtual ~Transcription() = default;
   // Does one slice (some layers of a window's encoding, or a few decoder steps); true when done.
   virtual absl::StatusOr<bool> Advance() = 0;
+  // Asks for mean_log_probability, which costs a little. Before the first Advance.
+  virtual void MeasureConfidence() {}
   // Whether its next slice is of the kind that several transcriptions do together for little more than one.
   virtual bool joins() const { return false; }
   // REQUIRES: Advance returned true.

@@ -26,6 +26,7 @@ Transcription* SideTranscription::BeginSlice(std::shared_ptr<const TranscriptDra
     return nullptr;
   }
   transcription_ = *std::move(started);
+  transcription_->MeasureConfidence();
   return transcription_.get();
 }
 
@@ -41,6 +42,7 @@ std::shared_ptr<const TranscriptDraft> SideTranscription::FinishSlice(const absl
                       .language = written.language,
                       .transcript_tokens = written.tokens,
                       .transcript_tokens_early = written.early_tokens,
+                      .mean_log_probability = written.mean_log_probability,
                       .times = times_};
   auto draft = transcription_->draft();
   Complete(std::move(result));

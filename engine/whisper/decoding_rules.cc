@@ -73,12 +73,30 @@ void DecodingRules::Apply(absl::Span<const TokenId> written, int timestamps, abs
   if (any_timestamp > best_text) forbid(0, first_timestamp);
 }
 
+namespace {
+
+// So many of the last tokens are as those one period before them.
+int SameAsBefore(absl::Span<const TokenId> text, int period) {
+  const int size = static_cast<int>(text.size());
+  int same = 0;
+  while (same + period < size && text[size - 1 - same] == text[size - 1 - same - period]) ++same;
+  return same;
+}
+
+}  // namespace
+
+int RepeatedTail(absl::Span<const TokenId> text) {
+  for (int period = 1; period * 3 <= static_cast<int>(text.size()); ++period) {
+    const int repeated = SameAsBefore(text, period) / period * period;
+    if (repeated >= 2 * period) return repeated;
+  }
+  return 0;
+}
+
 TokenId LoopContinuation(absl::Span<const TokenId> text) {
   const int size = static_cast<int>(text.size());
   for (int period = 1; period * kMostRepeats <= size; ++period) {
-    int same = 0;  // so many of the last tokens are as those one period before them
-    while (same + period < size && text[size - 1 - same] == text[size - 1 - same - period]) ++same;
-    const int tokens = same + period;
+    const int tokens = SameAsBefore(text, period) + period;
     if (tokens >= period * kMostRepeats && tokens >= kLoopTokens) return text[size - period];
   }
   return -1;

@@ -34,4 +34,8 @@ inline constexpr int kMostRepeats = 8;
 inline constexpr int kLoopTokens = 12;
 TokenId LoopContinuation(absl::Span<const TokenId> text);
 
+// How many of the last tokens only repeat what stands before them, where the same words end the text three
+// times or more. 0: they do not.
+int RepeatedTail(absl::Span<const TokenId> text);
+
 }  // namespace parley::engine::whisper

@@ -19,8 +19,11 @@ constexpr int kSilenceSamples =
     kSampleRateHz;  // after the speech: with 0.3 s, 3 of 14 clips repeated themselves
 constexpr int kShortestSamples = kSampleRateHz / 10;
 constexpr size_t kBlockSamples = kSampleRateHz / 20;  // over which loudness is taken
-constexpr float kSilenceEnergy = 1e-6f;               // -60 dB of full scale
-constexpr float kQuiet = 0.0025f;                     // -26 dB of the loudest: no more speech
+constexpr double kBlockSeconds = static_cast<double>(kBlockSamples) / kSampleRateHz;
+constexpr double kMostRepeatedTokensASecond =
+    8;                                   // people say "no, no, no" at five a second, and five is six tokens
+constexpr float kSilenceEnergy = 1e-6f;  // -60 dB of full scale
+constexpr float kQuiet = 0.0025f;        // -26 dB of the loudest: no more speech
 constexpr int kStepsPerSlice = 4;
 constexpr int kRowsPerSlice = 16;  // with the draft's tokens
 constexpr int kMostProposed = 16;
@@ -254,7 +257,14 @@ void WhisperTranscription::SetNext(std::vector<TokenId> tokens) {
 TokenId WhisperTranscription::Pick(absl::Span<float> scores) {
   parts_.rules.Apply(written_, timestamps_, scores);
   const auto best = static_cast<TokenId>(text::IndexOfLargest(scores));
-  if (MaybeSilent()) log_probability_ += LogProbability(scores, best);
+  const bool measured_word = measures_ && best < parts_.tokens.end;
+  if (!MaybeSilent() && !measured_word) return best;
+  const double log_probability = LogProbability(scores, best);
+  if (MaybeSilent()) log_probability_ += log_probability;
+  if (measured_word) {
+    words_log_probability_ += log_probability;
+    ++words_measured_;
+  }
   return best;
 }
 
@@ -275,11 +285,15 @@ float WhisperTranscription::LoudestBlock(double seconds) const {
   float loudest = 0;
   for (size_t begin = window_begin_ + static_cast<size_t>(seconds * kSampleRateHz);
        begin + kBlockSamples <= end; begin += kBlockSamples) {
-    float energy = 0;
-    for (size_t i = begin; i < begin + kBlockSamples; ++i) energy += samples_[i] * samples_[i];
-    loudest = std::max(loudest, energy / kBlockSamples);
+    loudest = std::max(loudest, BlockEnergy(begin));
   }
   return loudest;
+}
+
+float WhisperTranscription::BlockEnergy(size_t begin) const {
+  float energy = 0;
+  for (size_t i = begin; i < begin + kBlockSamples; ++i) energy += samples_[i] * samples_[i];
+  return energy / kBlockSamples;
 }
 
 bool WhisperTranscription::Take(TokenId token) {
@@ -288,6 +302,12 @@ bool WhisperTranscription::Take(TokenId token) {
   ++result_.tokens;
   if (!IsTimestamp(token)) {
     segment_text_.push_back(token);
+    // More of the same words than fit into the time: the decoder has lost its place in a short sound.
+    const int repeated = RepeatedTail(segment_text_);
+    if (repeated > ActiveSeconds() * kMostRepeatedTokensASecond) {
+      segment_text_.resize(segment_text_.size() - static_cast<size_t>(repeated));
+      return true;
+    }
   } else if (!segment_text_.empty()) {
     closed_at_seconds_ = TimestampSeconds(token);
     window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
@@ -295,6 +315,17 @@ bool WhisperTranscription::Take(TokenId token) {
     if (IsLastWindow() && !SpeechGoesOnAfter(closed_at_seconds_)) return true;
   }
   return PositionsAreUsedUp();
+}
+
+double WhisperTranscription::ActiveSeconds() const {
+  const float loudest = LoudestBlock(0);
+  const double seconds = WindowSpeechSamples() / static_cast<double>(kSampleRateHz);
+  double active = 0;
+  for (double at = 0; at + kBlockSeconds <= seconds; at += kBlockSeconds) {
+    if (BlockEnergy(window_begin_ + static_cast<size_t>(at * kSampleRateHz)) >= loudest * kQuiet)
+      active += kBlockSeconds;
+  }
+  return active;
 }
 
 bool WhisperTranscription::PositionsAreUsedUp() const {
@@ -356,6 +387,7 @@ void WhisperTranscription::EndWindow() {
 void WhisperTranscription::Finish() {
   const std::string words = ValidUtf8(parts_.tokenizer->DecodeAll(text_));
   result_.text = std::string(absl::StripAsciiWhitespace(words));
+  if (words_measured_ > 0) result_.mean_log_probability = words_log_probability_ / words_measured_;
   result_.language = "en";
   for (const SpecialTokens::Language& language : parts_.tokens.languages) {
     if (language.id == language_) result_.language = language.code;

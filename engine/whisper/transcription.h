@@ -32,6 +32,7 @@ class WhisperTranscription : public Transcription {
   absl::StatusOr<bool> Advance() override;
   bool joins() const override { return phase_ == Phase::kDecode; }
   const Result& result() const override { return result_; }
+  void MeasureConfidence() override { measures_ = true; }
   std::shared_ptr<const TranscriptDraft> draft() const override;
   // Advance of several that join(), of one Whisper: the decoder runs them together.
   static std::vector<absl::StatusOr<bool>> AdvanceTogether(
@@ -59,6 +60,8 @@ class WhisperTranscription : public Transcription {
   bool Take(TokenId token);
   bool PositionsAreUsedUp() const;
   bool SpeechGoesOnAfter(double seconds) const;
+  // How much of the window's speech is loud enough to be some.
+  double ActiveSeconds() const;
   void EndWindow();
   void Finish();
 
@@ -72,6 +75,7 @@ class WhisperTranscription : public Transcription {
   int WindowSpeechSamples() const;
   // Mean energy of the loudest 50 ms of the window's speech from `seconds` on.
   float LoudestBlock(double seconds) const;
+  float BlockEnergy(size_t begin) const;
   bool IsTimestamp(TokenId token) const { return token >= parts_.tokens.first_timestamp; }
   double TimestampSeconds(TokenId token) const;
 
@@ -103,6 +107,10 @@ class WhisperTranscription : public Transcription {
   double closed_at_seconds_ = 0;  // the last closing timestamp
   double no_speech_probability_ = 0;
   double log_probability_ = 0;  // sum over written_, where silence is possible
+  // Of all windows' words, where they are measured.
+  bool measures_ = false;
+  double words_log_probability_ = 0;
+  int words_measured_ = 0;
 };
 
 }  // namespace parley::engine::whisper

@@ -170,8 +170,8 @@ void CallAudio::Handle(const TurnEvents& events) {
       case TurnEvent::Kind::kSpeechStopped:
         host_->OnSpeechStopped({input_->ToWireIndex(event.sample), event.probability});
         break;
-      case TurnEvent::Kind::kInterruption:
-        host_->OnUserInterrupts(event.speech);
+      case TurnEvent::Kind::kOverAnswer:
+        host_->OnSoundOverAnswer(event.speech, buffer_.Copy(event.start, event.end));
         break;
       case TurnEvent::Kind::kCommitted:
         host_->OnUtterance(UtteranceOf(event));
@@ -197,7 +197,8 @@ Utterance CallAudio::UtteranceOf(const TurnEvent& event) const {
       .start_sample_index = input_->ToWireIndex(begin),
       .end_sample_index = input_->ToWireIndex(std::max(event.end, buffer_.begin())),
       .samples = event.has_speech ? buffer_.Copy(event.start, event.end) : std::vector<float>(),
-      .end_decided = clock_->Now()};
+      .end_decided = clock_->Now(),
+      .over_answer = event.kind == TurnEvent::Kind::kCommitted ? event.speech : absl::ZeroDuration()};
   if (!utterance.samples.empty()) {
     const Arrival arrival = ArrivalOf(event.sample);
     utterance.speech_captured = arrival.captured;
@@ -223,7 +224,7 @@ void CallAudio::ActivityStart(uint64_t client_seq) {
   }
   activity_ = true;
   endpointer_.ActivityStart(buffer_.end());
-  host_->OnUserInterrupts(absl::ZeroDuration());
+  host_->OnUserInterrupts();
 }
 
 void CallAudio::ActivityEnd(uint64_t client_seq) {

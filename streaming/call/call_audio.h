@@ -41,6 +41,7 @@ struct Utterance {
       absl::InfinitePast();                      // the last sample held to be speech; InfinitePast: not known
   absl::Time speech_end = absl::InfinitePast();  // its arrival
   absl::Time end_decided = absl::InfinitePast();
+  absl::Duration over_answer;  // how long it was, if it was said over an answer from beginning to end
 };
 
 // Used by the call's strand, but for what says otherwise.
@@ -57,8 +58,10 @@ class CallAudio {
     virtual void OnSpeechResumed() = 0;
     // The turn goes on: what there is of it.
     virtual void OnTurnGrown(std::vector<float> samples) = 0;
-    // speech: zero when the client said so (ActivityStart).
-    virtual void OnUserInterrupts(absl::Duration speech) = 0;
+    // The client says so (ActivityStart).
+    virtual void OnUserInterrupts() = 0;
+    // Sound over an answer has lasted so long, and goes on; `samples`: all of the turn so far.
+    virtual void OnSoundOverAnswer(absl::Duration speech, std::vector<float> samples) = 0;
     virtual void OnAudioWarning(CallCode code, std::string message) = 0;
     virtual void OnAudioError(CallCode code, std::string message, uint64_t client_seq, bool fatal) = 0;
   };

@@ -74,6 +74,11 @@ struct SpeechStopped {
   uint64_t sample_index = 0;
   float probability = 0;
 };
+enum class DismissReason { kTooShort, kNoWords, kCleared };
+// The turn that SpeechStarted began is none.
+struct SpeechDismissed {
+  DismissReason reason = DismissReason::kTooShort;
+};
 struct TurnCommitted {
   CommitReason reason = CommitReason::kSilence;
   uint64_t start_sample_index = 0;
@@ -94,6 +99,12 @@ struct Interrupted {
   int tokens_kept = 0;
   absl::Duration speech;
 };
+// Sound over the answer may be an interruption: nothing of the answer goes out until that is known.
+struct ResponsePaused {
+  absl::Duration speech;
+};
+// It was none: the answer goes on.
+struct ResponseResumed {};
 enum class ResponseEnd {
   kEndOfTurn,
   kMaxTokens,
@@ -155,9 +166,9 @@ struct CallEvent {
   uint64_t epoch = 0;
   uint64_t turn_id = 0;
   uint64_t response_id = 0;
-  std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, TurnCommitted, InputTranscript,
-               ResponseStarted, TokenDelta, Interrupted, ResponseDone, ContextCompacted, TurnTimes,
-               CallWarning, CallError, CallEnded>
+  std::variant<ConfigChanged, InputStatus, SpeechStarted, SpeechStopped, SpeechDismissed, TurnCommitted,
+               InputTranscript, ResponseStarted, TokenDelta, ResponsePaused, ResponseResumed, Interrupted,
+               ResponseDone, ContextCompacted, TurnTimes, CallWarning, CallError, CallEnded>
       payload;
 };
 

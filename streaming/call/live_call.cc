@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "streaming/call/barge_in.h"
 #include "streaming/call/call_audio.h"
 #include "streaming/call/call_loop.h"
 #include "streaming/call/call_outlet.h"
@@ -18,7 +19,10 @@ namespace parley::streaming {
 namespace {
 
 // The call's state, on its loop. Lives while the handle or a task of the loop holds it.
-class CallCore : public CallAudio::Host, public CallVideo::Host, public Responses::Host {
+class CallCore : public CallAudio::Host,
+                 public CallVideo::Host,
+                 public Responses::Host,
+                 public BargeIn::Host {
  public:
   CallCore(std::shared_ptr<CallLoop> loop, CallConfig config, const LiveCall::Dependencies& dependencies,
            CallSink* sink)
@@ -28,7 +32,8 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
         detects_(dependencies.detector != nullptr),
         outlet_(sink),
         conversation_(loop_),
-        responses_(&conversation_, &outlet_, loop_, clock_, this) {
+        responses_(&conversation_, &outlet_, loop_, clock_, this),
+        barge_in_(&conversation_, this) {
     responses_.Configure(config_.generation, config_.turn.speculation);
   }
 
@@ -117,6 +122,10 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   }
 
   void ClearInput() {
+    if (responses_.delivery_paused()) {
+      const uint64_t waiting = barge_in_.Forget();
+      Dismiss(speech_turn_id_.value_or(waiting), DismissReason::kCleared);
+    }
     responses_.ForgetSpeech();
     if (audio_ != nullptr) audio_->Clear();
     if (video_ != nullptr) video_->Clear();
@@ -152,6 +161,14 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     config_.generation = config.generation;
     config_.video_policy = config.video_policy;
     responses_.Configure(config_.generation, config_.turn.speculation);
+    if (responses_.delivery_paused()) {
+      // The client ends the turn now, or lets the answer go on whatever is said.
+      if (config_.turn.mode == TurnMode::kManual) {
+        responses_.Interrupt(absl::ZeroDuration());
+      } else if (!config_.turn.interruption_enabled) {
+        StopAsking();
+      }
+    }
     if (audio_ != nullptr) audio_->Configure(config_.turn);
     if (video_ != nullptr) video_->SetPolicy(config_.video_policy);
     outlet_.Emit(ConfigChanged{config_});
@@ -187,12 +204,30 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
     const uint64_t id = speech_turn_id_.has_value() ? *speech_turn_id_ : ++last_turn_id_;
     speech_turn_id_.reset();
     OnSpeakingMayHaveChanged();
-    Commit({.id = id, .utterance = std::move(utterance)});
+    if (barge_in_.deciding()) StopAsking();  // the turn before comes first
+    UserTurn turn{.id = id, .utterance = std::move(utterance)};
+    const absl::Duration over_answer = turn.utterance.over_answer;
+    const bool too_short = over_answer < config_.turn.interruption_min_duration;
+    if (turn.utterance.reason == CommitReason::kInputCommit) {  // the client says that it is one
+      if (responses_.delivery_paused()) responses_.Interrupt(over_answer);
+      Commit(std::move(turn));
+    } else if (responses_.delivery_paused() || (over_answer > absl::ZeroDuration() && !too_short)) {
+      responses_.PauseDelivery(over_answer);
+      barge_in_.Decide(std::move(turn));
+    } else if (over_answer > absl::ZeroDuration()) {
+      Dismiss(id, DismissReason::kTooShort);
+    } else {
+      Commit(std::move(turn));
+    }
   }
   void OnPause(Utterance so_far) override { responses_.Speculate(std::move(so_far)); }
   void OnSpeechResumed() override { responses_.DropSpeculation(); }
   void OnTurnGrown(std::vector<float> samples) override { responses_.HearAhead(std::move(samples)); }
-  void OnUserInterrupts(absl::Duration speech) override { responses_.Interrupt(speech); }
+  void OnUserInterrupts() override { responses_.Interrupt(absl::ZeroDuration()); }
+  void OnSoundOverAnswer(absl::Duration speech, std::vector<float> samples) override {
+    responses_.PauseDelivery(speech);
+    barge_in_.GoesOn(speech, std::move(samples));
+  }
   void OnAudioWarning(CallCode code, std::string message) override {
     outlet_.Emit(CallWarning{code, std::move(message)});
   }
@@ -212,6 +247,21 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   void OnFrameWaits() override { responses_.DropForFrame(); }
   void OnFramesIdle() override { EndIfDone(); }
 
+  // ---- BargeIn::Host
+
+  void OnWordsOverAnswer(absl::Duration speech) override { responses_.Interrupt(speech); }
+  void OnDecided(UserTurn turn, bool words) override {
+    if (words) {
+      turn_owed_ = true;  // the call does not end with the answer
+      responses_.Interrupt(turn.utterance.over_answer);
+      turn_owed_ = false;
+      Commit(std::move(turn));
+    } else {
+      Dismiss(turn.id, DismissReason::kNoWords);
+      EndIfDone();
+    }
+  }
+
   // ---- Responses::Host
 
   std::shared_ptr<TurnFrames> TakeTurnFrames() override {
@@ -223,6 +273,7 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   void OnResponseState() override {
     if (audio_ != nullptr) {
       audio_->SetAnswerActive(responses_.answer_active());
+      if (!responses_.answer_active()) StopAsking();
       if (responses_.turn_open()) audio_->TellPauseAgain();  // it may be speculated on now
     }
     if (video_ != nullptr) video_->Pump();
@@ -244,12 +295,28 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
            0);
   }
 
+  // What was said over the answer is no turn.
+  void Dismiss(uint64_t turn_id, DismissReason reason) {
+    outlet_.Emit(SpeechDismissed{reason}, turn_id);
+    barge_in_.Forget();
+    responses_.ForgetSpeech();
+    responses_.ResumeDelivery();
+  }
+
+  // Whatever is said is a turn, or will be: nothing waits for its words.
+  void StopAsking() {
+    responses_.ResumeDelivery();
+    barge_in_.Reset();
+  }
+
   void OnSpeakingMayHaveChanged() {
     if (video_ != nullptr) video_->SetSpeaking(audio_ != nullptr && audio_->user_speaking());
   }
 
   void EndIfDone() {
-    if (!closing_ || !responses_.idle() || (video_ != nullptr && !video_->idle())) return;
+    if (!closing_ || !responses_.idle() || barge_in_.deciding() || turn_owed_ ||
+        (video_ != nullptr && !video_->idle()))
+      return;
     outlet_.Emit(CallEnded{});
     Stop();
   }
@@ -262,10 +329,12 @@ class CallCore : public CallAudio::Host, public CallVideo::Host, public Response
   CallOutlet outlet_;
   ConversationLink conversation_;
   Responses responses_;
+  BargeIn barge_in_;
   std::unique_ptr<CallAudio> audio_;
   std::unique_ptr<CallVideo> video_;
   uint64_t last_turn_id_ = 0;
   std::optional<uint64_t> speech_turn_id_;  // of the turn that is being spoken
+  bool turn_owed_ = false;                  // one is about to be committed
   bool closing_ = false;
 };
 

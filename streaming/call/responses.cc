@@ -31,10 +31,6 @@ absl::Time IfHappened(absl::Time time) {
   return time == absl::Time() || time == absl::InfiniteFuture() ? absl::InfinitePast() : time;
 }
 
-bool HasWords(const engine::SpeechResult& result) {
-  return !absl::StripAsciiWhitespace(result.transcript).empty();
-}
-
 }  // namespace
 
 // Carries an answer from the model thread to the call's loop.
@@ -300,6 +296,7 @@ void Responses::StartAnswer(engine::AnswerId answer) {
 void Responses::OnText(uint64_t attempt, TokenDelta delta) {
   if (IsHeld(attempt)) return speculation_->tokens.push_back(std::move(delta));
   if (phase_ != Phase::kAnswering || current_.attempt != attempt || current_.answer.fenced) return;
+  if (delivery_paused_) return current_.held_tokens.push_back(std::move(delta));
   current_.answer.sent_tokens = delta.tokens;
   outlet_->Emit(std::move(delta), current_.turn.id, current_.answer.response_id);
 }
@@ -312,7 +309,35 @@ void Responses::OnDone(uint64_t attempt, const engine::AnswerResult& result) {
       return RefuseSpeculation();
     speculation_->done = result;
   } else if (phase_ == Phase::kAnswering && current_.attempt == attempt) {
-    EndAnswer(result);
+    if (delivery_paused_ && result.reason != engine::FinishReason::kFailed) {
+      current_.held_done = result;
+    } else {
+      EndAnswer(result);
+    }
+  }
+}
+
+void Responses::PauseDelivery(absl::Duration speech) {
+  if (delivery_paused_ || !answer_active()) return;
+  delivery_paused_ = true;
+  EmitOfActiveAnswer(ResponsePaused{speech});
+}
+
+void Responses::ResumeDelivery() {
+  if (!std::exchange(delivery_paused_, false)) return;
+  EmitOfActiveAnswer(ResponseResumed{});
+  if (phase_ != Phase::kAnswering) return;
+  for (TokenDelta& delta : std::exchange(current_.held_tokens, {}))
+    OnText(current_.attempt, std::move(delta));
+  if (const auto done = std::exchange(current_.held_done, std::nullopt)) EndAnswer(*done);
+}
+
+void Responses::EmitOfActiveAnswer(decltype(CallEvent::payload) payload) {
+  if (phase_ == Phase::kReading) {
+    outlet_->Emit(std::move(payload), current_.turn.id);
+  } else {
+    const Answer& answer = phase_ == Phase::kAnswering ? current_.answer : last_;
+    outlet_->Emit(std::move(payload), answer.turn_id, answer.response_id);
   }
 }
 
@@ -364,8 +389,11 @@ void Responses::Interrupt(absl::Duration speech) {
     kept = HeardOf(answer);
     Fence(answer, kept);
   }
+  delivery_paused_ = false;
+  current_.held_tokens.clear();
   outlet_->RaiseEpoch();
   outlet_->Emit(Interrupted{kept, speech}, turn_id, response_id);
+  if (const auto done = std::exchange(current_.held_done, std::nullopt)) return EndAnswer(*done);
   host_->OnResponseState();
 }
 
@@ -379,7 +407,12 @@ bool Responses::Cancel(uint64_t response_id) {
   if (response_id != 0 && response_id != current_.answer.response_id) return false;
   current_.ended = ResponseEnd::kCancelled;
   Fence(current_.answer, HeardOf(current_.answer));
-  host_->OnResponseState();
+  current_.held_tokens.clear();
+  if (const auto done = std::exchange(current_.held_done, std::nullopt)) {
+    EndAnswer(*done);
+  } else {
+    host_->OnResponseState();
+  }
   return true;
 }
 

@@ -8,6 +8,10 @@
 // are answered in order. An answer that is interrupted or cancelled is fenced at once: no token of it is let
 // out any more, whenever the engine stops making them.
 //
+// Delivery of an answer can be paused, while it is not known whether sound over it is an interruption: the
+// engine goes on, and what it makes is held here. Then the answer goes on from the token after the last one
+// sent, or it is interrupted there.
+//
 // Speculation: work begun at a pause of the user's, in case it is the end of the turn. Policy:
 //   begun     when nothing is read or answered and no turn waits (a pause that goes on is taken up then), at
 //             most 1 + max_retries times a turn: on the audio that a commit by silence would hand over, and
@@ -40,25 +44,15 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "engine/api/conversation.h"
-#include "streaming/call/call_audio.h"
 #include "streaming/call/call_config.h"
 #include "streaming/call/call_events.h"
 #include "streaming/call/call_loop.h"
 #include "streaming/call/call_outlet.h"
 #include "streaming/call/call_video.h"
 #include "streaming/call/conversation_link.h"
+#include "streaming/call/user_turn.h"
 
 namespace parley::streaming {
-
-// A committed turn of the user.
-struct UserTurn {
-  uint64_t id = 0;
-  std::string text;     // TEXT
-  Utterance utterance;  // the others; RESPONSE_CREATE and TEXT have no samples
-  // How often it was speculated on, and the tokens held for what came to nothing. Filled in by Responses.
-  int speculations = 0;
-  int wasted_tokens = 0;
-};
 
 // Used by the call's strand.
 class Responses {
@@ -99,6 +93,10 @@ class Responses {
   // The user's words take precedence: what is being read is not answered, what is being made or heard ends.
   // Nothing when no answer is active.
   void Interrupt(absl::Duration speech);
+  // Of the active answer; see above. Both may be called again, and without an answer.
+  void PauseDelivery(absl::Duration speech);
+  void ResumeDelivery();
+  bool delivery_paused() const { return delivery_paused_; }
   // False: there is no such answer, or it is done. 0: the one under way.
   bool Cancel(uint64_t response_id);
   // False: no such answer was ever given.
@@ -134,6 +132,9 @@ class Responses {
     std::optional<ResponseEnd> ended;  // by the user, before the engine ended it
     Answer answer;
     TurnTimes times;
+    // Made while delivery is paused.
+    std::vector<TokenDelta> held_tokens;
+    std::optional<engine::AnswerResult> held_done;
   };
 
   // What is held of a turn that may be over.
@@ -170,6 +171,7 @@ class Responses {
   void OnDone(uint64_t attempt, const engine::AnswerResult& result);
   void EndAnswer(const engine::AnswerResult& result);
   void Finish();
+  void EmitOfActiveAnswer(decltype(CallEvent::payload) payload);
   void Fence(Answer& answer, int kept_tokens);
   int HeardOf(const Answer& answer) const;
   void FillFrameTimes();
@@ -185,7 +187,8 @@ class Responses {
   std::deque<UserTurn> waiting_;
   Phase phase_ = Phase::kIdle;
   Current current_;
-  Answer last_;               // the answer before the current one; it may still be heard
+  Answer last_;  // the answer before the current one; it may still be heard
+  bool delivery_paused_ = false;
   bool client_acks_ = false;  // has sent a PlaybackAck in this call
   uint64_t last_response_id_ = 0;
   uint64_t last_attempt_ = 0;  // to read and answer a turn; completions of one that was dropped go nowhere

@@ -43,13 +43,7 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
     if (std::exchange(paused_, false)) {
       events.push_back({.kind = TurnEvent::Kind::kResumed, .sample = position_, .probability = probability});
     }
-  }
-
-  const absl::Duration over_answer = SamplesToDuration(voiced ? run_->voiced_over_answer : 0);
-  if (voiced && answer_active_ && !interrupted_ && config_.interruption_enabled &&
-      over_answer >= config_.interruption_min_duration) {
-    interrupted_ = true;
-    events.push_back({.kind = TurnEvent::Kind::kInterruption, .sample = speech_end_, .speech = over_answer});
+    TellOverAnswer(probability, events);
   }
 
   const bool silent = position_ - speech_end_ >= ToSamples(config_.silence);
@@ -83,11 +77,30 @@ void Endpointer::TellGrowth(TurnEvents& events) {
       {.kind = TurnEvent::Kind::kGrown, .sample = speech_end_, .start = turn_start_, .end = position_});
 }
 
+void Endpointer::TellOverAnswer(float probability, TurnEvents& events) {
+  if (!answer_active_) return;
+  // What made the run a turn counts, though the turn was not open yet.
+  voiced_over_answer_ = std::max(voiced_over_answer_ + kWindow, run_->voiced_over_answer);
+  const absl::Duration over_answer = SamplesToDuration(run_->voiced_over_answer);
+  const int64_t length = position_ - turn_start_;
+  if (!config_.interruption_enabled || over_answer < config_.interruption_min_duration) return;
+  if (length < next_over_answer_) return;
+  next_over_answer_ = length + length / 2;
+  events.push_back({.kind = TurnEvent::Kind::kOverAnswer,
+                    .sample = speech_end_,
+                    .probability = probability,
+                    .start = turn_start_,
+                    .end = position_,
+                    .speech = over_answer});
+}
+
 void Endpointer::SetAnswerActive(bool active) {
   if (active && !answer_active_) {
-    interrupted_ = false;
+    voiced_over_answer_ = 0;
+    next_over_answer_ = 0;
     if (run_.has_value()) run_->voiced_over_answer = 0;
   }
+  if (!active) over_answer_ = false;
   answer_active_ = active;
 }
 
@@ -172,6 +185,9 @@ void Endpointer::OpenTurn(int64_t speech_start, int64_t turn_start) {
   speech_end_ = speech_start;
   turn_start_ = turn_start;
   next_growth_ = kFirstGrowth;
+  over_answer_ = answer_active_;
+  voiced_over_answer_ = 0;
+  next_over_answer_ = 0;
 }
 
 TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {
@@ -182,6 +198,9 @@ TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {
                   .start = turn_start_,
                   .end = end,
                   .has_speech = config_.mode == TurnMode::kVad || speech_until_ > turn_start_};
+  if (over_answer_ && config_.mode == TurnMode::kVad && config_.interruption_enabled) {
+    event.speech = SamplesToDuration(voiced_over_answer_);
+  }
   open_ = false;
   run_.reset();
   first_voiced_.reset();

@@ -11,6 +11,10 @@
 // go on. A pause is told once `speculation.pause` has passed without such a window, and the audio that a
 // commit by silence would hand over is all there; the next such window ends it.
 //
+// Sound over an answer is told once it has lasted interruption_min_duration, as a run, and again each time
+// that the turn has grown by half since, as long as the answer is active: whether it is an interruption its
+// words say.
+//
 // While a turn goes on, in both modes, it is told each time that it has grown by half, from kFirstGrowth on:
 // in VAD mode with a window of speech.
 //
@@ -36,23 +40,24 @@ struct TurnEvent {
     kSpeechStarted,
     kSpeechStopped,
     kCommitted,
-    kInterruption,  // the user talks over the answer
-    kPaused,        // the turn may be over
-    kResumed,       // it was not
-    kGrown,         // there is more of it to hear
+    kOverAnswer,  // sound over the answer may be an interruption: it is long enough
+    kPaused,      // the turn may be over
+    kResumed,     // it was not
+    kGrown,       // there is more of it to hear
   };
   Kind kind = Kind::kSpeechStarted;
   // kSpeechStarted: where speech began. kSpeechStopped, kCommitted, kPaused: the end of the last window held
   // to be speech.
   int64_t sample = 0;
   float probability = 0;  // kSpeechStarted, kSpeechStopped: of the window that decided it
-  // kCommitted: the turn's audio, [start, end). Empty: there is none. kPaused: what it would be. kGrown:
-  // what there is of it.
+  // kCommitted: the turn's audio, [start, end). Empty: there is none. kPaused: what it would be. kGrown,
+  // kOverAnswer: what there is of it.
   CommitReason reason = CommitReason::kSilence;
   int64_t start = 0;
   int64_t end = 0;
   bool has_speech = true;  // kCommitted; MANUAL mode: else the range holds claps, coughs, hum, or nothing
-  // kInterruption: how long the user has been speaking over the answer.
+  // kOverAnswer: how long the user has been speaking over the answer. kCommitted: the same, of a turn that
+  // was said over the answer from beginning to end, where interruption is enabled; else zero.
   absl::Duration speech;
 };
 using TurnEvents = absl::InlinedVector<TurnEvent, 4>;
@@ -128,6 +133,7 @@ class Endpointer {
   int64_t PaddedStart(int64_t sample) const;
   bool PauseIsDue() const;
   void TellGrowth(TurnEvents& events);
+  void TellOverAnswer(float probability, TurnEvents& events);
   // Whether this window is part of a run of speech, which goes on at `threshold`.
   bool TrackRun(int64_t window_start, float probability, float threshold);
   bool IsSpeech(const Run& run) const { return run.voiced_samples >= ToSamples(config_.min_speech); }
@@ -140,7 +146,6 @@ class Endpointer {
   std::optional<Run> run_;
   std::optional<int64_t> first_voiced_;  // since the last turn
   bool answer_active_ = false;
-  bool interrupted_ = false;  // said so already for this answer
 
   int64_t speech_until_ = 0;  // end of the last window that made a turn, or would have in VAD mode
 
@@ -148,9 +153,12 @@ class Endpointer {
   // Of the open turn:
   int64_t turn_start_ = 0;  // with padding
   int64_t speech_start_ = 0;
-  int64_t speech_end_ = 0;   // so far
-  bool paused_ = false;      // it has been told
-  int64_t next_growth_ = 0;  // of its length
+  int64_t speech_end_ = 0;    // so far
+  bool paused_ = false;       // it has been told
+  int64_t next_growth_ = 0;   // of its length
+  bool over_answer_ = false;  // it began while the answer that is active was
+  int64_t voiced_over_answer_ = 0;
+  int64_t next_over_answer_ = 0;  // of its length, when it is told again; 0: it was not told
 };
 
 }  // namespace parley::streaming

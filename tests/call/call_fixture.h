@@ -103,6 +103,12 @@ inline std::string Line(const CallEvent& event) {
     }
     std::string operator()(const SpeechStarted&) const { return "started" + at; }
     std::string operator()(const SpeechStopped&) const { return "stopped" + at; }
+    std::string operator()(const SpeechDismissed& e) const {
+      static constexpr const char* kDismissals[] = {"too_short", "no_words", "cleared"};
+      return absl::StrCat("dismissed", at, " ", kDismissals[static_cast<int>(e.reason)]);
+    }
+    std::string operator()(const ResponsePaused&) const { return "paused" + at; }
+    std::string operator()(const ResponseResumed&) const { return "resumed" + at; }
     std::string operator()(const TurnCommitted& e) const {
       return absl::StrCat("committed", at, " ", kReasons[static_cast<int>(e.reason)]);
     }

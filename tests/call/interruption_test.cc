@@ -27,7 +27,7 @@ TEST_F(InterruptionTest, SpeechOverAnAnswerStopsItAtOnceAndHistoryKeepsWhatWasSe
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
   Say(16);
-  EXPECT_THAT(News(), ElementsAre("started 2/0", "interrupted 1/1 kept 3"));
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1", "interrupted 1/1 kept 3"));
   EXPECT_EQ(Last<Interrupted>()->speech, absl::Milliseconds(512));
   pace_ = -1;
   Say(1);
@@ -177,12 +177,14 @@ TEST_F(InterruptionTest, DisabledInterruptionLetsTheAnswerEndAndThenAnswersWhatW
   }
 }
 
-TEST_F(InterruptionTest, AShortWordDoesNotInterruptAndIsAnsweredAfterwards) {
+TEST_F(InterruptionTest, AShortWordThatOutlastsTheAnswerIsATurnOfItsOwn) {
   engine_.SetAnswerTokens(4);
   AnswerUpTo(1);
-  Turn(8);
-  EXPECT_EQ(Count("interrupted"), 0);
+  Say(8);
+  Settle();  // the answer ends
+  BeSilent(16);
   Settle();
+  EXPECT_EQ(Count("interrupted"), 0);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
 }
@@ -276,6 +278,8 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
   config_.turn.silence = absl::Milliseconds(100 + random() % 400);
   config_.turn.max_turn = absl::Seconds(1 + random() % 5);
   limits_.max_audio_backlog_ms = 1000;
+  if (chance(2)) engine_.HoldAsides();
+  for (int i = 0; i < 200; ++i) engine_.HearAside(chance(2) ? "" : "words");
   Start();
   bool loud = false;
   for (int step = 0; step < 1500; ++step) {
@@ -303,6 +307,7 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
         break;
       case 7:
         if (chance(4)) call_->CreateResponse(++seq_);
+        engine_.WriteAside();
         break;
       case 8:
         call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, kNotKnown, ++seq_);
@@ -320,12 +325,14 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
   }
   call_->Close();
   Settle();
+  while (engine_.WriteAside()) Settle();
 
   std::set<uint64_t> started;
   std::set<uint64_t> over;
   std::set<uint64_t> done;
   uint64_t epoch = 0;
   std::map<uint64_t, uint64_t> epoch_of;
+  bool paused = false;
   std::map<uint64_t, int> tokens_of;
   for (const CallEvent& event : events_) {
     ASSERT_GE(event.epoch, epoch);
@@ -336,10 +343,16 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
       epoch_of[id] = event.epoch;
     } else if (const auto* token = std::get_if<TokenDelta>(&event.payload)) {
       ASSERT_TRUE(started.contains(id));
+      ASSERT_FALSE(paused) << "a token of answer " << id << " while it is paused";
       ASSERT_FALSE(over.contains(id)) << "a token of answer " << id << " after it was over";
       ASSERT_EQ(event.epoch, epoch_of[id]) << "a token of an older epoch";
       ASSERT_EQ(token->tokens, ++tokens_of[id]);
+    } else if (std::holds_alternative<ResponsePaused>(event.payload)) {
+      ASSERT_FALSE(std::exchange(paused, true));
+    } else if (std::holds_alternative<ResponseResumed>(event.payload)) {
+      ASSERT_TRUE(std::exchange(paused, false));
     } else if (const auto* interrupted = std::get_if<Interrupted>(&event.payload)) {
+      paused = false;
       ASSERT_LE(interrupted->tokens_kept, tokens_of[id]);
       over.insert(id);
     } else if (std::holds_alternative<ResponseDone>(event.payload)) {

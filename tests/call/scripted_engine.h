@@ -179,6 +179,8 @@ class ScriptedEngine : public engine::Engine {
   // so.
   void HearAside(std::string transcript) { aside_transcripts_.push_back(std::move(transcript)); }
   void HoldAsides() { hold_asides_ = true; }
+  void SetAsideLogProbability(double mean) { aside_log_probability_ = mean; }
+  void FailAsides(absl::Status status) { aside_status_ = std::move(status); }
   // False: nothing waits.
   bool WriteAside() {
     if (asides_.empty()) return false;
@@ -229,6 +231,8 @@ class ScriptedEngine : public engine::Engine {
   std::vector<size_t> aside_samples_;
   std::deque<std::function<void()>> asides_;
   bool hold_asides_ = false;
+  absl::Status aside_status_;
+  double aside_log_probability_ = 0;
   int answer_tokens_ = 5;
   engine::FinishReason answer_end_ = engine::FinishReason::kEndOfTurn;
   absl::Status fail_next_;
@@ -261,12 +265,14 @@ inline void ScriptedConversation::Transcribe(std::vector<float> samples, Done<en
   while (engine_->WriteAside()) {  // the newest takes its place; the callers know the one they want
   }
   engine_->asides_.push_back([engine = engine_, size = samples.size(), done = Share(std::move(done))] {
+    if (!engine->aside_status_.ok()) return (*done)(engine->aside_status_);
     std::string transcript = absl::StrCat("speech of ", size / 512, " windows");
     if (!engine->aside_transcripts_.empty()) {
       transcript = engine->aside_transcripts_.front();
       engine->aside_transcripts_.pop_front();
     }
-    (*done)(engine::SpeechResult{.transcript = transcript, .language = "en"});
+    (*done)(engine::SpeechResult{
+        .transcript = transcript, .language = "en", .mean_log_probability = engine->aside_log_probability_});
   });
   if (!engine_->hold_asides_) engine_->WriteAside();
 }

@@ -122,6 +122,36 @@ class RealCalls(unittest.TestCase):
         self.assertEqual(events.transcripts(), [""])
         self.assertEqual(events.answers(), [])
 
+    def events_over_an_answer(self, sound, after_s):
+        """A request that is answered at length, and a sound that begins so long after it."""
+        def samples_of(path):
+            with wave.open(str(path)) as clip:
+                return array.array("h", clip.readframes(clip.getnframes()))
+        silence = lambda seconds: array.array("h", bytes(2 * int(16000 * seconds)))
+        samples = samples_of(CASES / "long_story.wav") + silence(after_s) + samples_of(CASES / sound) + silence(2)
+        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+            with wave.open(file.name, "wb") as recording:
+                recording.setparams((1, 2, 16000, 0, "NONE", None))
+                recording.writeframes(samples.tobytes())
+            return self.events_of(self.call("--json", "--file", file.name))
+
+    def test_a_listeners_sound_over_the_answer_lets_it_go_on(self):
+        for sound, after_s in (("backchannel_mhm.wav", 0.65), ("backchannel_uh.wav", 0.75)):
+            with self.subTest(sound):
+                events = self.events_over_an_answer(sound, after_s)
+                self.assertEqual(len(events.of("speech_started")), 2, "the sound is to be heard")
+                self.assertEqual(len(events.of("speech_dismissed")), 1)
+                self.assertEqual(events.of("interrupted"), [])
+                self.assertEqual(len(events.of("response_done")), 1)
+                self.assertIn(events.of("response_done")[0]["finish_reason"], ("END_OF_TURN", "MAX_TOKENS"))
+                self.assertEqual(len(events.of("response_paused")), len(events.of("response_resumed")))
+
+    def test_words_over_the_answer_interrupt_it(self):
+        events = self.events_over_an_answer("repeated_hello.wav", 0.65)
+        self.assertEqual(len(events.of("interrupted")), 1)
+        self.assertEqual(events.of("response_done")[0]["finish_reason"], "INTERRUPTED")
+        self.assertIn("what is the capital of france", events.transcripts()[-1].lower())
+
     def test_push_to_talk_hears_quiet_speech(self):
         with wave.open(str(SOURCE / "tests/reference/clips/slt_capital.wav")) as clip:
             samples = array.array("h", clip.readframes(clip.getnframes()))

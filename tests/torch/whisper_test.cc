@@ -353,6 +353,28 @@ TEST(Whisper, NothingIsLostAfterAWordThatIsSaidSeveralTimes) {
   }
 }
 
+TEST(Whisper, AShortWordIsNotWrittenMoreOftenThanItFitsIntoItsTime) {
+  const std::vector<float> stop = parley::testing::ReadCase("stop");
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    EXPECT_EQ(CountOf("stop", Transcribe(**whisper, stop)), 1) << ArithmeticName(arithmetic);
+  }
+}
+
+TEST(Whisper, IsLessSureOfWordsInAHumThanOfWords) {
+  const auto sureness = [](std::vector<float> samples) {
+    const auto transcription = English().StartTranscription(std::move(samples));
+    transcription->MeasureConfidence();
+    while (!*transcription->Advance()) {
+    }
+    return transcription->result().mean_log_probability;
+  };
+  EXPECT_LT(sureness(parley::testing::ReadCase("backchannel_mhm")), -1.1);
+  EXPECT_GT(sureness(parley::testing::ReadCase("repeated_hello")), -1.1);
+  EXPECT_GT(sureness(parley::testing::ReadClip("slt_capital")), -0.5);
+}
+
 TEST(Whisper, ALoopOfTheDecoderEndsAndWhatWasSaidAfterItIsWritten) {
   const std::string text = Transcribe(English(), parley::testing::ReadCase("laughter_spoken"));
   EXPECT_GE(CountOf("ha ", text), 8) << text;

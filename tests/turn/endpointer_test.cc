@@ -181,23 +181,46 @@ TEST_F(EndpointerTest, AHigherThresholdHoldsFromTheNextWindow) {
   EXPECT_EQ(Of(Kind::kSpeechStarted).size(), 1u);
 }
 
-TEST_F(EndpointerTest, SpeechOverAnAnswerInterruptsAtTheMinimumDurationOnce) {
+TEST_F(EndpointerTest, SpeechOverAnAnswerIsToldAtTheMinimumDurationAndAsItGrowsByHalf) {
   endpointer_.SetAnswerActive(true);
   Feed(15, kSpeech);  // 480 ms
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 0u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 0u);
   Feed(1, kSpeech);
-  ASSERT_EQ(Of(Kind::kInterruption).size(), 1u);
-  EXPECT_EQ(Of(Kind::kInterruption)[0].event.speech, absl::Milliseconds(512));
+  ASSERT_EQ(Of(Kind::kOverAnswer).size(), 1u);
+  EXPECT_EQ(Of(Kind::kOverAnswer)[0].event.speech, absl::Milliseconds(512));
+  Feed(7, kSpeech);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 1u);
+  Feed(1, kSpeech);  // 24 windows
+  ASSERT_EQ(Of(Kind::kOverAnswer).size(), 2u);
+  EXPECT_EQ(Of(Kind::kOverAnswer)[1].event.end, Windows(24));
+  endpointer_.SetAnswerActive(false);  // its words interrupted
   Feed(100, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 1u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 2u);
 }
 
-TEST_F(EndpointerTest, AShortYesOverAnAnswerDoesNotInterruptAndIsATurn) {
+TEST_F(EndpointerTest, ATurnSaidOverTheAnswerSaysHowLongItWas) {
+  endpointer_.SetAnswerActive(true);
+  Feed(5, kSpeech);
+  Feed(8, kSilence);
+  Feed(3, kSpeech);
+  Feed(16, kSilence);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 0u);
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 1u);
+  EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::Milliseconds(8 * 32));
+}
+
+TEST_F(EndpointerTest, ATurnThatTheAnswerDidNotOutlastIsNotOverIt) {
+  endpointer_.SetAnswerActive(true);
+  Feed(8, kSpeech);
+  endpointer_.SetAnswerActive(false);
+  Feed(16, kSilence);
+  Feed(8, kSpeech);  // and one that began before it
   endpointer_.SetAnswerActive(true);
   Feed(8, kSpeech);
   Feed(16, kSilence);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 0u);
-  EXPECT_EQ(Of(Kind::kCommitted).size(), 1u);
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 2u);
+  EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::ZeroDuration());
+  EXPECT_EQ(Of(Kind::kCommitted)[1].event.speech, absl::ZeroDuration());
 }
 
 TEST_F(EndpointerTest, SpeechInterruptsAcrossAPlosiveButNotAcrossAPause) {
@@ -205,19 +228,19 @@ TEST_F(EndpointerTest, SpeechInterruptsAcrossAPlosiveButNotAcrossAPause) {
   Feed(8, kSpeech);
   Feed(8, kSilence);
   Feed(8, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 0u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 0u);
   Feed(3, kSilence);
   Feed(8, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 1u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 1u);
 }
 
 TEST_F(EndpointerTest, SpeechFromBeforeTheAnswerDoesNotCountTowardsItsInterruption) {
   Feed(40, kSpeech);
   endpointer_.SetAnswerActive(true);
   Feed(15, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 0u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 0u);
   Feed(1, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 1u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 1u);
 }
 
 TEST_F(EndpointerTest, NothingInterruptsWhereInterruptionIsDisabled) {
@@ -225,12 +248,15 @@ TEST_F(EndpointerTest, NothingInterruptsWhereInterruptionIsDisabled) {
   Use(config_);
   endpointer_.SetAnswerActive(true);
   Feed(200, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 0u);
+  Feed(16, kSilence);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 0u);
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 1u);
+  EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::ZeroDuration());
 }
 
 TEST_F(EndpointerTest, NothingInterruptsWithoutAnAnswer) {
   Feed(200, kSpeech);
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 0u);
+  EXPECT_EQ(Of(Kind::kOverAnswer).size(), 0u);
 }
 
 TEST_F(EndpointerTest, EachAnswerCanBeInterrupted) {
@@ -238,11 +264,12 @@ TEST_F(EndpointerTest, EachAnswerCanBeInterrupted) {
   Use(config_);
   for (int i = 0; i < 3; ++i) {
     endpointer_.SetAnswerActive(true);
+    said_.clear();
     Feed(10, kSpeech);
+    EXPECT_GE(Of(Kind::kOverAnswer).size(), 1u);
     Feed(20, kSilence);
     endpointer_.SetAnswerActive(false);
   }
-  EXPECT_EQ(Of(Kind::kInterruption).size(), 3u);
 }
 
 TEST_F(EndpointerTest, InputCommitEndsTheOpenTurnNow) {

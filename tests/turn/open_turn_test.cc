@@ -49,8 +49,8 @@ TEST_F(OpenTurnTest, AResumptionComesBeforeTheInterruptionThatItCauses) {
   Feed(6, kSilence);
   Feed(5, kSpeech);
   ASSERT_EQ(Of(Kind::kResumed).size(), 1u);
-  ASSERT_EQ(Of(Kind::kInterruption).size(), 1u);
-  EXPECT_LE(Of(Kind::kResumed)[0].at, Of(Kind::kInterruption)[0].at);
+  ASSERT_EQ(Of(Kind::kOverAnswer).size(), 1u);
+  EXPECT_LE(Of(Kind::kResumed)[0].at, Of(Kind::kOverAnswer)[0].at);
 }
 
 TEST_F(OpenTurnTest, ALongerPauseIsWaitedForAndFromSilenceOnThereIsNone) {

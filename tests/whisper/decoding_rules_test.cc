@@ -86,6 +86,15 @@ TEST(DecodingRules, ASentenceThatIsRepeatedSegmentAfterSegmentIsALoopToo) {
   EXPECT_FALSE(Never(scores[6]));
 }
 
+TEST(RepeatedTail, IsWhatFollowsTheFirstOfThreeOrMore) {
+  EXPECT_EQ(RepeatedTail({}), 0);
+  EXPECT_EQ(RepeatedTail({7, 7}), 0);
+  EXPECT_EQ(RepeatedTail({1, 7, 7, 7}), 2);
+  EXPECT_EQ(RepeatedTail({9, 1, 2, 1, 2}), 0);
+  EXPECT_EQ(RepeatedTail({9, 1, 2, 1, 2, 1, 2}), 4);
+  EXPECT_EQ(RepeatedTail({1, 2, 1, 2, 1, 2, 3}), 0);
+}
+
 TEST(LoopContinuation, IsTheNextTokenOfWhatIsSaidTooOftenAndLeavesEmphasisAlone) {
   EXPECT_EQ(LoopContinuation({}), -1);
   EXPECT_EQ(LoopContinuation({1, 2, 3, 4, 5, 6}), -1);

@@ -110,6 +110,23 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
     case v1::ServerMessage::kToken:
       PrintToken(event);
       break;
+    case v1::ServerMessage::kResponsePaused:
+      if (options_.verbose) {
+        CloseAnswer();
+        Line("turn", "the answer waits: sound over it", kDim);
+      }
+      break;
+    case v1::ServerMessage::kResponseResumed:
+      if (options_.verbose) Line("turn", "the answer goes on", kDim);
+      break;
+    case v1::ServerMessage::kSpeechDismissed:
+      if (options_.verbose) {
+        Line("speech",
+             absl::StrCat("is no turn: ",
+                          Lower(v1::SpeechDismissed::Reason_Name(event.speech_dismissed().reason()))),
+             kDim);
+      }
+      break;
     case v1::ServerMessage::kInterrupted:
       if (answer_open_) out_ << " --";
       CloseAnswer();

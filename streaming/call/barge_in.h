@@ -1,0 +1,73 @@
+// Sound over an answer: is it a turn of the user? Its words say.
+//
+//   nothing -> asked    it has lasted interruption_min_duration: delivery of the answer pauses, and what was
+//   said so
+//                       far is transcribed. Words: the answer is interrupted. None: asked again as it goes
+//                       on.
+//           -> deciding it is over, and all of it is transcribed: words make it a turn that interrupts the
+//           answer,
+//                       none make it nothing, and the answer goes on.
+//
+// A transcriber finds words in a hum ("M. M. Thun"), but is not sure of them: of a sound up to kShort its
+// words count when it is. Longer ones are speech: nobody hums for so long, and who speaks in noise is to be
+// heard.
+//
+// What cannot be transcribed counts as words: better an answer too few than a user who is not heard.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/api/conversation.h"
+#include "streaming/call/conversation_link.h"
+#include "streaming/call/user_turn.h"
+
+namespace parley::streaming {
+
+// Used by the call's strand.
+class BargeIn {
+ public:
+  class Host {
+   public:
+    virtual ~Host() = default;
+    // There are words in what goes on.
+    virtual void OnWordsOverAnswer(absl::Duration speech) = 0;
+    virtual void OnDecided(UserTurn turn, bool words) = 0;
+  };
+
+  static constexpr absl::Duration kShort = absl::Milliseconds(1'200);
+  // Measured with Whisper base, 60 clips of synthetic voices: "mm-hmm" and "hmm" -1.17 to -1.55 but for one
+  // voice; "hold on", "wait a minute", "that is wrong" -0.92 or more.
+  static constexpr double kSureLogProbability = -1.1;
+
+  // Both outlive it.
+  BargeIn(ConversationLink* conversation, Host* host) : conversation_(conversation), host_(host) {}
+
+  // The sound has lasted `speech` so far; `samples`: all of it.
+  void GoesOn(absl::Duration speech, std::vector<float> samples);
+  // It is over: OnDecided follows. REQUIRES: !deciding().
+  void Decide(UserTurn turn);
+  // Nothing is asked any more; a turn that waits to be decided counts as one with words.
+  void Reset();
+
+  // The same, and a turn that waits to be decided is none. 0: none waits. Else its id.
+  uint64_t Forget();
+
+  bool deciding() const { return turn_.has_value(); }
+
+ private:
+  void Ask(std::vector<float> samples);
+  void OnWritten(uint64_t question, absl::Duration sound, const absl::StatusOr<engine::SpeechResult>& result);
+
+  ConversationLink* const conversation_;
+  Host* const host_;
+  uint64_t question_ = 0;         // counts what was asked; answers to older ones go nowhere
+  bool asked_ = false;            // and not answered
+  absl::Duration speech_;         // how long the sound has been
+  std::optional<UserTurn> turn_;  // to be decided
+};
+
+}  // namespace parley::streaming

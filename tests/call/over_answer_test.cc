@@ -1,0 +1,262 @@
+// Sound over an answer that may be no turn: what is too short, what has no words, and what interrupts.
+#include "tests/call/call_fixture.h"
+
+namespace parley::streaming {
+namespace {
+
+using testing::ElementsAre;
+
+class OverAnswerTest : public CallFixture {
+ protected:
+  // A typed question, and the engine has made `tokens` of its answer.
+  void AnswerUpTo(int tokens, int of = 100) {
+    engine_.SetAnswerTokens(of);
+    pace_ = 0;
+    Start();
+    call_->PushText("question", ++seq_);
+    Steps(1 + tokens);
+    News();
+  }
+};
+
+TEST_F(OverAnswerTest, ASoundShorterThanTheMinimumDurationIsNoTurnAndTheAnswerGoesOn) {
+  AnswerUpTo(3, 6);
+  const uint64_t epoch = last_epoch_;
+  Say(6);
+  BeSilent(16);
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "stopped 2/0", "dismissed 2/0 too_short"));
+  Settle();
+  EXPECT_THAT(News(),
+              ElementsAre("token 1/1 t1.4 ", "token 1/1 t1.5 ", "token 1/1 t1.6 ", "done 1/1 end_of_turn"));
+  EXPECT_EQ(last_epoch_, epoch);
+  EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4 t1.5 t1.6");
+  EXPECT_TRUE(engine_.asides().empty());
+}
+
+TEST_F(OverAnswerTest, AShortSoundOverAnAnswerThatIsBeingHeardIsNoTurnEither) {
+  AnswerUpTo(6, 6);
+  pace_ = -1;
+  Settle();
+  call_->AckPlayback(1, 2, ++seq_);
+  News();
+  Say(6);
+  BeSilent(16);
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "stopped 2/0", "dismissed 2/0 too_short"));
+  EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4 t1.5 t1.6");
+  Turn(20);
+  EXPECT_EQ(Count("interrupted 1/1 kept 2"), 1);
+}
+
+TEST_F(OverAnswerTest, ALongerSoundWithoutWordsPausesTheAnswerWhichThenGoesOnWhereItWas) {
+  engine_.HearAside("");
+  engine_.HearAside("");
+  AnswerUpTo(3, 6);
+  const uint64_t epoch = last_epoch_;
+  Say(16);
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1"));
+  Steps(4);  // the engine makes the rest
+  Say(2);
+  EXPECT_THAT(News(), ElementsAre());
+  BeSilent(16);
+  EXPECT_THAT(News(), ElementsAre("stopped 2/0", "dismissed 2/0 no_words", "resumed 1/1", "token 1/1 t1.4 ",
+                                  "token 1/1 t1.5 ", "token 1/1 t1.6 ", "done 1/1 end_of_turn"));
+  EXPECT_EQ(last_epoch_, epoch);
+  EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4 t1.5 t1.6");
+  // The first question is what there was by then, the second all of it.
+  EXPECT_THAT(engine_.asides(), ElementsAre(16u * 512, 24u * 512));
+}
+
+TEST_F(OverAnswerTest, WordsOfAShortSoundThatTheTranscriberIsNotSureOfAreNone) {
+  engine_.SetAsideLogProbability(-1.3);
+  AnswerUpTo(3, 4);
+  Say(16);
+  BeSilent(16);
+  EXPECT_EQ(Count("dismissed 2/0 no_words"), 1);
+  Settle();
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+}
+
+TEST_F(OverAnswerTest, OfALongSoundAnyWordsCount) {
+  engine_.SetAsideLogProbability(-1.3);
+  AnswerUpTo(3);
+  Say(40);
+  EXPECT_EQ(Count("paused 1/1"), 1);
+  BeSilent(16);
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+}
+
+TEST_F(OverAnswerTest, WordsThatComeLateInTheSoundInterrupt) {
+  engine_.HearAside("");
+  AnswerUpTo(3);
+  Say(16);
+  EXPECT_EQ(Count("interrupted"), 0);
+  Say(8);
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1", "interrupted 1/1 kept 3"));
+  Settle();
+  engine_.SetAnswerTokens(1);
+  engine_.Hear("mmm no stop");
+  pace_ = -1;
+  BeSilent(16);
+  EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 | U: mmm no stop | A: t2.1");
+}
+
+TEST_F(OverAnswerTest, WhatTheEngineMadeWhileItWasAskedIsNotSentWhenTheWordsInterrupt) {
+  engine_.HoldAsides();
+  AnswerUpTo(3, 6);
+  Say(16);
+  Steps(4);  // done, and held
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1"));
+  engine_.WriteAside();
+  Run();
+  EXPECT_THAT(News(), ElementsAre("interrupted 1/1 kept 3", "done 1/1 interrupted"));
+  Settle();
+  EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3");
+}
+
+TEST_F(OverAnswerTest, ATurnThatIsOverBeforeItsWordsAreKnownInterruptsWhenTheyAre) {
+  engine_.HoldAsides();
+  AnswerUpTo(3);
+  Turn(16);
+  EXPECT_EQ(Count("interrupted") + Count("committed 2") + Count("dismissed"), 0);
+  while (engine_.WriteAside()) {
+  }
+  engine_.SetAnswerTokens(1);
+  engine_.Hear("stop");
+  Settle();
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+  EXPECT_EQ(Count("committed 2/0 silence"), 1);
+  EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
+  EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 | U: stop | A: t2.1");
+}
+
+TEST_F(OverAnswerTest, SeveralShortWordsTogetherAreAskedForTheirWords) {
+  engine_.SetAnswerTokens(1);
+  AnswerUpTo(3);
+  for (int word = 0; word < 3; ++word) {  // "no. stop. wait."
+    Say(6);
+    BeSilent(6);
+  }
+  EXPECT_EQ(Count("paused"), 0);
+  BeSilent(10);
+  EXPECT_EQ(Count("paused 1/1"), 1);
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+  EXPECT_EQ(Count("dismissed"), 0);
+}
+
+TEST_F(OverAnswerTest, WhatCannotBeTranscribedCountsAsWords) {
+  engine_.FailAsides(absl::InternalError("lost"));
+  AnswerUpTo(3);
+  Say(16);
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+  EXPECT_EQ(Count("fatal"), 0);
+}
+
+TEST_F(OverAnswerTest, AnAnswerThatIsOwedWaitsForTheWordsToo) {
+  engine_.HoldAsides();
+  engine_.HearAside("");
+  engine_.HearAside("");
+  engine_.SetAnswerTokens(2);
+  pace_ = 0;
+  Start();
+  Turn();
+  News();
+  Say(16);
+  EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/0"));
+  Settle();  // read and answered; nothing of the answer goes out
+  EXPECT_EQ(Count("token"), 0);
+  BeSilent(16);
+  while (engine_.WriteAside()) {
+  }
+  Settle();
+  EXPECT_EQ(Count("dismissed 2/0 no_words"), 1);
+  EXPECT_EQ(Count("token 1/1"), 2);
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+}
+
+TEST_F(OverAnswerTest, TextWhileItIsAskedInterruptsAtOnce) {
+  engine_.HoldAsides();
+  AnswerUpTo(3);
+  Say(16);
+  engine_.SetAnswerTokens(1);
+  call_->PushText("stop", ++seq_);
+  Settle();
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+  EXPECT_EQ(Count("done 2/2 end_of_turn") + Count("done 3/2 end_of_turn"), 1);
+  while (engine_.WriteAside()) {
+  }
+  Settle();
+  EXPECT_EQ(Count("interrupted"), 1);
+}
+
+TEST_F(OverAnswerTest, ACancelledAnswerIsNotResumed) {
+  engine_.HoldAsides();
+  AnswerUpTo(3, 6);
+  Say(16);
+  Steps(4);
+  call_->CancelResponse(1, ++seq_);
+  Settle();
+  EXPECT_EQ(Count("done 1/1 cancelled"), 1);
+  EXPECT_EQ(Count("token 1/1"), 3);
+  while (engine_.WriteAside()) {
+  }
+  BeSilent(16);
+  Settle();
+  EXPECT_EQ(Count("interrupted"), 0);
+  EXPECT_EQ(Count("committed 2/0 silence"), 1);
+}
+
+TEST_F(OverAnswerTest, InputClearLetsTheAnswerGoOn) {
+  engine_.HoldAsides();
+  AnswerUpTo(3, 4);
+  Say(16);
+  call_->ClearInput(++seq_);
+  Settle();
+  EXPECT_EQ(Count("dismissed 2/0 cleared"), 1);
+  EXPECT_EQ(Count("resumed 1/1"), 1);
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+}
+
+TEST_F(OverAnswerTest, InputCommitMakesItATurnWhateverItsWords) {
+  engine_.HoldAsides();
+  engine_.HearAside("");
+  AnswerUpTo(3);
+  Say(16);
+  engine_.SetAnswerTokens(1);
+  call_->CommitInput(++seq_);
+  Settle();
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+  EXPECT_EQ(Count("committed 2/0 input_commit"), 1);
+}
+
+TEST_F(OverAnswerTest, InterruptionThatIsSwitchedOffMeanwhileLetsTheAnswerGoOn) {
+  engine_.HoldAsides();
+  AnswerUpTo(3, 4);
+  Say(16);
+  config_.turn.interruption_enabled = false;
+  call_->UpdateConfig(config_);
+  Settle();
+  EXPECT_EQ(Count("resumed 1/1"), 1);
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+  EXPECT_EQ(Count("interrupted"), 0);
+  pace_ = -1;
+  BeSilent(16);
+  EXPECT_EQ(Count("committed 2/0 silence"), 1);
+}
+
+TEST_F(OverAnswerTest, CloseWaitsForTheWords) {
+  engine_.HoldAsides();
+  AnswerUpTo(3);
+  Say(16);
+  call_->Close();
+  Settle();
+  EXPECT_EQ(Count("ended"), 0);
+  while (engine_.WriteAside()) {
+  }
+  Settle();
+  EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
+  EXPECT_EQ(Count("committed 2/0 stream_end"), 1);
+  EXPECT_EQ(lines_.back(), "ended");
+}
+
+}  // namespace
+}  // namespace parley::streaming
