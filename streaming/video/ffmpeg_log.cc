@@ -2,6 +2,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 extern "C" {
 #include <libavutil/log.h>
@@ -23,7 +24,10 @@ FfmpegLog::FfmpegLog() : outer_(current_) {
 FfmpegLog::~FfmpegLog() { current_ = outer_; }
 
 void FfmpegLog::OnLine(void* /*object*/, int level, const char* format, va_list arguments) {
-  if (current_ == nullptr || level > AV_LOG_ERROR || !current_->first_error_.empty()) return;
+  if (current_ == nullptr) return;
+  constexpr char kConcealing[] = "concealing ";  // of error_resilience.c
+  if (std::strncmp(format, kConcealing, sizeof(kConcealing) - 1) == 0) current_->concealed_ = true;
+  if (level > AV_LOG_ERROR || !current_->first_error_.empty()) return;
   char line[200];
   if (std::vsnprintf(line, sizeof(line), format, arguments) <= 0) return;
   for (const char* c = line; *c != '\0' && *c != '\n'; ++c) {

@@ -2,10 +2,12 @@
 // frame, whether it is all there. Reads, allocates nothing of the picture's size, and trusts nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "streaming/video/video_input.h"
 
@@ -16,6 +18,19 @@ struct PictureHeader {
   int64_t height = 0;
   bool key_frame = true;
 };
+
+// The memory that a decoder may keep pictures in, all of them together, for pictures of at most `max_pixels`:
+// ten of 8-bit 4:2:0 at that size, and many of what a camera sends. 256 MiB at 4096 x 4096.
+constexpr int64_t PictureBytesAllowed(int64_t max_pixels) {
+  constexpr int64_t kBytesPerPixel = 16;
+  constexpr int64_t kLeast = 16 << 20;  // rows and planes are padded
+  return std::max(kLeast, kBytesPerPixel * max_pixels);
+}
+
+// RESOURCE_EXHAUSTED: over `max_pixels`. A width or height of 0 passes.
+absl::Status CheckSize(int64_t width, int64_t height, int64_t max_pixels);
+// RESOURCE_EXHAUSTED: `pictures` of `picture_bytes` are more than PictureBytesAllowed.
+absl::Status CheckPictureBytes(int64_t picture_bytes, int64_t pictures, int64_t max_pixels);
 
 // "PNG": what the bytes look like by their first few; empty when like nothing we know.
 const char* PictureKind(std::string_view data);
@@ -29,11 +44,9 @@ inline constexpr int kMaxJpegScans = 100;
 absl::StatusOr<PictureHeader> ReadStillHeader(VideoCodec codec, std::string_view data,
                                               std::vector<std::string_view>* essential);
 
-// H.264 Annex B (ITU-T H.264), VP8 (RFC 6386), VP9 (bitstream specification 0.6). `essential` gets the parts
-// of `data` that make the picture, in order: of H.264's supplemental information only recovery points, since
-// an encoder that writes the rest of it carelessly would spoil pictures that are whole. INVALID_ARGUMENT: not
-// a frame of this codec.
-absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data,
-                                               std::vector<std::string_view>* essential);
+// VP8 (RFC 6386), VP9 (bitstream specification 0.6); of H.264 see h264_stream.h. INVALID_ARGUMENT: not a
+// frame of this codec. RESOURCE_EXHAUSTED: over max_pixels, or over PictureBytesAllowed with the references
+// that the codec keeps.
+absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data, int64_t max_pixels);
 
 }  // namespace parley::streaming

@@ -131,35 +131,6 @@ absl::StatusOr<PictureHeader> ReadWebp(std::string_view data, std::vector<std::s
 
 }  // namespace
 
-const char* PictureKind(std::string_view data) {
-  if (data.starts_with("\xff\xd8\xff"sv)) return "JPEG";
-  if (data.starts_with(kPngSignature)) return "PNG";
-  if (data.starts_with("RIFF") && data.size() >= 12 && data.substr(8, 4) == "WEBP") return "WebP";
-  if (data.starts_with("GIF8")) return "GIF";
-  if (data.starts_with("BM")) return "BMP";
-  if (data.size() >= 12 && data.substr(4, 4) == "ftyp") return "ISO media (MP4, HEIF or AVIF)";
-  if (data.starts_with("\0\0\0\x01"sv) || data.starts_with("\0\0\x01"sv)) return "H.264 or H.265";
-  return "";
-}
-
-const char* CodecName(VideoCodec codec) {
-  switch (codec) {
-    case VideoCodec::kJpeg:
-      return "JPEG";
-    case VideoCodec::kPng:
-      return "PNG";
-    case VideoCodec::kWebp:
-      return "WebP";
-    case VideoCodec::kH264:
-      return "H.264";
-    case VideoCodec::kVp8:
-      return "VP8";
-    case VideoCodec::kVp9:
-      return "VP9";
-  }
-  return "unknown";
-}
-
 absl::StatusOr<PictureHeader> ReadStillHeader(VideoCodec codec, std::string_view data,
                                               std::vector<std::string_view>* essential) {
   const std::string_view kind = PictureKind(data);

@@ -3,8 +3,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "streaming/video/ffmpeg_log.h"
+#include "streaming/video/h264_stream.h"
 #include "streaming/video/picture_converter.h"
 #include "streaming/video/picture_header.h"
 #include "streaming/video/video_decoder.h"
@@ -15,12 +15,6 @@ extern "C" {
 
 namespace parley::streaming {
 namespace {
-
-absl::Status CheckSize(int64_t width, int64_t height, int64_t max_pixels) {
-  if (width == 0 || height == 0 || width <= max_pixels / height) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("a picture of ", width, " x ", height, " pixels; at most ", max_pixels, " are taken"));
-}
 
 class StillInput : public VideoInput {
  public:
@@ -36,7 +30,7 @@ class StillInput : public VideoInput {
     // A decoder each: a still leaves nothing behind (tables, pictures) that another could depend on.
     auto decoder = VideoDecoder::Open(codec_, max_pixels_);
     if (!decoder.ok()) return decoder.status();
-    const auto frame = (*decoder)->Decode(essential, /*want=*/true);
+    const auto frame = (*decoder)->Decode(essential, /*spare=*/false);
     if (!frame.ok()) return frame.status();
     if (*frame == nullptr) return absl::InvalidArgumentError("damaged picture: it shows nothing");
     if (absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_); !status.ok())
@@ -56,13 +50,16 @@ class StillInput : public VideoInput {
 class StreamInput : public VideoInput {
  public:
   StreamInput(VideoCodec codec, int64_t max_pixels, std::unique_ptr<VideoDecoder> decoder)
-      : codec_(codec), max_pixels_(max_pixels), decoder_(std::move(decoder)) {}
+      : codec_(codec), max_pixels_(max_pixels), decoder_(std::move(decoder)), h264_(max_pixels) {}
 
   absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) override {
     const auto frame = DecodeFrame(data, want);
     if (!frame.ok()) {
+      if (absl::IsUnavailable(frame.status())) return frame.status();
       // Later frames refer to what this one should have been.
-      if (!std::exchange(waits_, true)) decoder_->Reset();
+      waits_ = true;
+      decoder_->Reset();
+      h264_.Restart();
       return frame.status();
     }
     if (!want || *frame == nullptr) return nullptr;
@@ -74,13 +71,20 @@ class StreamInput : public VideoInput {
 
  private:
   absl::StatusOr<const AVFrame*> DecodeFrame(std::string_view data, bool want) {
-    std::vector<std::string_view> essential;
-    const auto header = ReadStreamHeader(codec_, data, &essential);
-    if (!header.ok()) return header.status();
-    if (absl::Status status = CheckSize(header->width, header->height, max_pixels_); !status.ok())
-      return status;
-    if (waits_ && !header->key_frame) return absl::UnavailableError("waiting for a key frame");
-    auto frame = decoder_->Decode(essential, want);
+    std::vector<std::string_view> pieces = {data};
+    bool spare = !want;
+    if (codec_ == VideoCodec::kH264) {
+      auto message = h264_.Read(data, waits_);
+      if (!message.ok()) return message.status();
+      if (!message->has_picture) return nullptr;
+      pieces = std::move(message->pieces);
+      spare &= !message->reference;
+    } else {
+      const auto header = ReadStreamHeader(codec_, data, max_pixels_);
+      if (!header.ok()) return header.status();
+      if (waits_ && !header->key_frame) return absl::UnavailableError("waiting for a key frame");
+    }
+    auto frame = decoder_->Decode(pieces, spare);
     if (!frame.ok()) return frame;
     if (*frame != nullptr) {
       absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_);
@@ -93,6 +97,7 @@ class StreamInput : public VideoInput {
   const VideoCodec codec_;
   const int64_t max_pixels_;
   std::unique_ptr<VideoDecoder> decoder_;
+  H264Stream h264_;  // of an H.264 stream
   PictureConverter converter_;
   bool waits_ = true;  // for a key frame
 };

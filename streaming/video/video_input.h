@@ -29,12 +29,15 @@ class VideoInput {
   static absl::StatusOr<std::unique_ptr<VideoInput>> Create(VideoCodec codec, int64_t max_pixels);
 
   // Decodes one frame. With `want` the upright picture comes back, else null. Null too, though wanted, when a
-  // frame of a stream shows nothing itself (VP8 and VP9 have such; the next one does). An H.264 stream whose
-  // pictures refer to later ones shows them that many frames late. A VP8 or VP9 frame whose last bytes are
-  // cut off may show a picture: those formats cannot tell.
+  // frame of a stream shows nothing itself: VP8 and VP9 have such, and the next one shows; of H.264 a message
+  // that holds parameter sets, a delimiter or supplemental information but no picture. Parameter sets are
+  // kept, whatever becomes of the pictures. An H.264 stream whose pictures refer to later ones shows them
+  // that many frames late. A VP8 or VP9 frame whose last bytes are cut off may show a picture: those formats
+  // cannot tell.
   //   rotation_degrees: 0, 90, 180 or 270, clockwise.
-  // INVALID_ARGUMENT: damaged, or not of this codec; a stream then waits for its next key frame. UNAVAILABLE:
-  // a stream that waits for a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels.
+  // INVALID_ARGUMENT: damaged, incomplete, or not of this codec; a stream then waits for its next key frame.
+  // UNAVAILABLE: a stream that waits for a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels,
+  // over the memory that its pictures may take together, or over the limits of h264_stream.h.
   virtual absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) = 0;
 
   // Stills: true, so a frame that is not wanted need not be decoded at all.

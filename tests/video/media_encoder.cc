@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -91,6 +92,7 @@ std::vector<std::string> Encode(VideoCodec codec, const std::vector<engine::Imag
     context->max_b_frames = options.b_frames ? 2 : 0;
     av_dict_set(&settings, "preset", options.b_frames ? "medium" : "ultrafast", 0);
     if (!options.b_frames) av_dict_set(&settings, "tune", "zerolatency", 0);
+    if (!options.x264.empty()) av_dict_set(&settings, "x264-params", options.x264.c_str(), 0);
   } else if (codec == VideoCodec::kVp8 || codec == VideoCodec::kVp9) {
     av_dict_set(&settings, "deadline", "realtime", 0);
     av_dict_set(&settings, "cpu-used", "8", 0);
@@ -161,6 +163,57 @@ std::vector<std::string> EncodeStream(VideoCodec codec, const StreamOptions& opt
 
 std::string EncodeStill(VideoCodec codec, const engine::Image& image) {
   return Encode(codec, {image}, {})[0];
+}
+
+std::vector<engine::Image> DecodeWithFfmpeg(VideoCodec codec, const std::vector<std::string>& frames) {
+  av_log_set_level(AV_LOG_FATAL);
+  const std::pair<VideoCodec, AVCodecID> ids[] = {
+      {VideoCodec::kJpeg, AV_CODEC_ID_MJPEG}, {VideoCodec::kPng, AV_CODEC_ID_PNG},
+      {VideoCodec::kWebp, AV_CODEC_ID_WEBP},  {VideoCodec::kH264, AV_CODEC_ID_H264},
+      {VideoCodec::kVp8, AV_CODEC_ID_VP8},    {VideoCodec::kVp9, AV_CODEC_ID_VP9}};
+  AVCodecID id = AV_CODEC_ID_NONE;
+  for (const auto& [key, value] : ids) id = key == codec ? value : id;
+  const AVCodec* found = avcodec_find_decoder(id);
+  Require(found != nullptr, "no decoder");
+  AVCodecContext* context = avcodec_alloc_context3(found);
+  context->thread_count = 1;
+  Require(avcodec_open2(context, found, nullptr) >= 0, "decoder does not open");
+  std::vector<engine::Image> images;
+  AVFrame* frame = av_frame_alloc();
+  AVPacket* packet = av_packet_alloc();
+  const auto drain = [&] {
+    while (avcodec_receive_frame(context, frame) >= 0) {
+      SwsContext* scaler =
+          sws_getContext(frame->width, frame->height, static_cast<AVPixelFormat>(frame->format), frame->width,
+                         frame->height, AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr, nullptr, nullptr);
+      Require(scaler != nullptr, "no scaler");
+      const int stride = (3 * frame->width + 127) / 64 * 64;
+      std::vector<uint8_t> rows(size_t(stride) * frame->height + 64);
+      uint8_t* const planes[4] = {rows.data()};
+      const int strides[4] = {stride};
+      sws_scale(scaler, frame->data, frame->linesize, 0, frame->height, planes, strides);
+      sws_freeContext(scaler);
+      engine::Image image{frame->width, frame->height, {}};
+      for (int y = 0; y < frame->height; ++y) {
+        const uint8_t* row = rows.data() + size_t(y) * stride;
+        image.pixels.insert(image.pixels.end(), row, row + 3 * frame->width);
+      }
+      images.push_back(std::move(image));
+    }
+  };
+  for (const std::string& each : frames) {
+    Require(av_new_packet(packet, static_cast<int>(each.size())) >= 0, "no memory");
+    std::memcpy(packet->data, each.data(), each.size());
+    avcodec_send_packet(context, packet);
+    av_packet_unref(packet);
+    drain();
+  }
+  avcodec_send_packet(context, nullptr);
+  drain();
+  av_packet_free(&packet);
+  av_frame_free(&frame);
+  avcodec_free_context(&context);
+  return images;
 }
 
 double Difference(const engine::Image& a, const engine::Image& b) {

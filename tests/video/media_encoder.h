@@ -16,6 +16,7 @@ struct StreamOptions {
   int key_interval = 6;     // frames from one key frame to the next
   bool b_frames = false;    // H.264: pictures that refer to later ones
   bool bt709_full = false;  // BT.709, full range; else BT.601, limited (JPEG: full)
+  std::string x264 = "";    // H.264: further parameters of x264, "slices=4:cabac=0"
 };
 
 // Picture `frame` of an endless test film: red, green, blue and grey quarters (clockwise from the top left,
@@ -25,6 +26,11 @@ engine::Image TestPicture(int width, int height, int frame);
 // One string a frame, as a client would send it. Stops the test binary when FFmpeg lacks the encoder.
 std::vector<std::string> EncodeStream(streaming::VideoCodec codec, const StreamOptions& options);
 std::string EncodeStill(streaming::VideoCodec codec, const engine::Image& image);
+
+// What libavcodec with its own defaults makes of the frames, in the order it shows them. Not converted by
+// Parley's code, but in the same way.
+std::vector<engine::Image> DecodeWithFfmpeg(streaming::VideoCodec codec,
+                                            const std::vector<std::string>& frames);
 
 // Mean absolute difference over all channels; 255 when the sizes differ.
 double Difference(const engine::Image& a, const engine::Image& b);

@@ -6,9 +6,12 @@
 #include <sys/resource.h>
 
 #include "streaming/video/video_input.h"
+#include "tests/video/bit_writer.h"
 
 namespace parley::streaming {
 namespace {
+
+using tests::BitWriter;
 
 std::string Big16(uint32_t value) { return {static_cast<char>(value >> 8), static_cast<char>(value)}; }
 std::string Big32(uint32_t value) { return Big16(value >> 16) + Big16(value & 0xffff); }
@@ -17,27 +20,6 @@ std::string Little(uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> 8 * i);
   return text;
 }
-
-class BitWriter {
- public:
-  BitWriter& Bits(uint64_t value, int count) {
-    for (int i = count - 1; i >= 0; --i) bits_ += static_cast<char>(value >> i & 1);
-    return *this;
-  }
-  BitWriter& Golomb(uint32_t value) {
-    int length = 0;
-    while ((uint64_t{value} + 1) >> (length + 1)) ++length;
-    return Bits(0, length).Bits(uint64_t{value} + 1, length + 1);
-  }
-  std::string Bytes() const {
-    std::string bytes((bits_.size() + 7) / 8, '\0');
-    for (size_t i = 0; i < bits_.size(); ++i) bytes[i / 8] |= static_cast<char>(bits_[i] << (7 - i % 8));
-    return bytes;
-  }
-
- private:
-  std::string bits_;
-};
 
 std::string Jpeg(uint32_t width, uint32_t height) {
   return "\xff\xd8\xff\xc0" + Big16(17) + "\x08" + Big16(height) + Big16(width) +
@@ -165,23 +147,6 @@ TEST(PictureHeaderTest, AJpegOfAThousandScansIsRefused) {
   const auto header = ReadStillHeader(VideoCodec::kJpeg, jpeg, &essential);
   EXPECT_EQ(header.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(header.status().message()), ::testing::HasSubstr("scans"));
-}
-
-TEST(PictureHeaderTest, ARecoveryPointIsAKeyFrame) {
-  const std::string start("\0\0\0\1", 4);
-  const std::string slice = start + "\x41\x9a\x21\x43";
-  std::vector<std::string_view> essential;
-  EXPECT_FALSE(ReadStreamHeader(VideoCodec::kH264, slice, &essential)->key_frame);
-  const std::string recovery = start + std::string("\x06\x06\x01\x84\x80", 5) + slice;
-  EXPECT_TRUE(ReadStreamHeader(VideoCodec::kH264, recovery, &essential)->key_frame);
-}
-
-TEST(PictureHeaderTest, H264SupplementalInformationNeverReachesTheDecoder) {
-  const std::string start("\0\0\0\1", 4);
-  const std::string frame = start + "\x09\x10" + start + "\x06\x05\x7fgarbage" + start + "\x41\x9a\x21\x43";
-  std::vector<std::string_view> essential;
-  ASSERT_TRUE(ReadStreamHeader(VideoCodec::kH264, frame, &essential).ok());
-  EXPECT_THAT(essential, ::testing::ElementsAre(std::string_view("\0\0\1\x41\x9a\x21\x43", 7)));
 }
 
 }  // namespace
