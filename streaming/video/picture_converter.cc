@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "streaming/video/exif.h"
 
 extern "C" {
 #include <libavutil/frame.h>
@@ -48,10 +49,26 @@ int Matrix(const AVFrame& frame) {
   }
 }
 
-// `source`: rows `stride` bytes apart. Writes the picture turned clockwise, rows without padding.
-void Turn(const uint8_t* source, size_t stride, int width, int height, int rotation_degrees,
-          uint8_t* target) {
-  if (rotation_degrees == 0) {
+bool HasAlpha(AVPixelFormat format) {
+  const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(format);
+  return descriptor != nullptr && (descriptor->flags & (AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL)) != 0;
+}
+
+// One row of RGBA, in place, to RGB over the background.
+void Flatten(uint8_t* row, int width) {
+  const uint8_t* from = row;
+  for (int x = 0; x < width; ++x, from += 4, row += 3) {
+    const int alpha = from[3];
+    const int rest = PictureConverter::kBackground * (255 - alpha) + 127;
+    row[0] = static_cast<uint8_t>((from[0] * alpha + rest) / 255);
+    row[1] = static_cast<uint8_t>((from[1] * alpha + rest) / 255);
+    row[2] = static_cast<uint8_t>((from[2] * alpha + rest) / 255);
+  }
+}
+
+// `source`: rows `stride` bytes apart. Writes the picture upright, rows without padding.
+void Turn(const uint8_t* source, size_t stride, int width, int height, int orientation, uint8_t* target) {
+  if (orientation == kUpright) {
     for (int y = 0; y < height; ++y)
       std::memcpy(target + 3 * size_t(y) * width, source + y * stride, 3 * size_t(width));
     return;
@@ -59,10 +76,12 @@ void Turn(const uint8_t* source, size_t stride, int width, int height, int rotat
   // Where pixel (0, 0) goes, and how far a step to the right and a step down move in the target, in pixels.
   const ptrdiff_t w = width;
   const ptrdiff_t h = height;
-  ptrdiff_t origin = w * h - 1, right = -1, down = -w;               // 180
-  if (rotation_degrees == 90) origin = h - 1, right = h, down = -1;  // the top row becomes the right column
-  if (rotation_degrees == 270)
-    origin = (w - 1) * h, right = -h, down = 1;  // the top row becomes the left column
+  struct Steps {
+    ptrdiff_t origin, right, down;
+  };
+  const Steps steps[] = {{w - 1, -1, w}, {w * h - 1, -1, -w}, {(h - 1) * w, 1, -w}, {0, h, 1},
+                         {h - 1, h, -1}, {w * h - 1, -h, -1}, {(w - 1) * h, -h, 1}};  // from 2
+  const auto [origin, right, down] = steps[orientation - 2];
   // In narrow strips: the target's rows that a strip becomes stay in the cache.
   constexpr int kStrip = 32;
   for (int x0 = 0; x0 < width; x0 += kStrip) {
@@ -93,8 +112,10 @@ absl::Status PictureConverter::Prepare(const AVFrame& frame) {
         absl::StrCat("pixel format ", name == nullptr ? "?" : name, " is not taken"));
   }
   sws_freeContext(scaler_);
-  scaler_ = sws_getContext(frame.width, frame.height, format, frame.width, frame.height, AV_PIX_FMT_RGB24,
-                           SWS_BILINEAR, nullptr, nullptr, nullptr);
+  alpha_ = HasAlpha(format);
+  scaler_ =
+      sws_getContext(frame.width, frame.height, format, frame.width, frame.height,
+                     alpha_ ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr, nullptr, nullptr);
   if (scaler_ == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat("libswscale takes no picture of ", frame.width, " x ", frame.height));
@@ -107,28 +128,33 @@ absl::Status PictureConverter::Prepare(const AVFrame& frame) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<engine::ImagePtr> PictureConverter::Convert(const AVFrame& frame, int rotation_degrees) {
-  if (rotation_degrees != 0 && rotation_degrees != 90 && rotation_degrees != 180 && rotation_degrees != 270) {
-    return absl::InvalidArgumentError(absl::StrCat("a rotation of ", rotation_degrees, " degrees"));
+absl::StatusOr<engine::ImagePtr> PictureConverter::Convert(const AVFrame& frame, int orientation) {
+  if (orientation < 1 || orientation > 8) {
+    return absl::InvalidArgumentError("a rotation other than 0, 90, 180 and 270 degrees");
   }
   if (absl::Status status = Prepare(frame); !status.ok()) return status;
 
   const auto width = static_cast<size_t>(frame.width);
   const auto height = static_cast<size_t>(frame.height);
-  const size_t stride = (3 * width + 2 * kRowAlignment - 1) / kRowAlignment * kRowAlignment;
+  const size_t pixel_bytes = alpha_ ? 4 : 3;
+  const size_t stride = (pixel_bytes * width + 2 * kRowAlignment - 1) / kRowAlignment * kRowAlignment;
   rows_.resize(stride * height + kRowAlignment);
   uint8_t* const planes[4] = {rows_.data()};
   const int strides[4] = {static_cast<int>(stride)};
   if (sws_scale(scaler_, frame.data, frame.linesize, 0, frame.height, planes, strides) != frame.height) {
     return absl::InternalError("libswscale did not convert the whole picture");
   }
+  if (alpha_) {
+    for (size_t y = 0; y < height; ++y) Flatten(rows_.data() + y * stride, frame.width);
+  }
 
   auto image = std::make_shared<engine::Image>();
   image->width = frame.width;
   image->height = frame.height;
-  if (rotation_degrees % 180 != 0) std::swap(image->width, image->height);
+  constexpr int kFirstThatSwapsRowsAndColumns = 5;
+  if (orientation >= kFirstThatSwapsRowsAndColumns) std::swap(image->width, image->height);
   image->pixels.resize(3 * width * height);
-  Turn(rows_.data(), stride, frame.width, frame.height, rotation_degrees, image->pixels.data());
+  Turn(rows_.data(), stride, frame.width, frame.height, orientation, image->pixels.data());
   if (rows_.size() > kMaxKeptBytes) std::vector<uint8_t>().swap(rows_);
   return image;
 }

@@ -1,4 +1,7 @@
 // A decoded FFmpeg frame of any pixel format to an upright 8-bit RGB picture, by libswscale.
+//
+// What is transparent is laid over grey, whatever colour lies under it: that colour is what nobody saw. Grey
+// since what is black or white stays visible on it, and since vision models centre their input there.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +23,10 @@ class PictureConverter {
   PictureConverter(const PictureConverter&) = delete;
   PictureConverter& operator=(const PictureConverter&) = delete;
 
-  // rotation_degrees: 0, 90, 180 or 270, clockwise. INVALID_ARGUMENT: a pixel format or rotation that is not
-  // taken.
-  absl::StatusOr<engine::ImagePtr> Convert(const AVFrame& frame, int rotation_degrees);
+  static constexpr uint8_t kBackground = 128;  // red, green and blue
+
+  // orientation: 1 to 8, see exif.h. INVALID_ARGUMENT: a pixel format or orientation that is not taken.
+  absl::StatusOr<engine::ImagePtr> Convert(const AVFrame& frame, int orientation);
 
  private:
   struct Kind {
@@ -37,6 +41,7 @@ class PictureConverter {
 
   Kind kind_;
   SwsContext* scaler_ = nullptr;
+  bool alpha_ = false;         // of kind_: libswscale then writes RGBA, else RGB
   std::vector<uint8_t> rows_;  // what libswscale writes: it needs padded rows
 };
 

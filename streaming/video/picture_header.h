@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,14 +34,6 @@ absl::Status CheckPictureBytes(int64_t picture_bytes, int64_t pictures, int64_t 
 // "PNG": what the bytes look like by their first few; empty when like nothing we know.
 const char* PictureKind(std::string_view data);
 const char* CodecName(VideoCodec codec);
-
-// JPEG (ITU-T T.81), PNG (ISO 15948), WebP (RFC 9649). `essential` gets the parts of `data` that make the
-// picture, in order: text, colour profiles and EXIF stay out, since they can unpack to any size and hide
-// damage. INVALID_ARGUMENT: another kind of file, cut short, or of a form that is not taken (animations; more
-// than kMaxJpegScans scans, each of which costs a pass over the picture).
-inline constexpr int kMaxJpegScans = 100;
-absl::StatusOr<PictureHeader> ReadStillHeader(VideoCodec codec, std::string_view data,
-                                              std::vector<std::string_view>* essential);
 
 // VP8 (RFC 6386), VP9 (bitstream specification 0.6); of H.264 see h264_stream.h. INVALID_ARGUMENT: not a
 // frame of this codec. RESOURCE_EXHAUSTED: over max_pixels, or over PictureBytesAllowed with the references

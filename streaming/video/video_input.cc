@@ -3,10 +3,12 @@
 #include <utility>
 #include <vector>
 
+#include "streaming/video/exif.h"
 #include "streaming/video/ffmpeg_log.h"
 #include "streaming/video/h264_stream.h"
 #include "streaming/video/picture_converter.h"
 #include "streaming/video/picture_header.h"
+#include "streaming/video/still_header.h"
 #include "streaming/video/video_decoder.h"
 
 extern "C" {
@@ -21,27 +23,38 @@ class StillInput : public VideoInput {
   StillInput(VideoCodec codec, int64_t max_pixels) : codec_(codec), max_pixels_(max_pixels) {}
 
   absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) override {
-    std::vector<std::string_view> essential;
-    const auto header = ReadStillHeader(codec_, data, &essential);
+    const auto header = ReadStillHeader(codec_, data, max_pixels_);
     if (!header.ok()) return header.status();
-    if (absl::Status status = CheckSize(header->width, header->height, max_pixels_); !status.ok())
-      return status;
     if (!want) return nullptr;
-    // A decoder each: a still leaves nothing behind (tables, pictures) that another could depend on.
-    auto decoder = VideoDecoder::Open(codec_, max_pixels_);
-    if (!decoder.ok()) return decoder.status();
-    const auto frame = (*decoder)->Decode(essential, /*spare=*/false);
-    if (!frame.ok()) return frame.status();
-    if (*frame == nullptr) return absl::InvalidArgumentError("damaged picture: it shows nothing");
-    if (absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_); !status.ok())
-      return status;
-    FfmpegLog log;
-    return converter_.Convert(**frame, rotation_degrees);
+    // The sender who turns the frame has looked at it; else what the camera wrote holds.
+    const int orientation =
+        rotation_degrees == 0 ? header->orientation : OrientationOfRotation(rotation_degrees);
+    auto picture = DecodeOnce(header->pieces, orientation);
+    if (!picture.ok() || header->pieces_again.empty()) return picture;
+    const auto again = DecodeOnce(header->pieces_again, orientation);
+    if (!again.ok()) return again;
+    if ((*picture)->pixels != (*again)->pixels) {
+      return absl::InvalidArgumentError("damaged picture: the last of its data are missing");
+    }
+    return picture;
   }
 
   bool independent_frames() const override { return true; }
 
  private:
+  absl::StatusOr<engine::ImagePtr> DecodeOnce(const std::vector<std::string_view>& pieces, int orientation) {
+    // A decoder each: a still leaves nothing behind (tables, pictures) that another could depend on.
+    auto decoder = VideoDecoder::Open(codec_, max_pixels_);
+    if (!decoder.ok()) return decoder.status();
+    const auto frame = (*decoder)->Decode(pieces, /*spare=*/false);
+    if (!frame.ok()) return frame.status();
+    if (*frame == nullptr) return absl::InvalidArgumentError("damaged picture: it shows nothing");
+    if (absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_); !status.ok())
+      return status;
+    FfmpegLog log;
+    return converter_.Convert(**frame, orientation);
+  }
+
   const VideoCodec codec_;
   const int64_t max_pixels_;
   PictureConverter converter_;
@@ -64,7 +77,7 @@ class StreamInput : public VideoInput {
     }
     if (!want || *frame == nullptr) return nullptr;
     FfmpegLog log;
-    return converter_.Convert(**frame, rotation_degrees);
+    return converter_.Convert(**frame, OrientationOfRotation(rotation_degrees));
   }
 
   bool independent_frames() const override { return false; }

@@ -3,11 +3,13 @@
 // JPEG, PNG and WebP stills, and H.264 (Annex B), VP8 and VP9 streams, decoded by FFmpeg. The declared codec
 // decides: a PNG sent as JPEG is refused and the error says what it is. Every frame of a stream is decoded,
 // since later ones refer to it, but only the ones that are wanted are converted. Colour matrix and range are
-// those the picture declares (BT.601 where it declares none). Alpha is dropped, an animation shows its first
-// picture or is refused, EXIF orientation is not applied: the frame's own rotation is. Bytes come from
-// outside: any bytes at all give a status at worst, and no picture over the limit is ever allocated. What a
-// decoder needs beside the picture is bounded by the size of the data; the worst known is a lossless WebP
-// made for it, whose tables take 250 times its bytes.
+// those the picture declares (BT.601 where it declares none). What is transparent is seen as grey
+// (picture_converter.h), an animation shows its first picture or is refused, a still is turned as its EXIF
+// orientation says unless the frame names a rotation of its own. Stills and H.264 pictures that are not all
+// there are refused. Bytes come from outside: any bytes at all give a status at worst, no picture over the
+// limit is ever allocated, and all that a decoder keeps stay below PictureBytesAllowed (picture_header.h).
+// What a decoder needs beside its pictures is bounded by the size of the data, see still_header.h and
+// h264_stream.h.
 #pragma once
 
 #include <cstdint>

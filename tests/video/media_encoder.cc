@@ -165,6 +165,41 @@ std::string EncodeStill(VideoCodec codec, const engine::Image& image) {
   return Encode(codec, {image}, {})[0];
 }
 
+std::string EncodeWebp(const engine::Image& image, int (*alpha)(int), bool lossless) {
+  av_log_set_level(AV_LOG_FATAL);
+  const AVCodec* found = avcodec_find_encoder_by_name("libwebp");
+  Require(found != nullptr, "libwebp");
+  AVCodecContext* context = avcodec_alloc_context3(found);
+  context->width = image.width;
+  context->height = image.height;
+  context->pix_fmt = lossless ? AV_PIX_FMT_RGB32 : AV_PIX_FMT_YUVA420P;
+  context->time_base = {1, 1};
+  AVDictionary* settings = nullptr;
+  av_dict_set(&settings, "lossless", lossless ? "1" : "0", 0);
+  av_dict_set(&settings, "quality", "95", 0);
+  Require(avcodec_open2(context, found, &settings) >= 0, "libwebp");
+  av_dict_free(&settings);
+  AVFrame* frame = ToFrame(image, context->pix_fmt, false);
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      // RGB32 is BGRA in memory.
+      uint8_t* at = lossless ? &frame->data[0][y * frame->linesize[0] + 4 * x + 3]
+                             : &frame->data[3][y * frame->linesize[3] + x];
+      *at = static_cast<uint8_t>(alpha(y * image.width + x));
+    }
+  }
+  AVPacket* packet = av_packet_alloc();
+  frame->pts = 0;
+  avcodec_send_frame(context, frame);
+  avcodec_send_frame(context, nullptr);
+  Require(avcodec_receive_packet(context, packet) >= 0, "libwebp");
+  std::string data(reinterpret_cast<const char*>(packet->data), packet->size);
+  av_packet_free(&packet);
+  av_frame_free(&frame);
+  avcodec_free_context(&context);
+  return data;
+}
+
 std::vector<engine::Image> DecodeWithFfmpeg(VideoCodec codec, const std::vector<std::string>& frames) {
   av_log_set_level(AV_LOG_FATAL);
   const std::pair<VideoCodec, AVCodecID> ids[] = {

@@ -26,6 +26,8 @@ engine::Image TestPicture(int width, int height, int frame);
 // One string a frame, as a client would send it. Stops the test binary when FFmpeg lacks the encoder.
 std::vector<std::string> EncodeStream(streaming::VideoCodec codec, const StreamOptions& options);
 std::string EncodeStill(streaming::VideoCodec codec, const engine::Image& image);
+// `alpha`: of pixel i, row by row, 0 to 255. What lies under invisible pixels is kept.
+std::string EncodeWebp(const engine::Image& image, int (*alpha)(int), bool lossless);
 
 // What libavcodec with its own defaults makes of the frames, in the order it shows them. Not converted by
 // Parley's code, but in the same way.

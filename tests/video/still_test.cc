@@ -1,35 +1,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <random>
-#include <sstream>
 
 #include "streaming/video/video_input.h"
 #include "tests/video/media_encoder.h"
+#include "tests/video/photos.h"
 
 namespace parley::streaming {
 namespace {
 
 using ::testing::HasSubstr;
+using tests::Cat;
 using tests::Difference;
 using tests::EncodeStill;
+using tests::Photo;
 using tests::TestPicture;
 
 constexpr int64_t kMaxPixels = 4096 * 4096;
-
-std::string Photo(const std::string& name) {
-  std::ifstream file(std::string(PARLEY_SOURCE_DIR) + "/tests/video/photos/" + name, std::ios::binary);
-  std::stringstream bytes;
-  bytes << file.rdbuf();
-  EXPECT_FALSE(bytes.str().empty()) << name;
-  return bytes.str();
-}
-
-engine::Image Cat() {
-  const std::string rgb = Photo("cat.rgb");
-  return {96, 64, std::vector<uint8_t>(rgb.begin(), rgb.end())};
-}
 
 engine::Image Grey(engine::Image image) {
   for (size_t i = 0; i < image.pixels.size(); i += 3) {
@@ -56,15 +44,19 @@ void ExpectShows(const engine::Image& expected, VideoCodec codec, const std::str
 TEST(StillTest, PhotosOfEveryFormShowTheSamePicture) {
   ExpectShows(Cat(), VideoCodec::kPng, "cat.png", 0);
   ExpectShows(Cat(), VideoCodec::kPng, "cat_palette.png", 4);
-  ExpectShows(Cat(), VideoCodec::kPng, "cat_alpha.png", 0);
   ExpectShows(Cat(), VideoCodec::kJpeg, "cat_444.jpg", 3);
   ExpectShows(Cat(), VideoCodec::kJpeg, "cat_420.jpg", 4);
   ExpectShows(Cat(), VideoCodec::kJpeg, "cat_progressive.jpg", 4);
-  ExpectShows(Cat(), VideoCodec::kJpeg, "cat_exif.jpg", 4);
   ExpectShows(Cat(), VideoCodec::kJpeg, "cat_cmyk.jpg", 4);
   ExpectShows(Cat(), VideoCodec::kWebp, "cat_lossless.webp", 0);
   ExpectShows(Cat(), VideoCodec::kWebp, "cat_lossy.webp", 5);
-  ExpectShows(Cat(), VideoCodec::kWebp, "cat_alpha.webp", 5);
+}
+
+TEST(StillTest, APhotoThatWasStoredTurnedIsShownUpright) {
+  const auto picture = Decode(VideoCodec::kJpeg, Photo("cat_exif.jpg"));
+  ASSERT_TRUE(picture.ok()) << picture.status();
+  EXPECT_EQ((*picture)->width, 64);
+  EXPECT_EQ((*picture)->height, 96);
 }
 
 TEST(StillTest, GreyPhotosAreGrey) {

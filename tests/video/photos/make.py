@@ -32,9 +32,11 @@ alpha.save(folder / "cat_alpha.png")
 cat.save(folder / "cat_420.jpg", quality=92, subsampling=2)
 cat.save(folder / "cat_444.jpg", quality=92, subsampling=0)
 cat.save(folder / "cat_progressive.jpg", quality=92, progressive=True)
+cat.save(folder / "cat_restart.jpg", quality=80, restart_marker_blocks=4)
+cat.save(folder / "cat_progressive_restart.jpg", quality=80, progressive=True, restart_marker_rows=1)
 cat.convert("L").save(folder / "cat_grey.jpg", quality=92)
 exif = Image.Exif()
-exif[0x0112] = 6  # "turn me": not applied
+exif[0x0112] = 6  # "turn me clockwise"
 cat.save(folder / "cat_exif.jpg", quality=92, exif=exif)
 cat.crop((0, 0, 95, 63)).save(folder / "cat_odd.jpg", quality=95, subsampling=2)
 cat.convert("CMYK").save(folder / "cat_cmyk.jpg", quality=92)
