@@ -72,7 +72,8 @@ AVFrame* ToFrame(const engine::Image& image, AVPixelFormat format, bool bt709_fu
 std::vector<std::string> Encode(VideoCodec codec, const std::vector<engine::Image>& images,
                                 const StreamOptions& options) {
   av_log_set_level(AV_LOG_FATAL);
-  const Encoder encoder = EncoderFor(codec);
+  Encoder encoder = EncoderFor(codec);
+  if (options.deep_444) encoder.format = AV_PIX_FMT_YUV444P10;
   const AVCodec* found = avcodec_find_encoder_by_name(encoder.name);
   Require(found != nullptr, encoder.name);
   AVCodecContext* context = avcodec_alloc_context3(found);

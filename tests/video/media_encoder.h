@@ -17,6 +17,7 @@ struct StreamOptions {
   bool b_frames = false;    // H.264: pictures that refer to later ones
   bool bt709_full = false;  // BT.709, full range; else BT.601, limited (JPEG: full)
   std::string x264 = "";    // H.264: further parameters of x264, "slices=4:cabac=0"
+  bool deep_444 = false;    // H.264: 4:4:4 of 10 bits
 };
 
 // Picture `frame` of an endless test film: red, green, blue and grey quarters (clockwise from the top left,
