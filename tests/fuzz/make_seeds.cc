@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <string>
 
 #include "tests/video/media_encoder.h"
+#include "tests/video/png_writer.h"
 
 namespace {
 
@@ -37,6 +39,23 @@ void Images(const fs::path& folder) {
       Write(folder / (std::to_string(i) + "_" + std::to_string(size)), static_cast<char>(i) + data);
     }
   }
+  for (const bool lossless : {false, true}) {
+    const auto ramp = [](int pixel) { return pixel % 256; };
+    Write(folder / (lossless ? "2_alpha_lossless" : "2_alpha"),
+          '\2' + parley::tests::EncodeWebp(parley::tests::TestPicture(24, 17, 0), ramp, lossless));
+  }
+  for (const int colour : {0, 2, 3, 4, 6}) {
+    for (const bool interlaced : {false, true}) {
+      parley::tests::PngOptions options{.width = 9, .height = 7, .depth = 8, .colour = colour};
+      options.interlaced = interlaced;
+      options.exif = std::string("II\x2a\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26);
+      if (colour == 3) options.palette = std::string(768, '\x55');
+      if (colour < 4) options.transparency = std::string(colour == 2 ? 6 : colour == 0 ? 2 : 100, '\0');
+      std::vector<uint16_t> samples(size_t{9} * 7 * 4, 3);
+      Write(folder / ("1_form_" + std::to_string(colour) + (interlaced ? "_interlaced" : "")),
+            '\1' + parley::tests::WritePng(options, samples));
+    }
+  }
   for (const auto& entry : fs::directory_iterator(PARLEY_SOURCE_DIR "/tests/video/photos")) {
     const std::string kind = entry.path().extension().string();
     const int codec = kind == ".jpg" ? 0 : kind == ".png" ? 1 : kind == ".webp" ? 2 : -1;
@@ -59,6 +78,37 @@ void Streams(const fs::path& folder) {
       }
       Write(folder / (std::to_string(i) + (b_frames ? "_b" : "")), text);
     }
+  }
+}
+
+// H.264 of the kinds that other encoders write. "apart": parameter sets in a message of their own.
+void H264(const fs::path& folder) {
+  const std::string parameters[] = {"slices=3:cabac=0",      "slices=2:cabac=1",
+                                    "slice-max-size=60",     "intra-refresh=1:keyint=4:slices=2",
+                                    "interlaced=1:slices=2", "ref=4:bframes=2:slices=2"};
+  for (size_t i = 0; i < std::size(parameters); ++i) {
+    const auto frames = parley::tests::EncodeStream(VideoCodec::kH264, {.width = 48,
+                                                                        .height = 64,
+                                                                        .frames = 8,
+                                                                        .key_interval = 4,
+                                                                        .b_frames = i == 5,
+                                                                        .x264 = parameters[i]});
+    std::string text(1, '\0');
+    std::string apart(1, '\0');
+    for (const std::string& frame : frames) {
+      text += Prefixed(frame, 0);
+      // The first slice begins behind the sets.
+      size_t slice = 0;
+      while ((slice = frame.find(std::string("\0\0\1", 3), slice)) != std::string::npos &&
+             (frame[slice + 3] & 0x1f) != 1 && (frame[slice + 3] & 0x1f) != 5) {
+        slice += 3;
+      }
+      if (slice == std::string::npos) continue;
+      if (slice > 8) apart += Prefixed(frame.substr(0, slice), 0);
+      apart += Prefixed(frame.substr(slice), 0);
+    }
+    Write(folder / ("0_x264_" + std::to_string(i)), text);
+    Write(folder / ("0_apart_" + std::to_string(i)), apart);
   }
 }
 
@@ -105,6 +155,7 @@ int main(int argc, char** argv) {
   const fs::path folder = argv[1];
   Images(folder / "image_fuzzer");
   Streams(folder / "h264_fuzzer");
+  H264(folder / "h264_fuzzer");
   Audio(folder / "opus_fuzzer");
   return 0;
 }
