@@ -33,12 +33,11 @@ inline constexpr int64_t kMaxJpegScannedPixels = 400'000'000;
 // Huffman and quantisation tables: at most 273 bytes each, and some work to build.
 inline constexpr size_t kMaxJpegTableBytes = 64 << 10;
 inline constexpr int kMaxPngChunks = 65'536;
-// libavcodec builds Huffman tables of up to 250 times the bytes that describe them.
-inline constexpr size_t kMaxLosslessWebpBytes = 2 << 20;
 
 // JPEG (ITU-T T.81), PNG (ISO 15948), WebP (RFC 9649). INVALID_ARGUMENT: another kind of file; cut short or
 // incomplete, as far as can be told without decoding (the rest is told by `pieces`); of a form that is not
-// taken (animations). RESOURCE_EXHAUSTED: over max_pixels or one of the limits above.
+// taken (animations). RESOURCE_EXHAUSTED: over max_pixels or one of the limits above
+// or of webp_lossless.h.
 absl::StatusOr<StillHeader> ReadStillHeader(VideoCodec codec, std::string_view data, int64_t max_pixels);
 
 // Of the kind that their name says; `data` begins with its signature.

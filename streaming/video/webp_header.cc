@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "streaming/video/bytes.h"
 #include "streaming/video/still_header.h"
+#include "streaming/video/webp_lossless.h"
 
 namespace parley::streaming {
 namespace {
@@ -146,22 +147,23 @@ absl::StatusOr<StillHeader> ReadWebpHeader(std::string_view data, int64_t max_pi
   if (absl::Status status = ReadChunks(data, max_pixels, &chunks, &header.orientation); !status.ok())
     return status;
   if (absl::Status status = ReadSize(chunks, max_pixels, &header); !status.ok()) return status;
-  size_t lossless_bytes = chunks.image_type == "VP8L" ? chunks.image.size() : 0;
-  bool raw_alpha = false;
+  constexpr size_t kLosslessHeaderBytes = 5;
+  absl::Status lossless;
+  if (chunks.image_type == "VP8L") {
+    lossless = CheckPrefixCodeGroups(chunks.image.substr(kLosslessHeaderBytes), header.width, header.height);
+  }
   if (chunks.alpha) {
     // What is not understood here would be seen through.
     if (chunks.image_type == "VP8L") return Damaged("alpha beside a lossless frame, which has its own");
     if (chunks.alpha->empty() || (U8(*chunks.alpha, 0) & 3) > 1) return Damaged("alpha of an unknown form");
-    raw_alpha = (U8(*chunks.alpha, 0) & 3) == 0;
-    if (!raw_alpha) lossless_bytes += chunks.alpha->size();
-    if (raw_alpha && static_cast<int64_t>(chunks.alpha->size()) - 1 < header.width * header.height) {
+    const std::string_view plane = chunks.alpha->substr(1);
+    const bool raw = (U8(*chunks.alpha, 0) & 3) == 0;
+    if (raw && static_cast<int64_t>(plane.size()) < header.width * header.height) {
       return CutShort(VideoCodec::kWebp);
     }
+    if (!raw) lossless = CheckPrefixCodeGroups(plane, header.width, header.height);
   }
-  if (lossless_bytes > kMaxLosslessWebpBytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a WebP picture with over ", kMaxLosslessWebpBytes, " bytes of lossless coding"));
-  }
+  if (!lossless.ok()) return lossless;
 
   header.pieces = Container(chunks, header, /*with_tails=*/false, &header.added);
   header.pieces_again = Container(chunks, header, /*with_tails=*/true, &header.added_again);

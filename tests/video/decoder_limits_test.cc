@@ -12,6 +12,7 @@
 #include "streaming/video/still_header.h"
 #include "streaming/video/video_decoder.h"
 #include "streaming/video/video_input.h"
+#include "streaming/video/webp_lossless.h"
 #include "tests/video/bit_writer.h"
 #include "tests/video/media_encoder.h"
 #include "tests/video/png_writer.h"
@@ -214,12 +215,57 @@ TEST(DecoderLimitsTest, StillsOfThousandsOfPartsAreRefused) {
   for (int i = 0; i < 40; ++i) tables += std::string("\xff\xdb\x08\x00", 4) + std::string(2'046, '\1');
   EXPECT_EQ(code(VideoCodec::kJpeg, jpeg.substr(0, 2) + tables + jpeg.substr(2)),
             absl::StatusCode::kResourceExhausted);
+}
 
-  const std::string body = "WEBPVP8L" + std::string("\2\0\x20\0", 4) + std::string("\x2f\x0f\xc0\x03\0", 5) +
-                           std::string((2 << 20) - 3, '\0');
-  std::string webp = "RIFF";
-  for (int i = 0; i < 4; ++i) webp += static_cast<char>(body.size() >> 8 * i);
-  EXPECT_EQ(code(VideoCodec::kWebp, webp + body), absl::StatusCode::kResourceExhausted);
+// A lossless WebP picture without transforms, whose blocks of four by four pixels all name the last of
+// `groups` groups of codes. Each code of a group is `code`, bit by bit.
+std::string WebpOfGroups(int side, int groups, const std::string& code) {
+  std::string bits;
+  const auto put = [&bits](uint32_t value, int count) {
+    for (int i = 0; i < count; ++i) bits += static_cast<char>(value >> i & 1);
+  };
+  const auto put_code_of_one = [&put](uint32_t symbol) {
+    put(1, 1);
+    put(0, 1);
+    put(1, 1);
+    put(symbol, 8);
+  };
+  put(0x2f, 8);
+  put(side - 1, 14);
+  put(side - 1, 14);
+  put(0, 4);  // no alpha, version
+  put(0, 2);  // no transform, no colour cache
+  put(1, 1);  // the blocks name their groups
+  put(0, 3);  // four by four pixels
+  put(0, 1);  // no colour cache
+  put_code_of_one(static_cast<uint32_t>(groups - 1) & 0xff);
+  put_code_of_one(static_cast<uint32_t>(groups - 1) >> 8);
+  for (int i = 0; i < 3; ++i) put_code_of_one(0);
+  for (int i = 0; i < 5 * groups; ++i) bits += code;
+  bits.resize((bits.size() + 15) / 16 * 16);
+  std::string image(bits.size() / 8, '\0');
+  for (size_t i = 0; i < bits.size(); ++i) image[i / 8] |= static_cast<char>(bits[i] << i % 8);
+  const auto little = [](size_t value) {
+    std::string text;
+    for (int i = 0; i < 4; ++i) text += static_cast<char>(value >> 8 * i);
+    return text;
+  };
+  return "RIFF" + little(image.size() + 12) + "WEBPVP8L" + little(image.size()) + image;
+}
+
+TEST(DecoderLimitsTest, PrefixCodesOfLosslessWebpAreBounded) {
+  // The shortest code that has a table: not simple; five lengths of lengths, of which 18 and 1 take a bit;
+  // the lengths of two symbols follow, both 1.
+  const std::string code = {0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0,
+                            1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+  const auto growth = [&code](int groups, absl::StatusCode expected) {
+    const std::string data = WebpOfGroups(1'024, groups, code);
+    return PeakGrowth([&data] { return DecodeAll(VideoCodec::kWebp, {data}); }, expected);
+  };
+  EXPECT_LT(growth(65'536, absl::StatusCode::kResourceExhausted), 8 * kOverhead);
+  EXPECT_LT(growth(kMaxPrefixCodeGroups + 1, absl::StatusCode::kResourceExhausted), 8 * kOverhead);
+  // As many as are taken; the pixels are missing.
+  EXPECT_LT(growth(kMaxPrefixCodeGroups, absl::StatusCode::kInvalidArgument), 64 * kOverhead);
 }
 
 TEST(DecoderLimitsTest, ManyScansOfALargeJpegAreRefused) {
