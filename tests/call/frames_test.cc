@@ -178,6 +178,17 @@ TEST_F(FramesTest, AStreamFasterThanTheDecoderLosesTheNewestAndEveryFrameIsRepor
   EXPECT_THAT(lines_, Contains("frame 40 overloaded"));
 }
 
+TEST_F(FramesTest, ParameterSetsInAMessageOfTheirOwnAreNoError) {
+  config_.video = VideoCodec::kH264;
+  Start();
+  // 128 x 96, baseline; then a picture that goes on from another.
+  const std::string sets("\0\0\0\1\x67\x42\x00\x0a\xf8\x41\xa2\0\0\0\1\x68\xce\x38\x80", 19);
+  call_->PushFrame(sets, 1, 0, kNotKnown, ++seq_);
+  call_->PushFrame(std::string("\0\0\0\1\x41\x9a\x21\x43", 8), 2, 0, kNotKnown, ++seq_);
+  Settle();
+  EXPECT_THAT(News(), ElementsAre("frame 1 sampled_out", "frame 2 waiting_for_key_frame"));
+}
+
 TEST_F(FramesTest, ClearThrowsAwayFramesAndSpeechSinceTheLastTurn) {
   engine_.SetAnswerTokens(1);
   engine_.Hear("again");

@@ -346,6 +346,7 @@ struct SequenceSet {
   int width = 320;
   int height = 240;
   bool frames_only = true;
+  uint32_t crop = 0;  // from each side, in units of two pixels
 };
 
 std::string Sps(const SequenceSet& set) {
@@ -360,7 +361,9 @@ std::string Sps(const SequenceSet& set) {
   bits.Golomb(set.width / 16 - 1).Golomb(set.height / 16 / (set.frames_only ? 1 : 2) - 1);
   bits.Bits(set.frames_only, 1);
   if (!set.frames_only) bits.Bits(0, 1);
-  return "\x67" + bits.Bits(1, 1).Bits(0, 2).Bits(1, 1).Bytes();
+  bits.Bits(1, 1).Bits(set.crop > 0, 1);
+  for (int side = 0; side < 4 && set.crop > 0; ++side) bits.Golomb(set.crop);
+  return "\x67" + bits.Bits(0, 1).Bits(1, 1).Bytes();
 }
 
 std::string Pps(uint32_t id = 0, uint32_t sequence_id = 0) {
@@ -417,6 +420,16 @@ TEST(H264LimitsTest, AMillionUnitsOrThousandsOfSlicesAreRefused) {
   const absl::Status status = stream.Read(slices, false).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("slices"));
+}
+
+TEST(H264LimitsTest, APictureOfWhichCroppingLeavesNothingIsDamage) {
+  const std::string slice =
+      "\x65" + BitWriter().Golomb(0).Golomb(7).Golomb(0).Bits(0, 4).Bits(0x5a5a, 16).Bytes();
+  for (const uint32_t crop : {100u, 0x3fffffffu, 0x7ffffffeu}) {
+    const auto picture =
+        MakeInput()->Decode(kStart + Sps({.crop = crop}) + kStart + Pps() + kStart + slice, 0, true);
+    EXPECT_EQ(CodeOf(picture), absl::StatusCode::kInvalidArgument) << crop;
+  }
 }
 
 TEST(H264LimitsTest, FormsThatAreNotTakenAreNamed) {
