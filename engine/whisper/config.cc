@@ -41,6 +41,40 @@ absl::Status ReadTokens(const nlohmann::json& json, const char* key, int vocabul
   return absl::OkStatus();
 }
 
+// openai/whisper has them for each checkpoint (__init__.py, _ALIGNMENT_HEADS), config.json for none.
+std::vector<AttentionHead> AlignmentHeadsOfShape(const Config& config) {
+  const bool base = config.decoder_layers == 6 && config.decoder_heads == 8 && config.width == 512 &&
+                    config.vocabulary == 51'865;
+  if (!base) return {};
+  return {{3, 1}, {4, 2}, {4, 3}, {4, 7}, {5, 1}, {5, 2}, {5, 4}, {5, 6}};
+}
+
+absl::Status ReadAlignmentHeads(const nlohmann::json& json, Config* config) {
+  const auto found = json.find("alignment_heads");
+  if (found == json.end() || found->is_null()) {
+    config->alignment_heads = AlignmentHeadsOfShape(*config);
+    return absl::OkStatus();
+  }
+  const auto index = [](const nlohmann::json& value, int limit) {
+    const int64_t number = value.is_number_integer() ? value.get<int64_t>() : -1;
+    return number < limit ? static_cast<int>(number) : -1;
+  };
+  const auto wrong = [] {
+    return absl::InvalidArgumentError(
+        "Whisper config.json: alignment_heads is no list of decoder layers and their heads");
+  };
+  const int64_t heads = static_cast<int64_t>(config->decoder_layers) * config->decoder_heads;
+  if (!found->is_array() || static_cast<int64_t>(found->size()) > heads) return wrong();
+  for (const nlohmann::json& item : *found) {
+    if (!item.is_array() || item.size() != 2) return wrong();
+    const AttentionHead head = {index(item[0], config->decoder_layers),
+                                index(item[1], config->decoder_heads)};
+    if (head.layer < 0 || head.head < 0) return wrong();
+    config->alignment_heads.push_back(head);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(absl::string_view text) {
@@ -73,6 +107,7 @@ absl::StatusOr<Config> ParseConfig(absl::string_view text) {
   absl::Status status = ReadTokens(json, "suppress_tokens", config.vocabulary, &config.suppressed);
   if (status.ok())
     status = ReadTokens(json, "begin_suppress_tokens", config.vocabulary, &config.suppressed_at_begin);
+  if (status.ok()) status = ReadAlignmentHeads(json, &config);
   if (!status.ok()) return status;
   return config;
 }

@@ -9,6 +9,13 @@
 
 namespace parley::engine::whisper {
 
+// Of the decoder's cross attention.
+struct AttentionHead {
+  int layer = 0;
+  int head = 0;
+  friend bool operator==(const AttentionHead&, const AttentionHead&) = default;
+};
+
 struct Config {
   int width = 0;  // d_model
   int mel_bins = 0;
@@ -23,6 +30,9 @@ struct Config {
   int max_decoder_positions = 0;             // 448 tokens
   std::vector<TokenId> suppressed;           // never written
   std::vector<TokenId> suppressed_at_begin;  // never written first
+  // Heads that attend to what is being written, [[layer, head], ...] as in a checkpoint's
+  // generation_config.json; Whisper base has them by its shape. Empty: not known.
+  std::vector<AttentionHead> alignment_heads;
 };
 
 // INVALID_ARGUMENT naming the key that is missing, of another type or out of range.

@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "engine/runtime/model.h"
 #include "engine/text/token.h"
+#include "engine/whisper/review.h"
 
 namespace parley::engine::whisper {
 
@@ -25,6 +26,9 @@ struct WhisperDraft final : TranscriptDraft {
     TokenId language = -1;
     double no_speech_probability = 0;
     double log_probability = 0;
+    Review review;
+    // How many skips of the audio just before it there were: as many as may be limit its own.
+    int skips_before = 0;
   };
   std::vector<Window> windows;  // in order
 

@@ -48,6 +48,10 @@ class Networks {
   // Runs windows that are all different and whose encoding has ended. What one gets does not depend on the
   // others. REQUIRES: their tokens fit the decoder's positions.
   virtual absl::Status Decode(absl::Span<const Entry> entries) = 0;
+  // How much tokens [first, first + tokens) that a window has had attended to each position of its audio:
+  // [tokens, positions], each row's sum one, the mean of Config::alignment_heads. The same bit for bit
+  // whatever tokens and windows were run together. REQUIRES: there are such heads, and at least one token.
+  virtual absl::StatusOr<std::vector<float>> Alignment(const Window& window, int first, int tokens) = 0;
   // As if the last `tokens` that a window has had had not been run.
   virtual void TakeBack(Window& window, int tokens) = 0;
 };

@@ -30,7 +30,9 @@ constexpr int kMostProposed = 16;
 constexpr int kFewestProposed = 2;
 // Of the encoder: two layers of a 10 s window, one of a full one.
 constexpr int kLayerPositionsPerSlice = 1000;
-constexpr size_t kPromptTokens = 3;           // start, language, task
+constexpr int kPromptTokens = 3;              // start, language, task
+constexpr int kLeastWordsWon = 2;             // by writing anew what comes after a skip
+constexpr int kMostSkips = 3;                 // that are written anew in so much audio as a window holds
 constexpr double kLeastAdvanceSeconds = 1;    // from one window to the next
 constexpr double kNoSpeechProbability = 0.6;  // both as in openai/whisper
 constexpr double kNoSpeechLogProbability = -1.0;
@@ -85,18 +87,18 @@ absl::StatusOr<bool> WhisperTranscription::Advance() {
     case Phase::kDone:
       break;
   }
-  return Outcome(status);
+  return IsDone(status);
 }
 
 std::vector<absl::StatusOr<bool>> WhisperTranscription::AdvanceTogether(
     absl::Span<WhisperTranscription* const> transcriptions) {
   const absl::Status status = Decode(transcriptions);
   std::vector<absl::StatusOr<bool>> outcomes;
-  for (const WhisperTranscription* each : transcriptions) outcomes.push_back(each->Outcome(status));
+  for (const WhisperTranscription* each : transcriptions) outcomes.push_back(each->IsDone(status));
   return outcomes;
 }
 
-absl::StatusOr<bool> WhisperTranscription::Outcome(const absl::Status& status) const {
+absl::StatusOr<bool> WhisperTranscription::IsDone(const absl::Status& status) const {
   if (!status.ok()) return absl::InternalError(absl::StrCat("transcription: ", status.message()));
   return phase_ == Phase::kDone;
 }
@@ -122,27 +124,27 @@ int WhisperTranscription::WindowSpeechSamples() const {
 void WhisperTranscription::BeginWindow() {
   written_.clear();
   segment_text_.clear();
-  window_text_.clear();
   closed_at_seconds_ = 0;
   no_speech_probability_ = 0;
   log_probability_ = 0;
   if (LoudestBlock(0) < kSilenceEnergy) {  // in silence Whisper hears a "you"
-    EndWindow();
-    return;
+    EndWindow(Review());
+  } else if (const WhisperDraft::Window* const settled = TakeSettledWindow(); settled != nullptr) {
+    EndWindow(settled->review);
+  } else {
+    phase_ = Phase::kEncode;
   }
-  if (TakeSettledWindow()) return;
-  phase_ = Phase::kEncode;
 }
 
 const WhisperDraft::Window* WhisperTranscription::WindowOfDraft() const {
   return draft_ == nullptr ? nullptr : draft_->WindowAt(window_begin_);
 }
 
-bool WhisperTranscription::TakeSettledWindow() {
+const WhisperDraft::Window* WhisperTranscription::TakeSettledWindow() {
   const WhisperDraft::Window* const settled = WindowOfDraft();
-  if (settled == nullptr || !settled->settled || !IsSettled()) return false;
+  if (settled == nullptr || !settled->settled || !IsSettled()) return nullptr;
   const auto audio = absl::MakeConstSpan(samples_).subspan(window_begin_, WindowSpeechSamples());
-  if (HashOf(audio) != settled->audio_hash) return false;
+  if (HashOf(audio) != settled->audio_hash || RecentSkips() != settled->skips_before) return nullptr;
   language_ = settled->language;
   no_speech_probability_ = settled->no_speech_probability;
   log_probability_ = settled->log_probability;
@@ -151,8 +153,7 @@ bool WhisperTranscription::TakeSettledWindow() {
     ++result_.early_tokens;
     if (Take(token)) break;
   }
-  EndWindow();
-  return true;
+  return settled;
 }
 
 absl::Status WhisperTranscription::OpenWindow() {
@@ -213,13 +214,14 @@ absl::Status WhisperTranscription::Decode(absl::Span<WhisperTranscription* const
     if (entries.empty()) break;
     if (absl::Status status = networks.Decode(entries); !status.ok()) return status;
     for (WhisperTranscription* each : transcriptions) {
-      if (each->phase_ == Phase::kDecode) each->TakeScores();
+      if (each->phase_ != Phase::kDecode) continue;
+      if (absl::Status status = each->TakeScores(); !status.ok()) return status;
     }
   }
   return absl::OkStatus();
 }
 
-void WhisperTranscription::TakeScores() {
+absl::Status WhisperTranscription::TakeScores() {
   const SpecialTokens& tokens = parts_.tokens;
   if (decoded_ == 0 && tokens.no_speech >= 0) {
     no_speech_probability_ = std::exp(LogProbability(after_first_, tokens.no_speech));
@@ -228,14 +230,18 @@ void WhisperTranscription::TakeScores() {
   if (language_ < 0 && !tokens.languages.empty()) {
     language_ = DetectLanguage(after_first_);
     SetNext({language_, tokens.transcribe});
-    return;
+    return absl::OkStatus();
   }
   const auto scores = absl::MakeSpan(after_last_);
   const size_t vocabulary = scores.size() / (proposed_ + 1);
   for (int held = 0;; ++held) {
     const TokenId token = Pick(scores.subspan(held * vocabulary, vocabulary));
     result_.early_tokens += follower_.Wrote(token) ? 1 : 0;
-    if (Take(token)) return EndWindow();
+    if (Take(token)) {
+      const absl::StatusOr<Review> review = ReviewWindow();
+      if (review.ok()) EndWindow(*review);
+      return review.status();
+    }
     if (held < proposed_ && next_[next_.size() - proposed_ + held] == token) {
       ++decoded_;
       continue;
@@ -243,7 +249,8 @@ void WhisperTranscription::TakeScores() {
     const int refuted = proposed_ - held;
     if (refuted > 0) parts_.networks->TakeBack(*window_, refuted);
     most_proposed_ = refuted > 0 ? kFewestProposed : std::min(most_proposed_ * 2, kMostProposed);
-    return SetNext({token});
+    SetNext({token});
+    return absl::OkStatus();
   }
 }
 
@@ -306,11 +313,13 @@ bool WhisperTranscription::Take(TokenId token) {
     const int repeated = RepeatedTail(segment_text_);
     if (repeated > ActiveSeconds() * kMostRepeatedTokensASecond) {
       segment_text_.resize(segment_text_.size() - static_cast<size_t>(repeated));
+      written_.resize(written_.size() - static_cast<size_t>(repeated));
+      result_.tokens -= repeated;
+      result_.early_tokens = std::min(result_.early_tokens, result_.tokens);
       return true;
     }
   } else if (!segment_text_.empty()) {
     closed_at_seconds_ = TimestampSeconds(token);
-    window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
     segment_text_.clear();
     if (IsLastWindow() && !SpeechGoesOnAfter(closed_at_seconds_)) return true;
   }
@@ -350,7 +359,81 @@ std::shared_ptr<const TranscriptDraft> WhisperTranscription::draft() const {
   return draft;
 }
 
-void WhisperTranscription::EndWindow() {
+absl::StatusOr<Review> WhisperTranscription::ReviewWindow() const {
+  if (std::all_of(written_.begin(), written_.end(), [&](TokenId token) { return IsTimestamp(token); }))
+    return Review();
+  if (parts_.config.alignment_heads.empty()) return Review();
+  const auto tokens = static_cast<int>(written_.size());
+  const int prompt = parts_.tokens.languages.empty() ? 1 : kPromptTokens;
+  // A token is heard while the one before it is run.
+  const auto attention = parts_.networks->Alignment(*window_, prompt - 1, tokens);
+  if (!attention.ok()) return attention.status();
+  std::vector<WrittenToken> written;
+  for (const TokenId token : written_) {
+    WrittenToken& next = written.emplace_back();
+    if (IsTimestamp(token)) continue;
+    next.text = absl::AsciiStrToLower(absl::StripAsciiWhitespace(parts_.tokenizer->DecodeAll({token})));
+    next.kind = KindOfText(next.text);
+  }
+  Locate(*attention, positions_, absl::MakeSpan(written));
+  Review review = ReviewTokens(written, WindowEnergies());
+  if (RecentSkips() >= kMostSkips) review.skip.reset();
+  return review;
+}
+
+Energies WhisperTranscription::WindowEnergies() const {
+  Energies energies(WindowSpeechSamples() / kSamplesPerPosition);
+  const float* sample = samples_.data() + window_begin_;
+  for (float& energy : energies) {
+    for (int i = 0; i < kSamplesPerPosition; ++i, ++sample) energy += *sample * *sample;
+  }
+  return energies;
+}
+
+int WhisperTranscription::RecentSkips() const {
+  return static_cast<int>(std::count_if(skips_.begin(), skips_.end(), [&](size_t begin) {
+    return begin + FullWindowSamples() > window_begin_;
+  }));
+}
+
+std::vector<TokenId> WhisperTranscription::TextWithoutEchoes(const Review& review, size_t begin,
+                                                             size_t end) const {
+  std::vector<TokenId> text;
+  auto echo = review.echoes.begin();
+  for (size_t i = begin; i < end; ++i) {
+    while (echo != review.echoes.end() && i >= echo->second) ++echo;
+    const bool echoes = echo != review.echoes.end() && i >= echo->first;
+    if (!echoes && !IsTimestamp(written_[i])) text.push_back(written_[i]);
+  }
+  return text;
+}
+
+bool WhisperTranscription::IsSilent() const {
+  const double mean_log_probability = log_probability_ / static_cast<double>(written_.size() + 1);
+  return MaybeSilent() && mean_log_probability < kNoSpeechLogProbability;
+}
+
+WhisperTranscription::Outcome WhisperTranscription::OutcomeOfWindow() const {
+  const bool cut_short = PositionsAreUsedUp() && closed_at_seconds_ >= kLeastAdvanceSeconds &&
+                         SpeechGoesOnAfter(closed_at_seconds_);
+  const bool last_window = IsLastWindow() && !cut_short;
+  // Where another window follows, an unfinished segment is said again in it, from where the last one closed.
+  const bool unfinished = !segment_text_.empty() && !last_window && closed_at_seconds_ > 0;
+  const bool began_another =
+      written_.size() >= 2 && IsTimestamp(written_.back()) && IsTimestamp(written_[written_.size() - 2]);
+  size_t advance = FullWindowSamples();
+  if (!IsSilent() && (unfinished || began_another || cut_short) &&
+      closed_at_seconds_ >= kLeastAdvanceSeconds) {
+    advance = std::min(advance, static_cast<size_t>(closed_at_seconds_ * kSampleRateHz));
+  }
+  return {.tokens = IsSilent()   ? 0
+                    : unfinished ? written_.size() - segment_text_.size()
+                                 : written_.size(),
+          .next_begin = window_begin_ + advance,
+          .last = last_window};
+}
+
+void WhisperTranscription::EndWindow(const Review& review) {
   window_.reset();
   WhisperDraft::Window& draft = done_.emplace_back(DraftOfWindow());
   if (IsSettled()) {
@@ -359,25 +442,29 @@ void WhisperTranscription::EndWindow() {
     draft.language = language_;
     draft.no_speech_probability = no_speech_probability_;
     draft.log_probability = log_probability_;
+    draft.review = review;
+    draft.skips_before = RecentSkips();
   }
-  const bool cut_short = PositionsAreUsedUp() && closed_at_seconds_ >= kLeastAdvanceSeconds &&
-                         SpeechGoesOnAfter(closed_at_seconds_);
-  const bool last_window = IsLastWindow() && !cut_short;
-  // Where another window follows, an unfinished segment is said again in it, from where the last one closed.
-  const bool unfinished = !segment_text_.empty() && !last_window && closed_at_seconds_ > 0;
-  if (!unfinished) window_text_.insert(window_text_.end(), segment_text_.begin(), segment_text_.end());
-  const double mean_log_probability = log_probability_ / static_cast<double>(written_.size() + 1);
-  const bool silent = MaybeSilent() && mean_log_probability < kNoSpeechLogProbability;
-  if (!silent) text_.insert(text_.end(), window_text_.begin(), window_text_.end());
-
-  const bool began_another =
-      written_.size() >= 2 && IsTimestamp(written_.back()) && IsTimestamp(written_[written_.size() - 2]);
-  size_t advance = FullWindowSamples();
-  if (!silent && (unfinished || began_another || cut_short) && closed_at_seconds_ >= kLeastAdvanceSeconds) {
-    advance = std::min(advance, static_cast<size_t>(closed_at_seconds_ * kSampleRateHz));
+  Outcome outcome = OutcomeOfWindow();
+  std::vector<TokenId> text;
+  const std::optional<Rest> rest = std::exchange(rest_, std::nullopt);
+  if (rest.has_value() &&
+      !(review.heard >= rest->heard + kLeastWordsWon && 2 * review.heard >= review.words)) {
+    text = rest->text;
+    outcome = {.next_begin = rest->next_begin, .last = rest->last};
+  } else if (review.skip.has_value() && review.skip->tokens <= outcome.tokens) {
+    const Review::Skip& skip = *review.skip;
+    text = TextWithoutEchoes(review, 0, skip.tokens);
+    rest_ = {TextWithoutEchoes(review, skip.tokens, outcome.tokens), skip.heard_after, outcome.next_begin,
+             outcome.last};
+    outcome = {.next_begin = window_begin_ + static_cast<size_t>(skip.position) * kSamplesPerPosition};
+    skips_.push_back(outcome.next_begin);
+  } else {
+    text = TextWithoutEchoes(review, 0, outcome.tokens);
   }
-  window_begin_ += advance;
-  if (last_window || window_begin_ + kShortestSamples > samples_.size()) {
+  text_.insert(text_.end(), text.begin(), text.end());
+  window_begin_ = outcome.next_begin;
+  if (outcome.last || window_begin_ + kShortestSamples > samples_.size()) {
     Finish();
   } else {
     phase_ = Phase::kWindow;

@@ -5,11 +5,16 @@
 // window's text ends at the end-of-text token, and the next window begins at its last closing timestamp. So
 // does the next window after one whose text fills the decoder's positions while there is more speech to come.
 //
+// Where the decoder attended tells whether the text is what was said (review.h). What it wrote twice of one
+// stretch of speech counts once. Where it left speech out the window ends, and another one begins there; what
+// was first written after that place is taken if no more than that is written anew.
+//
 // Tokens that a draft proposes are run together with the last one written, and count when they are what would
 // have been written; those after the first that is not are taken back.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,16 +49,16 @@ class WhisperTranscription : public Transcription {
   void BeginWindow();
   // What the draft has of the window under way; null: nothing.
   const WhisperDraft::Window* WindowOfDraft() const;
-  // Writes a window that its draft has settled.
-  bool TakeSettledWindow();
+  // Writes a window that its draft has settled, which it returns; null: there is none.
+  const WhisperDraft::Window* TakeSettledWindow();
   // Of the window under way.
   WhisperDraft::Window DraftOfWindow() const;
   absl::Status OpenWindow();
   absl::Status Encode();
   static absl::Status Decode(absl::Span<WhisperTranscription* const> transcriptions);
-  absl::StatusOr<bool> Outcome(const absl::Status& status) const;
+  absl::StatusOr<bool> IsDone(const absl::Status& status) const;
   // Of the decoder's run over next_.
-  void TakeScores();
+  absl::Status TakeScores();
   // What the decoder runs next: `tokens`, then what the draft proposes.
   void SetNext(std::vector<TokenId> tokens);
   // Takes one token; true when the window is done.
@@ -62,8 +67,23 @@ class WhisperTranscription : public Transcription {
   bool SpeechGoesOnAfter(double seconds) const;
   // How much of the window's speech is loud enough to be some.
   double ActiveSeconds() const;
-  void EndWindow();
+  void EndWindow(const Review& review);
   void Finish();
+  // Of the window's text against its audio.
+  absl::StatusOr<Review> ReviewWindow() const;
+  Energies WindowEnergies() const;
+  // Skips that were written anew in the last so much audio as a full window holds.
+  int RecentSkips() const;
+  // What becomes of a window once it is written, and where the next one begins.
+  struct Outcome {
+    size_t tokens = 0;  // written ones that count
+    size_t next_begin = 0;
+    bool last = false;
+  };
+  Outcome OutcomeOfWindow() const;
+  bool IsSilent() const;
+  // The text of written tokens [begin, end), without echoes.
+  std::vector<TokenId> TextWithoutEchoes(const Review& review, size_t begin, size_t end) const;
 
   // The best token after what was written; changes the scores.
   TokenId Pick(absl::Span<float> scores);
@@ -87,6 +107,15 @@ class WhisperTranscription : public Transcription {
   std::vector<TokenId> text_;  // of the windows so far
   const std::shared_ptr<const WhisperDraft> draft_;
   std::vector<WhisperDraft::Window> done_;  // windows
+  std::vector<size_t> skips_;               // where something left out is written anew, in samples_
+  // What was written after the last of them, to be taken if no more than that is written anew.
+  struct Rest {
+    std::vector<TokenId> text;
+    int heard = 0;  // words of it
+    size_t next_begin = 0;
+    bool last = false;
+  };
+  std::optional<Rest> rest_;
 
   // The window under way.
   size_t window_begin_ = 0;  // in samples_
@@ -103,8 +132,7 @@ class WhisperTranscription : public Transcription {
   std::vector<float> after_last_;      // and after the last that was not proposed, and those after it
   std::vector<TokenId> written_;       // after the prompt
   std::vector<TokenId> segment_text_;  // since the last timestamp
-  std::vector<TokenId> window_text_;
-  double closed_at_seconds_ = 0;  // the last closing timestamp
+  double closed_at_seconds_ = 0;       // the last closing timestamp
   double no_speech_probability_ = 0;
   double log_probability_ = 0;  // sum over written_, where silence is possible
   // Of all windows' words, where they are measured.

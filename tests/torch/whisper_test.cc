@@ -14,6 +14,7 @@
 #include "engine/torch/weights.h"
 #include "engine/torch/whisper/encoder.h"
 #include "engine/torch/whisper/load.h"
+#include "engine/torch/whisper/networks.h"
 #include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 #include "gmock/gmock.h"
@@ -373,6 +374,91 @@ TEST(Whisper, IsLessSureOfWordsInAHumThanOfWords) {
   EXPECT_LT(sureness(parley::testing::ReadCase("backchannel_mhm")), -1.1);
   EXPECT_GT(sureness(parley::testing::ReadCase("repeated_hello")), -1.1);
   EXPECT_GT(sureness(parley::testing::ReadClip("slt_capital")), -0.5);
+}
+
+TEST(Whisper, ASentenceThatIsSaidTwiceIsWrittenTwice) {
+  const std::vector<float> samples = parley::testing::ReadCase("said_twice");
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8, Arithmetic::kInt16}) {
+    SCOPED_TRACE(ArithmeticName(arithmetic));
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    const Written plain = Write(**whisper, samples);
+    EXPECT_EQ(CountOf("can you hear me", plain.text), 2) << plain.text;
+    EXPECT_THAT(plain.text, HasSubstr("What is the capital of France?"));
+    for (const auto& draft : {plain.draft, Write(**whisper, Begin(samples, 0.6)).draft}) {
+      const Written again = Write(**whisper, samples, draft);
+      EXPECT_EQ(again.tokens(), plain.tokens());
+      EXPECT_EQ(again.text, plain.text);
+    }
+  }
+}
+
+TEST(Whisper, ASentenceThatIsSaidTwiceInALongUtteranceIsWrittenTheSameFromADraft) {
+  const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
+  ASSERT_TRUE(whisper.ok()) << whisper.status();
+  std::vector<float> samples = parley::testing::ReadCase("said_twice");
+  const std::vector<float> more = LongSpeech();
+  samples.insert(samples.end(), more.begin(), more.end());
+  const Written plain = Write(**whisper, samples);
+  const Written beginning =
+      Write(**whisper, std::vector<float>(samples.begin(), samples.begin() + 34 * kSampleRateHz));
+  for (const auto& draft : {plain.draft, beginning.draft}) {
+    const Written again = Write(**whisper, samples, draft);
+    EXPECT_EQ(again.tokens(), plain.tokens());
+    EXPECT_EQ(again.text, plain.text);
+    EXPECT_LT(again.slices, plain.slices);
+  }
+}
+
+TEST(Whisper, ACoughAfterASentenceAddsNoWords) {
+  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
+  const std::vector<float> coughs = parley::testing::ReadCase("coughs");
+  samples.insert(samples.end(), coughs.begin() + 10000, coughs.begin() + 40000);
+  EXPECT_EQ(Transcribe(English(), samples), "What is the capital of France?");
+}
+
+// Where each token of the clip's text is heard, by networks.
+std::vector<float> AlignmentOf(Networks& networks, Networks::Window& window, absl::Span<const TokenId> tokens,
+                               size_t at_once) {
+  for (size_t i = 0; i < tokens.size(); i += at_once) {
+    std::vector<float> scores;
+    const Networks::Entry entry = {&window, tokens.subspan(i, at_once), nullptr, &scores};
+    EXPECT_TRUE(networks.Decode({&entry, 1}).ok());
+  }
+  const auto attention = networks.Alignment(window, 1, static_cast<int>(tokens.size()) - 1);
+  EXPECT_TRUE(attention.ok()) << attention.status();
+  return attention.ok() ? *attention : std::vector<float>();
+}
+
+TEST(Whisper, AlignmentIsTheSameBitsOneByOneAndTogetherAndLibTorchsToFourPlaces) {
+  std::vector<TokenId> tokens = EnglishPrompt();
+  const std::vector<TokenId> written = Write(English(), parley::testing::ReadClip("slt_capital")).tokens();
+  tokens.insert(tokens.end(), written.begin(), written.end());
+  std::vector<float> exact;
+  for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
+    const auto whisper = LoadWhisper("en", arithmetic);
+    ASSERT_TRUE(whisper.ok()) << whisper.status();
+    Networks& networks = *(*whisper)->parts().networks;
+    const std::vector<float> alone =
+        AlignmentOf(networks, *EncodedWindow(**whisper, "slt_capital"), tokens, 1);
+    EXPECT_EQ(AlignmentOf(networks, *EncodedWindow(**whisper, "slt_capital"), tokens, 5), alone);
+    if (arithmetic == Arithmetic::kFp32) exact = alone;
+  }
+  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  auto networks = LoadTorchNetworks(*weights, English().parts().config, Arithmetic::kFp32);
+  ASSERT_TRUE(networks.ok()) << networks.status();
+  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
+  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
+  auto window = (*networks)->Begin(samples);
+  ASSERT_TRUE(window.ok()) << window.status();
+  for (int i = 0; i < English().parts().config.encoder_layers; ++i) {
+    ASSERT_TRUE((*networks)->EncodeLayer(**window).ok());
+  }
+  ASSERT_TRUE((*networks)->EndEncoding(**window).ok());
+  const std::vector<float> torch = AlignmentOf(**networks, **window, tokens, 1);
+  ASSERT_EQ(torch.size(), exact.size());
+  for (size_t i = 0; i < torch.size(); ++i) ASSERT_NEAR(torch[i], exact[i], 1e-4) << i;
 }
 
 TEST(Whisper, ALoopOfTheDecoderEndsAndWhatWasSaidAfterItIsWritten) {

@@ -1,6 +1,7 @@
 #include "engine/cpu/whisper/decoder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -9,7 +10,11 @@
 namespace parley::engine::cpu {
 
 WhisperDecoder::WhisperDecoder(LayerReader* reader, const whisper::Config& config, LayerRunner* runner)
-    : runner_(runner), width_(config.width), heads_(config.decoder_heads), vocabulary_(config.vocabulary) {
+    : runner_(runner),
+      width_(config.width),
+      heads_(config.decoder_heads),
+      vocabulary_(config.vocabulary),
+      alignment_heads_(config.alignment_heads) {
   const std::string decoder = "model.decoder.";
   embedding_ = reader->Read(decoder + "embed_tokens.weight", {vocabulary_, width_});
   positions_ = reader->Read(decoder + "embed_positions.weight", {config.max_decoder_positions, width_});
@@ -40,8 +45,71 @@ WhisperDecoder::Cache WhisperDecoder::Begin(int positions, const float* audio) {
       kernels::Add(cross.value.bias.data(), width_, v_.data() + at, runner_->isa());
       cache.audio.Write(layer, row, k_.data() + at, v_.data() + at, runner_->isa());
     });
+    KeepKeys(layer, positions, &cache);
   }
   return cache;
+}
+
+void WhisperDecoder::KeepKeys(int layer, int positions, Cache* cache) {
+  const int head_dim = width_ / heads_;
+  std::vector<float> keys(static_cast<size_t>(positions) * head_dim);
+  cache->keys.resize(alignment_heads_.size());
+  for (size_t h = 0; h < alignment_heads_.size(); ++h) {
+    const whisper::AttentionHead& head = alignment_heads_[h];
+    if (head.layer != layer) continue;
+    for (int i = 0; i < positions; ++i) {
+      std::copy_n(k_.data() + static_cast<int64_t>(i) * width_ + head.head * head_dim, head_dim,
+                  keys.data() + static_cast<int64_t>(i) * head_dim);
+    }
+    cache->keys[h] = kernels::FloatLinear(keys, {}, positions, head_dim);
+  }
+}
+
+void WhisperDecoder::KeepQueries(int layer, absl::Span<const Entry> entries) {
+  const int head_dim = width_ / heads_;
+  const size_t heads = alignment_heads_.size();
+  for (size_t e = 0; e < entries.size(); ++e) {
+    Cache& cache = *entries[e].cache;
+    const size_t tokens = entries[e].tokens.size(), first = cache.said.tokens() - tokens;
+    cache.queries.resize((first + tokens) * heads * head_dim);
+    for (size_t h = 0; h < heads; ++h) {
+      if (alignment_heads_[h].layer != layer) continue;
+      const float* from =
+          q_.data() + static_cast<int64_t>(first_rows_[e]) * width_ + alignment_heads_[h].head * head_dim;
+      for (size_t t = 0; t < tokens; ++t, from += width_) {
+        std::copy_n(from, head_dim, cache.queries.data() + ((first + t) * heads + h) * head_dim);
+      }
+    }
+  }
+}
+
+std::vector<float> WhisperDecoder::Align(const Cache& cache, int first, int tokens) {
+  const int head_dim = width_ / heads_, positions = cache.audio.tokens();
+  const auto heads = static_cast<int>(alignment_heads_.size());
+  const int stride = cache.keys.front().stride();
+  attended_.Resize(static_cast<size_t>(heads) * tokens * stride);
+  const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
+  runner_->For(heads, [&](int head) {
+    float* const rows = attended_.data() + static_cast<int64_t>(head) * tokens * stride;
+    const int64_t from = (static_cast<int64_t>(first) * heads + head) * head_dim;
+    cache.keys[head].Apply(cache.queries.data() + from, static_cast<int64_t>(heads) * head_dim, tokens, {},
+                           rows, runner_->isa());
+    for (int t = 0; t < tokens; ++t) {
+      float* const row = rows + static_cast<int64_t>(t) * stride;
+      const float largest = *std::max_element(row, row + positions);
+      float sum = 0;
+      for (int i = 0; i < positions; ++i) sum += row[i] = std::exp((row[i] - largest) * scale);
+      for (int i = 0; i < positions; ++i) row[i] /= sum;
+    }
+  });
+  std::vector<float> mean(static_cast<size_t>(tokens) * positions);
+  for (int head = 0; head < heads; ++head) {
+    for (int t = 0; t < tokens; ++t) {
+      const float* const row = attended_.data() + (static_cast<int64_t>(head) * tokens + t) * stride;
+      for (int i = 0; i < positions; ++i) mean[static_cast<size_t>(t) * positions + i] += row[i] / heads;
+    }
+  }
+  return mean;
 }
 
 void WhisperDecoder::Step(absl::Span<const Entry> entries) {
@@ -100,6 +168,7 @@ void WhisperDecoder::CrossAttention(const LayerWeights& layer, int index, absl::
     kernels::Add(cross.query.bias.data(), width_, q_.data() + static_cast<int64_t>(row) * width_,
                  runner_->isa());
   }
+  KeepQueries(index, entries);
   Attend(cross, &Cache::audio, index, /*causal=*/false, entries);
 }
 

@@ -9,6 +9,7 @@
 #include "engine/cpu/whisper/key_values.h"
 #include "engine/cpu/whisper/layer_runner.h"
 #include "engine/cpu/whisper/layers.h"
+#include "engine/kernels/float_linear.h"
 #include "engine/text/token.h"
 #include "engine/whisper/config.h"
 
@@ -21,6 +22,9 @@ class WhisperDecoder {
   struct Cache {
     KeyValues audio;
     KeyValues said;  // by the tokens so far
+    // Of the alignment heads:
+    std::vector<kernels::FloatLinear> keys;  // [positions, head_dim] each
+    std::vector<float> queries;              // [tokens, alignment heads, head_dim]
   };
   // Tokens of one window; see whisper::Networks::Entry.
   struct Entry {
@@ -35,6 +39,8 @@ class WhisperDecoder {
 
   // audio: [positions, width], the encoder's output.
   Cache Begin(int positions, const float* audio);
+  // See whisper::Networks::Alignment.
+  std::vector<float> Align(const Cache& cache, int first, int tokens);
   // A row's scores are the same bit for bit whatever other rows share its step.
   void Step(absl::Span<const Entry> entries);
 
@@ -51,6 +57,9 @@ class WhisperDecoder {
     std::vector<float>* scores;
   };
 
+  // What Align needs of a layer.
+  void KeepKeys(int layer, int positions, Cache* cache);
+  void KeepQueries(int layer, absl::Span<const Entry> entries);
   void Embed(absl::Span<const Entry> entries);
   void SelfAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries);
   void CrossAttention(const LayerWeights& layer, int index, absl::Span<const Entry> entries);
@@ -63,6 +72,7 @@ class WhisperDecoder {
   const int width_;
   const int heads_;
   const int vocabulary_;
+  const std::vector<whisper::AttentionHead> alignment_heads_;
   std::vector<float> embedding_;  // [vocabulary, width]
   std::vector<float> positions_;  // [max positions, width]
   std::vector<LayerWeights> layers_;
@@ -75,6 +85,7 @@ class WhisperDecoder {
   std::vector<Wanted> wanted_;
   Floats x_, q_, k_, v_;  // [rows, width]
   Floats scores_;         // [wanted rows, vocabulary]
+  Floats attended_;       // [alignment heads, tokens, positions]
 };
 
 }  // namespace parley::engine::cpu

@@ -56,6 +56,10 @@ class CpuNetworks final : public whisper::Networks {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::vector<float>> Alignment(const Window& window, int first, int tokens) override {
+    return decoder_.Align(static_cast<const CpuWindow&>(window).cache, first, tokens);
+  }
+
   void TakeBack(Window& window, int tokens) override {
     KeyValues& said = static_cast<CpuWindow&>(window).cache.said;
     said.Resize(said.tokens() - tokens);

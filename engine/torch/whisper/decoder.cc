@@ -5,9 +5,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +18,7 @@
 namespace parley::engine::whisper {
 
 Decoder::Decoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
-    : heads_(config.decoder_heads), width_(config.width) {
+    : heads_(config.decoder_heads), width_(config.width), alignment_heads_(config.alignment_heads) {
   const int width = config.width, ffn = config.decoder_ffn;
   const std::string decoder = "model.decoder.";
   const auto linear = [&](const std::string& name, int outputs, int inputs) {
@@ -52,6 +55,7 @@ Decoder::Cache Decoder::Begin(const at::Tensor& audio) const {
     Cache::Layer& to = cache.layers.emplace_back();
     to.keys = at::empty({heads_, max_positions(), head_dim}, at::kFloat);
     to.values = at::empty({heads_, max_positions(), head_dim}, at::kFloat);
+    to.queries = at::empty({heads_, max_positions(), head_dim}, at::kFloat);
     const at::Tensor kv = layer.cross_kv->Forward(audio);
     const at::Tensor heads = kv.view({audio.size(0), 2, heads_, head_dim})
                                  .permute({1, 2, 0, 3})
@@ -77,12 +81,27 @@ at::Tensor Decoder::SelfAttention(const Layer& layer, const at::Tensor& x, Cache
   return layer.self_out->Forward(mixed.squeeze(0).transpose(0, 1).reshape({rows, width_}));
 }
 
-at::Tensor Decoder::CrossAttention(const Layer& layer, const at::Tensor& x, const Cache::Layer& cache) const {
+at::Tensor Decoder::CrossAttention(const Layer& layer, const at::Tensor& x, Cache::Layer* cache,
+                                   int64_t length) const {
   const int64_t rows = x.size(0);
-  const at::Tensor q = layer.cross_q->Forward(layer.cross_norm(x));
-  const at::Tensor mixed = at::scaled_dot_product_attention(
-      q.view({1, rows, heads_, width_ / heads_}).transpose(1, 2), cache.audio_keys, cache.audio_values);
+  const at::Tensor q =
+      layer.cross_q->Forward(layer.cross_norm(x)).view({1, rows, heads_, width_ / heads_}).transpose(1, 2);
+  cache->queries.narrow(1, length, rows).copy_(q[0]);
+  const at::Tensor mixed = at::scaled_dot_product_attention(q, cache->audio_keys, cache->audio_values);
   return layer.cross_out->Forward(mixed.squeeze(0).transpose(0, 1).reshape({rows, width_}));
+}
+
+at::Tensor Decoder::Align(const Cache& cache, int64_t first, int64_t tokens) const {
+  const double scale = 1 / std::sqrt(static_cast<double>(width_) / heads_);
+  at::Tensor sum;
+  for (const AttentionHead& head : alignment_heads_) {
+    const Cache::Layer& layer = cache.layers[head.layer];
+    const at::Tensor queries = layer.queries[head.head].narrow(0, first, tokens);
+    const at::Tensor keys = layer.audio_keys[0][head.head].to(at::kFloat);
+    const at::Tensor attention = at::softmax(at::matmul(queries, keys.t()) * scale, -1);
+    sum = sum.defined() ? sum + attention : attention;
+  }
+  return (sum / static_cast<double>(alignment_heads_.size())).contiguous();
 }
 
 at::Tensor Decoder::Step(Cache* cache, absl::Span<const TokenId> tokens) const {
@@ -93,7 +112,7 @@ at::Tensor Decoder::Step(Cache* cache, absl::Span<const TokenId> tokens) const {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     x = x + SelfAttention(layer, x, &cache->layers[i], cache->length);
-    x = x + CrossAttention(layer, x, cache->layers[i]);
+    x = x + CrossAttention(layer, x, &cache->layers[i], cache->length);
     x = x + layer.down->Forward(at::gelu(layer.up->Forward(layer.ffn_norm(x))));
   }
   cache->length += rows;

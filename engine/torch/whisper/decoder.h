@@ -23,6 +23,7 @@ class Decoder {
     struct Layer {
       at::Tensor keys, values;              // [heads, max_positions, head_dim]; `length` of them hold
       at::Tensor audio_keys, audio_values;  // [1, heads, audio positions, head_dim]
+      at::Tensor queries;                   // of the audio: as keys
     };
     std::vector<Layer> layers;
     int64_t length = 0;
@@ -38,6 +39,8 @@ class Decoder {
   at::Tensor Step(Cache* cache, absl::Span<const TokenId> tokens) const;
   // Scores of the token after each row: [rows, width] -> [rows, vocabulary].
   at::Tensor Logits(const at::Tensor& rows) const;
+  // See Networks::Alignment: [tokens, audio positions].
+  at::Tensor Align(const Cache& cache, int64_t first, int64_t tokens) const;
 
  private:
   struct Layer {
@@ -51,10 +54,12 @@ class Decoder {
 
   at::Tensor SelfAttention(const Layer& layer, const at::Tensor& x, Cache::Layer* cache,
                            int64_t length) const;
-  at::Tensor CrossAttention(const Layer& layer, const at::Tensor& x, const Cache::Layer& cache) const;
+  at::Tensor CrossAttention(const Layer& layer, const at::Tensor& x, Cache::Layer* cache,
+                            int64_t length) const;
 
   int heads_;
   int64_t width_;
+  std::vector<AttentionHead> alignment_heads_;
   at::Tensor embedding_;  // [vocabulary, width]
   at::Tensor positions_;  // [max_positions, width]
   std::vector<Layer> layers_;

@@ -60,6 +60,17 @@ class TorchNetworks final : public Networks {
     });
   }
 
+  absl::StatusOr<std::vector<float>> Alignment(const Window& window, int first, int tokens) override {
+    std::vector<float> attention;
+    const absl::Status status = Catch([&] {
+      const at::Tensor rows = decoder_.Align(static_cast<const TorchWindow&>(window).cache, first, tokens);
+      const auto* const begin = rows.const_data_ptr<float>();
+      attention.assign(begin, begin + rows.numel());
+    });
+    if (!status.ok()) return status;
+    return attention;
+  }
+
   void TakeBack(Window& window, int tokens) override {
     static_cast<TorchWindow&>(window).cache.length -= tokens;
   }
