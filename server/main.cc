@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "engine/fake/fake_engine.h"
 #include "server/log.h"
@@ -69,7 +70,7 @@ LogLevel ToLevel(const std::string& name) {
 }
 
 int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "parley-server: %s\n", std::string(status.message()).c_str());
+  LogPlain(absl::StrCat("parley-server: ", status.message()));
   return 1;
 }
 
@@ -97,6 +98,7 @@ class SignalThread {
     first_.Notify();
     sigwait(&signals_, &number);
     Log(LogLevel::kWarn, "second signal: stopped at once", {{"signal", number}});
+    FinishLog(absl::Milliseconds(100));
     std::_Exit(128 + number);
   }
 

@@ -12,7 +12,10 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/log.h"
+#include "server/options.h"
 
 namespace parley::server {
 namespace {
@@ -33,6 +36,36 @@ const Histogram::BucketBoundaries& LatencyBuckets() {
       .0005, .001, .002, .005, .01, .02, .05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 10, 30};
   return *buckets;
 }
+
+prometheus::MetricFamily One(const char* name, const char* help, prometheus::MetricType type, double value) {
+  prometheus::MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = type;
+  prometheus::ClientMetric metric;
+  if (type == prometheus::MetricType::Gauge) {
+    metric.gauge.value = value;
+  } else {
+    metric.counter.value = value;
+  }
+  family.metric.push_back(metric);
+  return family;
+}
+
+// Reads the log's counts when somebody scrapes.
+class LogCollector : public prometheus::Collectable {
+ public:
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    using prometheus::MetricType;
+    const LogCounts counts = CountsOfLog();
+    return {
+        One("parley_log_lines_lost_total", "Log lines that stderr did not take in time.", MetricType::Counter,
+            static_cast<double>(counts.lost)),
+        One("parley_log_lines_left_out_total", "Log lines over the limit of their event.",
+            MetricType::Counter, static_cast<double>(counts.left_out)),
+    };
+  }
+};
 
 // Reads the engine's counts when somebody scrapes.
 class EngineCollector : public prometheus::Collectable {
@@ -79,22 +112,6 @@ class EngineCollector : public prometheus::Collectable {
   }
 
  private:
-  static prometheus::MetricFamily One(const char* name, const char* help, prometheus::MetricType type,
-                                      double value) {
-    prometheus::MetricFamily family;
-    family.name = name;
-    family.help = help;
-    family.type = type;
-    prometheus::ClientMetric metric;
-    if (type == prometheus::MetricType::Gauge) {
-      metric.gauge.value = value;
-    } else {
-      metric.counter.value = value;
-    }
-    family.metric.push_back(metric);
-    return family;
-  }
-
   static prometheus::MetricFamily Spread(const char* name, const char* help,
                                          const engine::Distribution& from) {
     prometheus::MetricFamily family;
@@ -127,6 +144,7 @@ struct Metrics::Impl {
 
   const std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   const std::shared_ptr<EngineCollector> engine_collector;
+  const std::shared_ptr<LogCollector> log_collector = std::make_shared<LogCollector>();
 
   Histogram& admission_wait = BuildHistogram()
                                   .Name("parley_admission_wait_seconds")
@@ -371,13 +389,33 @@ void Metrics::Sent(const v1::ServerMessage& message) {
 
 absl::Status Metrics::Serve(const std::string& address) {
   try {
-    impl_->exposer = std::make_unique<prometheus::Exposer>(address, 1);
+    impl_->exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+        "listening_ports", address,
+        // Who is slow, or says nothing, holds one of the threads for no longer than the time limit, so a
+        // scrape waits for that at most. Connections over the threads and the queue wait unaccepted in the
+        // backlog.
+        "num_threads", "8",            //
+        "request_timeout_ms", "1000",  //
+        "enable_keep_alive", "no",     //
+        "connection_queue", "16",      //
+        "listen_backlog", "16",        //
+        "max_request_size", "8192",    //
+    });
   } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot serve metrics at ", address, " (is the port taken?): ", error.what()));
+    return absl::UnavailableError(absl::StrCat(
+        "cannot serve metrics at ", address, " (is the port taken?",
+        absl::StrContains(address, '[')
+            ? " Or is this system's CivetWeb, like Debian's, built without IPv6: then an IPv4 address?"
+            : "",
+        "): ", error.what()));
+  }
+  if (const absl::StatusOr<HostPort> parts = SplitHostPort(address); parts.ok() && !IsLoopback(parts->host)) {
+    Log(LogLevel::kWarn, "metrics are served to the network, in the clear and to everybody",
+        {{"address", address}});
   }
   impl_->exposer->RegisterCollectable(impl_->registry);
   impl_->exposer->RegisterCollectable(impl_->engine_collector);
+  impl_->exposer->RegisterCollectable(impl_->log_collector);
   return absl::OkStatus();
 }
 

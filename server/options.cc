@@ -4,10 +4,13 @@
 #include <netinet/in.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -183,6 +186,12 @@ absl::Status CheckOptions(const ServerOptions& options) {
   if (options.tls_cert.empty() != options.tls_key.empty()) {
     return absl::InvalidArgumentError("--tls-cert and --tls-key go together: one of them is missing");
   }
+  if (options.metrics_address != "none") {
+    if (const auto split = SplitHostPort(options.metrics_address); !split.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--metrics-address ", split.status().message(), ", or none"));
+    }
+  }
   if (options.tls_cert.empty() && !options.tls_client_ca.empty()) {
     return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
   }
@@ -205,6 +214,30 @@ bool IsLoopback(const std::string& address) {
 std::string JoinHostPort(const std::string& address, int port) {
   if (absl::StrContains(address, ':')) return absl::StrCat("[", address, "]:", port);
   return absl::StrCat(address, ":", port);
+}
+
+absl::StatusOr<HostPort> SplitHostPort(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  const absl::Status wrong = absl::InvalidArgumentError(
+      absl::StrCat("'", text, "' is not HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464"));
+  if (colon == std::string::npos || colon == 0) return wrong;
+  HostPort parts{.host = text.substr(0, colon)};
+  const std::string port = text.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(port, &parts.port) || parts.port > 65'535) {
+    return wrong;
+  }
+  if (parts.host.front() == '[') {
+    in6_addr v6{};
+    if (parts.host.back() != ']') return wrong;
+    parts.host = parts.host.substr(1, parts.host.size() - 2);
+    if (inet_pton(AF_INET6, parts.host.c_str(), &v6) != 1) return wrong;
+    return parts;
+  }
+  const bool name = std::all_of(parts.host.begin(), parts.host.end(),
+                                [](char c) { return absl::ascii_isalnum(c) || c == '.' || c == '-'; });
+  if (!name) return wrong;
+  return parts;
 }
 
 std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options) {

@@ -19,7 +19,8 @@ struct ServerOptions {
   std::string tls_cert;  // PEM files; empty: no TLS
   std::string tls_key;
   std::string tls_client_ca;  // clients must show a certificate of it
-  // HTTP address of /metrics; "none": no metrics server.
+  // HTTP address of /metrics; "none": no metrics server. It may be one that is not loopback, with a warning
+  // in the log: the page holds counts and times, and nothing of what clients say.
   std::string metrics_address = "127.0.0.1:9464";
 
   int max_calls = 16;
@@ -86,6 +87,13 @@ absl::Status CheckOptions(const ServerOptions& options);
 bool IsLoopback(const std::string& address);
 // "127.0.0.1:50051", "[::1]:50051".
 std::string JoinHostPort(const std::string& address, int port);
+
+// The other way round. INVALID_ARGUMENT: not HOST:PORT, or an IPv6 address without brackets.
+struct HostPort {
+  std::string host;  // without brackets
+  int port = 0;
+};
+absl::StatusOr<HostPort> SplitHostPort(const std::string& text);
 
 // What is in force, by flag name. For clients and logs: the paths of certificates and keys are left out.
 std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options);

@@ -80,7 +80,10 @@ class ParleyServerImpl final : public ParleyServer {
                    .max_wait = options.max_wait,
                    .retry_after = options.retry_after,
                    .tick = options.tick},
-                  clock, [this] { LookAtEngine(); }) {
+                  clock, [this] {
+                    LookAtEngine();
+                    LogWhatWasLeftOut();
+                  }) {
     environment_.options = options;
     environment_.limits = MakeLimits(options, engine->info());
     environment_.accepts = {

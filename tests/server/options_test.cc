@@ -84,6 +84,20 @@ TEST(Options, AnOpenAddressNeedsTlsOrAnExplicitWord) {
   EXPECT_TRUE(Parse({"--engine", "fake", "--address", "127.8.9.1"}).ok());
 }
 
+TEST(Options, AMetricsAddressIsAHostAndAPort) {
+  for (const char* address :
+       {"127.0.0.1:9464", "[::1]:0", "[::]:9464", "localhost:1", "0.0.0.0:65535", "none"}) {
+    EXPECT_TRUE(Parse({"--engine", "fake", "--metrics-address", address}).ok()) << address;
+  }
+  // What the HTTP server would take for a list of ports, a TLS port or a redirection is none of these.
+  for (const char* address : {"9464", "::1:9464", "[::1]", "[::1:9464", "[1.2.3.4]:1", "127.0.0.1:9464,9465",
+                              "127.0.0.1:9464s", "127.0.0.1:9464r", "+9464", ":9464",
+                              "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 1", "a b:1"}) {
+    const auto parsed = Parse({"--engine", "fake", "--metrics-address", address});
+    EXPECT_THAT(std::string(parsed.status().message()), HasSubstr("--metrics-address")) << address;
+  }
+}
+
 TEST(Options, HelpNamesUnitsAndDefaults) {
   const auto parsed = Parse({"--help"});
   ASSERT_TRUE(parsed.ok());

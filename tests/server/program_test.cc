@@ -61,6 +61,8 @@ class Program {
     EXPECT_THAT(line, HasSubstr("listening on 127.0.0.1:"));
     return line.substr(13, line.size() - 14);
   }
+  // As small as a pipe can be: a page, which the lines of the start fill.
+  void ShrinkErrors() { EXPECT_GT(fcntl(err_, F_SETPIPE_SZ, 1), 0); }
   void Signal(int number) { kill(pid_, number); }
   // Exit code, or -signal.
   int Wait() {
@@ -121,6 +123,22 @@ TEST(Program, LogsNothingThatAClientSaid) {
   const std::string log = program.Errors();
   EXPECT_THAT(log, HasSubstr("event=\"call opened\" call_id="));
   EXPECT_THAT(log, ::testing::Not(HasSubstr("plover")));
+}
+
+TEST(Program, AnErrorStreamThatNobodyReadsHoldsUpNoCallAndNoEnd) {
+  Program program(Fake());
+  program.ShrinkErrors();
+  const auto channel = grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials());
+  for (int i = 0; i < 50; ++i) {
+    TestCall call(channel);
+    ASSERT_TRUE(call.Open({}));
+    call.SendText("Is anybody there?");
+    call.Await(M::kResponseDone);
+    call.Close();
+    EXPECT_TRUE(call.Finish().ok());
+  }
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.Wait(), 0);
 }
 
 TEST(Program, SecondSignalStopsAtOnce) {

@@ -79,7 +79,7 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience)
 TestServer::TestServer(TestSetup setup) {
   fake_ = engine::MakeFakeEngine(setup.fake, setup.clock);
   setup.server.port = 0;
-  setup.server.metrics_address = setup.metrics ? "127.0.0.1:0" : "none";
+  setup.server.metrics_address = setup.metrics ? setup.metrics_address : "none";
   setup.server.tick = absl::Milliseconds(5);
   auto server = ParleyServer::Start(setup.server, fake_.engine.get(),
                                     setup.with_detector ? fake_.speech_detector.get() : nullptr, setup.clock);
@@ -258,22 +258,39 @@ int Health(std::shared_ptr<grpc::Channel> channel, const std::string& service) {
   return response.size() == 2 && response[0] == 0x08 ? response[1] : -1;
 }
 
-std::string HttpGet(int port, const std::string& path) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+LoopbackSocket::LoopbackSocket(int port, bool v6)
+    : fd_(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in v4_address{};
+  v4_address.sin_family = AF_INET;
+  v4_address.sin_port = htons(static_cast<uint16_t>(port));
+  v4_address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6_address{};
+  v6_address.sin6_family = AF_INET6;
+  v6_address.sin6_port = htons(static_cast<uint16_t>(port));
+  v6_address.sin6_addr = in6addr_loopback;
+  connected_ = v6 ? connect(fd_, reinterpret_cast<sockaddr*>(&v6_address), sizeof(v6_address)) == 0
+                  : connect(fd_, reinterpret_cast<sockaddr*>(&v4_address), sizeof(v4_address)) == 0;
+}
+
+LoopbackSocket::~LoopbackSocket() { close(fd_); }
+
+bool LoopbackSocket::Send(const std::string& bytes) {
+  return connected_ &&
+         send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+}
+
+std::string LoopbackSocket::ReadAll() {
   std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request = absl::StrCat("GET ", path, " HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
-      char buffer[4096];
-      for (ssize_t n; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, n);
-    }
-  }
-  close(fd);
+  char buffer[4096];
+  for (ssize_t n; (n = recv(fd_, buffer, sizeof(buffer), 0)) > 0;)
+    answer.append(buffer, static_cast<size_t>(n));
   return answer;
+}
+
+std::string HttpGet(int port, const std::string& path, bool v6) {
+  LoopbackSocket connection(port, v6);
+  if (!connection.Send(absl::StrCat("GET ", path, " HTTP/1.0\r\nHost: localhost\r\n\r\n"))) return "";
+  return connection.ReadAll();
 }
 
 }  // namespace parley::server

@@ -30,11 +30,12 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience 
 
 struct TestSetup {
   engine::FakeOptions fake;
-  ServerOptions server;  // port and metrics address are replaced: any free ones
+  ServerOptions server;  // port, tick and metrics address are replaced
   const Clock* clock = Clock::Real();
   bool with_detector = true;
   bool ready = true;
   bool metrics = false;  // its HTTP server takes two seconds to stop
+  std::string metrics_address = "127.0.0.1:0";
 };
 
 class TestServer {
@@ -115,7 +116,24 @@ std::string ExchangeBytes(std::shared_ptr<grpc::Channel> channel, const std::str
 // grpc.health.v1 for `service`: 1 SERVING, 2 NOT_SERVING.
 int Health(std::shared_ptr<grpc::Channel> channel, const std::string& service = "");
 
-// The whole answer of an HTTP GET at a loopback port.
-std::string HttpGet(int port, const std::string& path);
+// A TCP connection to a loopback port.
+class LoopbackSocket {
+ public:
+  explicit LoopbackSocket(int port, bool v6 = false);
+  ~LoopbackSocket();
+  LoopbackSocket(const LoopbackSocket&) = delete;
+  LoopbackSocket& operator=(const LoopbackSocket&) = delete;
+
+  bool Send(const std::string& bytes);
+  // Until the other side closes.
+  std::string ReadAll();
+
+ private:
+  const int fd_;
+  bool connected_ = false;
+};
+
+// The whole answer of an HTTP GET at a loopback port; empty: nobody is there.
+std::string HttpGet(int port, const std::string& path, bool v6 = false);
 
 }  // namespace parley::server

@@ -5,10 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/log.h"
 #include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
@@ -209,6 +213,48 @@ TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
                            "# HELP parley_turn_stage_seconds Where a turn's time went"}) {
     EXPECT_THAT(page, HasSubstr(line));
   }
+}
+
+TEST(MetricsPage, ConnectionsThatSayNothingOrHalfARequestDoNotKeepOthersOut) {
+  TestSetup setup;
+  setup.metrics = true;
+  TestServer server(setup);
+  std::vector<std::unique_ptr<LoopbackSocket>> slow;
+  for (int i = 0; i < 20; ++i) {
+    slow.push_back(std::make_unique<LoopbackSocket>(server.server().metrics_port()));
+    if (i % 2 == 0) slow.back()->Send("GET /metrics HTTP/1.1\r\nHost: local");
+  }
+  // Each is let go of after a second; the page comes after those that are before it.
+  EXPECT_THAT(server.MetricsPage(), HasSubstr("parley_calls_active 0"));
+  for (auto& connection : slow) connection->ReadAll();
+}
+
+TEST(MetricsPage, IsServedOnIpv6OrRefusedByName) {
+  TestServer server;
+  for (const char* address : {"[::1]:0", "[::]:0"}) {
+    ServerOptions options;
+    options.port = 0;
+    options.metrics_address = address;
+    const auto started = ParleyServer::Start(options, &server.engine(), nullptr);
+    if (started.ok()) {
+      EXPECT_THAT(HttpGet((*started)->metrics_port(), "/metrics", true), HasSubstr("parley_calls_active 0"))
+          << address;
+    } else {
+      EXPECT_THAT(std::string(started.status().message()), HasSubstr("IPv6"));
+    }
+  }
+}
+
+TEST(MetricsPage, ShowsWhatTheLogHasLeftOut) {
+  TestSetup setup;
+  setup.metrics = true;
+  TestServer server(setup);
+  const int64_t before = CountsOfLog().left_out;
+  for (int i = 0; i < 2'000; ++i) Log(LogLevel::kWarn, "a flood of the test");
+  EXPECT_GT(CountsOfLog().left_out, before);
+  EXPECT_THAT(server.MetricsPage(),
+              HasSubstr(absl::StrCat("parley_log_lines_left_out_total ", CountsOfLog().left_out)));
+  EXPECT_THAT(server.MetricsPage(), HasSubstr("parley_log_lines_lost_total "));
 }
 
 TEST(Start, TakenPortIsSaid) {
