@@ -10,7 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "base/executor.h"
 #include "engine/text/largest.h"
 
 namespace parley::bench {
@@ -25,7 +28,7 @@ struct LlamaModel;
 struct LlamaContext;
 struct LlamaMemory;
 struct Backend;
-struct ThreadPool;
+struct GgmlThreadPool;
 
 struct Params {
   alignas(8) uint8_t bytes[256];
@@ -72,7 +75,7 @@ struct Api {
   Params (*context_default_params)();
   LlamaContext* (*context_new)(LlamaModel*, Params);
   void (*context_free)(LlamaContext*);
-  void (*attach_threads)(LlamaContext*, ThreadPool*, ThreadPool*);
+  void (*attach_threads)(LlamaContext*, GgmlThreadPool*, GgmlThreadPool*);
   int32_t (*decode)(LlamaContext*, Batch);
   float* (*scores)(LlamaContext*, int32_t row);
   LlamaMemory* (*memory)(const LlamaContext*);
@@ -85,8 +88,8 @@ struct Api {
   Backend* (*backend)(size_t);
   void* (*backend_function)(Backend*, const char* name);
   ThreadPoolParams (*thread_pool_default_params)(int threads);
-  ThreadPool* (*thread_pool_new)(ThreadPoolParams*);
-  void (*thread_pool_free)(ThreadPool*);
+  GgmlThreadPool* (*thread_pool_new)(ThreadPoolParams*);
+  void (*thread_pool_free)(GgmlThreadPool*);
 };
 
 absl::StatusOr<Api> LoadApi(const std::string& folder) {
@@ -220,7 +223,7 @@ class LlamaCppModel final : public LlamaCpp {
   const int threads_;
   const LlamaAttention attention_;
   const int vocabulary_;
-  ThreadPool* pool_;
+  GgmlThreadPool* pool_;
   LlamaContext* context_ = nullptr;
   std::vector<int> held_;  // tokens, by slot
   // The batch under way.
@@ -232,29 +235,91 @@ class LlamaCppModel final : public LlamaCpp {
   std::vector<int8_t> wants_;
 };
 
+// Runs what it is given on a thread of its own, and waits for it.
+class OneThread {
+ public:
+  absl::Status Run(absl::FunctionRef<absl::Status()> work) {
+    absl::Status status;
+    absl::Notification done;
+    pool_.Post([&] {
+      status = work();
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return status;
+  }
+
+ private:
+  ThreadPool pool_{1};
+};
+
+// The library configures a thread's AMX tiles once and takes them for configured from then on. Our kernels
+// release them on the threads that they run on, so the library never runs on one of those.
+class LlamaCppOnItsThread final : public LlamaCpp {
+ public:
+  LlamaCppOnItsThread(std::unique_ptr<OneThread> thread, std::unique_ptr<LlamaCpp> model)
+      : thread_(std::move(thread)), model_(std::move(model)) {}
+  ~LlamaCppOnItsThread() override {
+    thread_
+        ->Run([this] {
+          model_.reset();
+          return absl::OkStatus();
+        })
+        .IgnoreError();
+  }
+
+  absl::Status Start(int slots, int tokens) override {
+    return thread_->Run([&] { return model_->Start(slots, tokens); });
+  }
+  void Truncate(int slot, int length) override {
+    thread_
+        ->Run([&] {
+          model_->Truncate(slot, length);
+          return absl::OkStatus();
+        })
+        .IgnoreError();
+  }
+  absl::Status Step(absl::Span<Rows> rows) override {
+    return thread_->Run([&] { return model_->Step(rows); });
+  }
+
+ private:
+  const std::unique_ptr<OneThread> thread_;
+  std::unique_ptr<LlamaCpp> model_;
+};
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LlamaCpp>> LlamaCpp::Load(const std::string& folder, const std::string& gguf,
                                                          int threads, LlamaAttention attention) {
-  const absl::StatusOr<Api> api = LoadApi(folder);
-  if (!api.ok()) return api.status();
-  LlamaModel* model = api->model_load(gguf.c_str(), api->model_default_params());
-  if (model == nullptr) return absl::InternalError(absl::StrCat("llama.cpp does not load ", gguf));
-  return std::make_unique<LlamaCppModel>(*api, model, threads, attention);
+  auto thread = std::make_unique<OneThread>();
+  std::unique_ptr<LlamaCpp> model;
+  const absl::Status loaded = thread->Run([&]() -> absl::Status {
+    const absl::StatusOr<Api> api = LoadApi(folder);
+    if (!api.ok()) return api.status();
+    LlamaModel* weights = api->model_load(gguf.c_str(), api->model_default_params());
+    if (weights == nullptr) return absl::InternalError(absl::StrCat("llama.cpp does not load ", gguf));
+    model = std::make_unique<LlamaCppModel>(*api, weights, threads, attention);
+    return absl::OkStatus();
+  });
+  if (!loaded.ok()) return loaded;
+  return std::make_unique<LlamaCppOnItsThread>(std::move(thread), std::move(model));
 }
 
 absl::Status LlamaCpp::Quantize(const std::string& folder, const std::string& from, const std::string& to,
                                 LlamaFileType type) {
-  const absl::StatusOr<Api> api = LoadApi(folder);
-  if (!api.ok()) return api.status();
-  Params params = api->quantize_default_params();
-  params.Set<int32_t>(kQuantizeThreads, 0);  // as many as there are
-  params.Set<int32_t>(kQuantizeType, static_cast<int32_t>(type));
-  params.Set<bool>(kQuantizeRequantize, true);
-  if (api->quantize(from.c_str(), to.c_str(), &params) != 0) {
-    return absl::InternalError(absl::StrCat("llama.cpp does not quantise ", from));
-  }
-  return absl::OkStatus();
+  return OneThread().Run([&]() -> absl::Status {
+    const absl::StatusOr<Api> api = LoadApi(folder);
+    if (!api.ok()) return api.status();
+    Params params = api->quantize_default_params();
+    params.Set<int32_t>(kQuantizeThreads, 0);  // as many as there are
+    params.Set<int32_t>(kQuantizeType, static_cast<int32_t>(type));
+    params.Set<bool>(kQuantizeRequantize, true);
+    if (api->quantize(from.c_str(), to.c_str(), &params) != 0) {
+      return absl::InternalError(absl::StrCat("llama.cpp does not quantise ", from));
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<std::string> RequantisedFile(const SuiteOptions& options, const std::string& gguf,

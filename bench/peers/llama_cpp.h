@@ -3,7 +3,8 @@
 // this processor, keeps a pool of threads of its own, and runs with its defaults otherwise: flash attention
 // where it has it, fp16 keys and values, one stream of them a sequence.
 //
-// One process holds one copy of the libraries. Used by one thread.
+// One process holds one copy of the libraries. Used by one thread at a time; the library itself runs on a
+// thread of its own (see LlamaCppOnItsThread).
 #pragma once
 
 #include <memory>
