@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -14,7 +13,9 @@
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -75,35 +76,58 @@ int Fail(const absl::Status& status) {
 }
 
 // Signals are blocked in every thread and taken by one that waits for them, so that no handler runs anywhere.
-// Before serving the first ends the process; while serving the first drains and the second ends it.
+// Before serving the first that ends ends the process; while serving the first drains and the second ends it.
+// SIGHUP ends nothing: it has files read again.
 class SignalThread {
  public:
   SignalThread() {
     sigemptyset(&signals_);
-    sigaddset(&signals_, SIGTERM);
-    sigaddset(&signals_, SIGINT);
+    for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals_, number);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     signal(SIGPIPE, SIG_IGN);
     std::thread([this] { Run(); }).detach();  // lives as long as the process
   }
-  void SetServing() { serving_ = true; }
+  // `server` must stay until the process ends, or Forget.
+  void SetServing(ParleyServer* server) {
+    absl::MutexLock lock(&mutex_);
+    server_ = server;
+  }
   void WaitForFirst() { first_.WaitForNotification(); }
+  void Forget() { SetServing(nullptr); }
 
  private:
   void Run() {
-    int number = 0;
-    sigwait(&signals_, &number);
-    if (!serving_) std::_Exit(0);
-    Log(LogLevel::kInfo, "signal: finishing live calls; a second one stops at once", {{"signal", number}});
-    first_.Notify();
-    sigwait(&signals_, &number);
-    Log(LogLevel::kWarn, "second signal: stopped at once", {{"signal", number}});
-    FinishLog(absl::Milliseconds(100));
-    std::_Exit(128 + number);
+    while (true) {
+      int number = 0;
+      sigwait(&signals_, &number);
+      if (number == SIGHUP) {
+        ReadFilesAgain();
+      } else if (first_.HasBeenNotified()) {
+        Log(LogLevel::kWarn, "second signal: stopped at once", {{"signal", number}});
+        FinishLog(absl::Milliseconds(100));
+        std::_Exit(128 + number);
+      } else {
+        if (!serving()) std::_Exit(0);
+        Log(LogLevel::kInfo, "signal: finishing live calls; a second one stops at once",
+            {{"signal", number}});
+        first_.Notify();
+      }
+    }
+  }
+  void ReadFilesAgain() {
+    absl::MutexLock lock(&mutex_);
+    const absl::Status status = server_ == nullptr ? absl::OkStatus() : server_->ReloadCertificates();
+    Log(LogLevel::kInfo, "signal: certificates were read again",
+        {{"signal", SIGHUP}, {"in_use", status.ok() ? "those on disk" : "those of before"}});
+  }
+  bool serving() {
+    absl::MutexLock lock(&mutex_);
+    return server_ != nullptr;
   }
 
   sigset_t signals_;
-  std::atomic<bool> serving_{false};
+  absl::Mutex mutex_;
+  ParleyServer* server_ ABSL_GUARDED_BY(mutex_) = nullptr;
   absl::Notification first_;
 };
 
@@ -151,7 +175,7 @@ int Run(int argc, char** argv) {
        {"kv_pages", engines->engine->stats().kv_pages}});
 
   if (absl::Status status = engines->engine->WarmUp(); !status.ok()) return Fail(status);
-  signals.SetServing();
+  signals.SetServing(server->get());
   (*server)->SetReady();
   std::printf("listening on %s\n", JoinHostPort(options.server.address, (*server)->port()).c_str());
   if ((*server)->metrics_port() != 0) {
@@ -160,6 +184,7 @@ int Run(int argc, char** argv) {
   std::fflush(stdout);
   signals.WaitForFirst();
   (*server)->Drain();
+  signals.Forget();
   server->reset();
   Log(LogLevel::kInfo, "stopped");
   return 0;

@@ -160,7 +160,8 @@ absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv) {
   app.allow_config_extras(false);
   app.footer(
       "SIGTERM or SIGINT: no new calls, live ones finish within --drain-limit, then exit code 0; a second\n"
-      "signal stops at once. Health: grpc.health.v1 says SERVING after warm-up.\n"
+      "signal stops at once. SIGHUP: certificates are read again at once. Health: grpc.health.v1 says "
+      "SERVING after warm-up.\n"
       "Example: parley-server --model ~/.cache/parley/models/parley-small");
   try {
     app.parse(argc, const_cast<char**>(const_cast<const char* const*>(argv)));

@@ -54,6 +54,8 @@ struct ServerOptions {
   int media_threads = 2;
   // How often wall-clock duties are looked at. Not a flag.
   absl::Duration tick = absl::Milliseconds(100);
+  // How often it is looked whether certificates have changed on disk. Not a flag.
+  absl::Duration certificate_check = absl::Seconds(10);
 };
 
 struct LogOptions {

@@ -20,6 +20,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/executor.h"
 #include "grpc/health/v1/health.pb.h"
+#include "server/certificates.h"
 #include "server/convert.h"
 #include "server/listen.h"
 #include "server/log.h"
@@ -101,8 +102,13 @@ class ParleyServerImpl final : public ParleyServer {
 
   absl::Status Listen() {
     const ServerOptions& options = environment_.options;
-    absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = MakeCredentials(options);
-    if (!credentials.ok()) return credentials.status();
+    std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
+    if (!options.tls_cert.empty()) {
+      absl::StatusOr<std::unique_ptr<Certificates>> certificates = Certificates::Load(options);
+      if (!certificates.ok()) return certificates.status();
+      certificates_ = *std::move(certificates);
+      credentials = certificates_->MakeCredentials();
+    }
     static std::once_flag plugins;
     std::call_once(plugins, [] {
       grpc::EnableDefaultHealthCheckService(true);
@@ -110,7 +116,7 @@ class ParleyServerImpl final : public ParleyServer {
     });
     grpc::ServerBuilder builder;
     const std::string address = JoinHostPort(options.address, options.port);
-    builder.AddListeningPort(address, *credentials, &port_);
+    builder.AddListeningPort(address, credentials, &port_);
     // Two servers on one port would each get some of the calls.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     // Over the limit gRPC itself ends the stream with RESOURCE_EXHAUSTED: the bytes never reach us.
@@ -171,6 +177,10 @@ class ParleyServerImpl final : public ParleyServer {
       registry_.WaitUntilEmpty();
       server_->Wait();
     });
+  }
+
+  absl::Status ReloadCertificates() override {
+    return certificates_ == nullptr ? absl::OkStatus() : certificates_->Reload();
   }
 
   // Whether the engine answers, and whether it takes more calls. Ten times a second and for each arrival.
@@ -245,7 +255,8 @@ class ParleyServerImpl final : public ParleyServer {
   bool stalled_ ABSL_GUARDED_BY(health_mutex_) = false;
   CallRegistry registry_;
   std::unique_ptr<Service> service_;
-  absl::Notification health_told_;  // that it is not SERVING yet
+  absl::Notification health_told_;              // that it is not SERVING yet
+  std::unique_ptr<Certificates> certificates_;  // null: no TLS
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   std::once_flag shutdown_;

@@ -29,6 +29,9 @@ class ParleyServer {
   // Health says NOT_SERVING, new calls are refused, live ones are told (GoAway) and may finish within
   // ServerOptions::drain_limit, then are cut. Blocks until none is left, then shuts down.
   virtual void Drain() = 0;
+  // Looks at the certificates on disk now; those that can be used are used from the next connection on. OK:
+  // what is on disk is in use, or there is no TLS. FAILED_PRECONDITION: it cannot be used.
+  virtual absl::Status ReloadCertificates() = 0;
   // Cuts every call and stops. Blocks until done. Again: a no-op.
   virtual void Shutdown() = 0;
 

@@ -141,6 +141,22 @@ TEST(Program, AnErrorStreamThatNobodyReadsHoldsUpNoCallAndNoEnd) {
   EXPECT_EQ(program.Wait(), 0);
 }
 
+TEST(Program, AHangUpEndsNothing) {
+  Program program(Fake());
+  TestCall call(grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials()));
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  program.Signal(SIGHUP);
+  call.SendText("Still there?");
+  call.Await(M::kResponseDone);
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
+  program.Signal(SIGHUP);
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.Wait(), 0);
+  EXPECT_THAT(program.Errors(), HasSubstr("certificates were read again"));
+}
+
 TEST(Program, SecondSignalStopsAtOnce) {
   Program program(Fake());
   TestCall call(grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials()));

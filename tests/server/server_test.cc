@@ -292,56 +292,6 @@ TEST(Start, UnreadableCertificateIsNamed) {
               HasSubstr("/no/such/cert.pem: cannot be read: No such file"));
 }
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-TEST(Tls, CallsAreEncryptedWithTheGivenCertificate) {
-  const std::string folder = std::string(PARLEY_SOURCE_DIR) + "/tests/server/testdata/";
-  TestSetup setup;
-  setup.server.tls_cert = folder + "localhost.cert.pem";
-  setup.server.tls_key = folder + "localhost.key.pem";
-  TestServer server(setup);
-  grpc::SslCredentialsOptions trust;
-  trust.pem_root_certs = ReadFile(setup.server.tls_cert);
-  grpc::ChannelArguments arguments;
-  arguments.SetSslTargetNameOverride("localhost");
-  TestCall call(grpc::CreateCustomChannel(server.address(), grpc::SslCredentials(trust), arguments));
-  ASSERT_TRUE(call.Open({}));
-  EXPECT_EQ(call.Await(M::kReady).ready().server_config().at("tls"), "on");
-  TestCall plain(server.NewChannel());
-  EXPECT_EQ(plain.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-}
-
-// Certificates of tests/server/testdata: make_certificates has made them.
-TEST(Tls, WithAClientAuthorityOnlyItsClientsGetIn) {
-  const std::string folder = std::string(PARLEY_SOURCE_DIR) + "/tests/server/testdata/";
-  TestSetup setup;
-  setup.server.tls_cert = folder + "localhost.cert.pem";
-  setup.server.tls_key = folder + "localhost.key.pem";
-  setup.server.tls_client_ca = folder + "client_ca.cert.pem";
-  TestServer server(setup);
-  const auto open = [&](const std::string& certificate) {
-    grpc::SslCredentialsOptions trust;
-    trust.pem_root_certs = ReadFile(setup.server.tls_cert);
-    if (!certificate.empty()) {
-      trust.pem_cert_chain = ReadFile(folder + certificate + ".cert.pem");
-      trust.pem_private_key = ReadFile(folder + certificate + ".key.pem");
-    }
-    grpc::ChannelArguments arguments;
-    arguments.SetSslTargetNameOverride("localhost");
-    return grpc::CreateCustomChannel(server.address(), grpc::SslCredentials(trust), arguments);
-  };
-  TestCall known(open("client"));
-  ASSERT_TRUE(known.Open({}));
-  EXPECT_EQ(known.Await(M::kReady).ready().server_config().at("tls"), "mutual");
-  for (const char* stranger : {"", "localhost"}) {
-    TestCall call(open(stranger));
-    EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE) << stranger;
-  }
-}
-
 TEST(Detector, BundleWithoutOneTakesAudioInManualModeOnly) {
   TestSetup setup;
   setup.with_detector = false;

@@ -1,0 +1,196 @@
+#include "server/certificates.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/grpcpp.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <type_traits>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/log.h"
+
+namespace parley::server {
+namespace {
+
+// gRPC's own credentials are made once of fixed certificates. Those of its C interface ask for them at each
+// handshake; this makes them the C++ interface's, which newer releases do themselves.
+template <typename Base, bool kTakesThem = std::is_constructible_v<Base, grpc_server_credentials*>>
+class Wrapped final : public Base {
+ public:
+  explicit Wrapped(grpc_server_credentials* of) : of_(of) {}
+  ~Wrapped() override { grpc_server_credentials_release(of_); }
+  void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
+
+ private:
+  int AddPortToServer(const std::string& address, grpc_server* server) override {
+    return grpc_server_add_http2_port(server, address.c_str(), of_);
+  }
+  grpc_server_credentials* const of_;
+};
+template <typename Base>
+class Wrapped<Base, true> final : public Base {
+ public:
+  explicit Wrapped(grpc_server_credentials* of) : Base(of) {}
+};
+
+absl::StatusOr<std::string> ReadPem(const std::string& flag, const std::string& path,
+                                    const std::string& kind) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(flag, " ", path, ": cannot be read: ", errno == 0 ? "empty" : std::strerror(errno)));
+  }
+  std::string pem = text.str();
+  if (!absl::StrContains(pem, absl::StrCat(kind, "-----"))) {
+    return absl::FailedPreconditionError(absl::StrCat(flag, " ", path, ": holds no PEM block '", kind, "'"));
+  }
+  return pem;
+}
+
+}  // namespace
+
+absl::StatusOr<Certificates::Pem> Certificates::Read(const ServerOptions& options) {
+  Pem pem;
+  const struct {
+    const char* flag;
+    const std::string& path;
+    const char* kind;
+    std::string& to;
+  } files[] = {{"--tls-cert", options.tls_cert, "CERTIFICATE", pem.chain},
+               {"--tls-key", options.tls_key, "PRIVATE KEY", pem.key},
+               {"--tls-client-ca", options.tls_client_ca, "CERTIFICATE", pem.client_authority}};
+  for (const auto& file : files) {
+    if (file.path.empty()) continue;  // only the authority may be left out
+    absl::StatusOr<std::string> text = ReadPem(file.flag, file.path, file.kind);
+    if (!text.ok()) return text.status();
+    file.to = *std::move(text);
+  }
+  return pem;
+}
+
+absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Load(const ServerOptions& options) {
+  absl::StatusOr<Pem> pem = Read(options);
+  if (!pem.ok()) return pem.status();
+  return std::unique_ptr<Certificates>(new Certificates(options, *std::move(pem)));
+}
+
+Certificates::Certificates(const ServerOptions& options, Pem pem)
+    : options_(options), in_use_(std::move(pem)) {
+  grpc_init();
+  watcher_ = std::thread([this] { Watch(); });
+}
+
+Certificates::~Certificates() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  watcher_.join();
+  grpc_shutdown();
+}
+
+std::shared_ptr<grpc::ServerCredentials> Certificates::MakeCredentials() {
+  grpc_ssl_server_credentials_options* options =
+      grpc_ssl_server_credentials_create_options_using_config_fetcher(
+          options_.tls_client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                         : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY,
+          &Certificates::Fetch, this);
+  return std::make_shared<Wrapped<grpc::ServerCredentials>>(
+      grpc_ssl_server_credentials_create_with_options(options));
+}
+
+grpc_ssl_certificate_config_reload_status Certificates::Fetch(void* self,
+                                                              grpc_ssl_server_certificate_config** to) {
+  const std::optional<Pem> pem = static_cast<Certificates*>(self)->TakeNew();
+  if (!pem.has_value()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+  const grpc_ssl_pem_key_cert_pair pair = {pem->key.c_str(), pem->chain.c_str()};
+  // gRPC wants an authority even where it asks clients for nothing.
+  const std::string& authority = pem->client_authority.empty() ? pem->chain : pem->client_authority;
+  *to = grpc_ssl_server_certificate_config_create(authority.c_str(), &pair, 1);
+  return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+}
+
+std::optional<Certificates::Pem> Certificates::TakeNew() {
+  absl::MutexLock lock(&mutex_);
+  if (std::exchange(handed_over_, true)) return std::nullopt;
+  return in_use_;
+}
+
+// gRPC itself says whether it could serve with them, at an address that nobody knows.
+absl::Status Certificates::Try(const Pem& pem) {
+  static std::atomic<int> count{0};
+  grpc::SslServerCredentialsOptions tls(pem.client_authority.empty()
+                                            ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                            : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  tls.pem_root_certs = pem.client_authority;
+  tls.pem_key_cert_pairs.push_back({pem.key, pem.chain});
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(absl::StrCat("unix-abstract:parley-certificates-", getpid(), "-", ++count),
+                           grpc::SslServerCredentials(tls));
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) {
+    return absl::FailedPreconditionError(
+        "the certificate, its key or the client authority is damaged, or "
+        "they are not of one another");
+  }
+  server->Shutdown();
+  return absl::OkStatus();
+}
+
+absl::Status Certificates::Reload() {
+  absl::MutexLock reload_lock(&reload_mutex_);
+  absl::StatusOr<Pem> pem = Read(options_);
+  absl::Status status = pem.status();
+  std::string seen(status.message());
+  if (pem.ok()) {
+    seen = absl::StrCat(pem->chain, pem->key, pem->client_authority);
+    absl::MutexLock lock(&mutex_);
+    if (*pem == in_use_) {
+      refused_.clear();
+      return absl::OkStatus();
+    }
+  }
+  const bool again = seen == refused_;
+  if (pem.ok()) {
+    status = again ? absl::FailedPreconditionError("as before: they cannot be used") : Try(*pem);
+  }
+  if (!status.ok()) {
+    if (!again) {
+      Log(LogLevel::kError, "renewed certificates cannot be used: those in use stay",
+          {{"why", status.message()}});
+    }
+    refused_ = std::move(seen);
+    return status;
+  }
+  refused_.clear();
+  {
+    absl::MutexLock lock(&mutex_);
+    in_use_ = *std::move(pem);
+    handed_over_ = false;
+  }
+  Log(LogLevel::kInfo, "renewed certificates: used from the next connection on");
+  return absl::OkStatus();
+}
+
+void Certificates::Watch() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.certificate_check)) return;
+    }
+    Reload().IgnoreError();
+  }
+}
+
+}  // namespace parley::server
