@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/standard_streams.h"
+
 namespace parley::bench {
 namespace {
 
@@ -123,6 +125,7 @@ int ProcessorCount() { return static_cast<int>(std::max(1u, std::thread::hardwar
 
 int SuiteMain(int argc, char** argv, absl::string_view description,
               const std::function<absl::Status(const SuiteOptions&)>& body) {
+  OpenStandardStreams();
   SuiteOptions options;
   CLI::App app(std::string(description) + "\nPrints one JSON object a figure. Run it by bench/run.");
   app.add_option("--model", options.model_dir, "The bundle's folder")

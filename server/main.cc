@@ -19,11 +19,13 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/standard_streams.h"
 #include "engine/fake/fake_engine.h"
 #include "server/log.h"
 #include "server/options.h"
 #include "server/server.h"
 #ifdef PARLEY_WITH_TORCH
+#include "engine/bundle/mapped_file.h"
 #include "engine/torch/load.h"
 #endif
 
@@ -48,6 +50,7 @@ absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
     return Engines{std::move(fake.engine), std::move(fake.speech_detector)};
   }
 #ifdef PARLEY_WITH_TORCH
+  engine::bundle::EndWhereAMappedFileIsLost();
   absl::StatusOr<engine::LoadedBundle> bundle =
       engine::LoadTorchBundle({.bundle_dir = options.model,
                                .threads = options.threads,
@@ -193,4 +196,7 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace parley::server
 
-int main(int argc, char** argv) { return parley::server::Run(argc, argv); }
+int main(int argc, char** argv) {
+  parley::OpenStandardStreams();
+  return parley::server::Run(argc, argv);
+}

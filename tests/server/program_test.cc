@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -139,6 +140,32 @@ TEST(Program, AnErrorStreamThatNobodyReadsHoldsUpNoCallAndNoEnd) {
   }
   program.Signal(SIGTERM);
   EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST(Program, StartedWithClosedStreamsItPrintsIntoNoFileOfItsOwn) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  for (int fd = 0; fd < 3; ++fd) posix_spawn_file_actions_addclose(&actions, fd);
+  std::vector<std::string> arguments = Fake();
+  arguments.insert(arguments.begin(), PARLEY_SERVER_BINARY);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  ASSERT_EQ(posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&actions);
+  const auto path = [pid](const std::string& fd) {
+    std::error_code error;
+    return std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/fd/" + fd, error).string();
+  };
+  // Until it listens.
+  EXPECT_TRUE(Eventually([&] {
+    bool listens = false;
+    for (int fd = 3; fd < 64; ++fd) listens |= path(std::to_string(fd)).starts_with("socket:");
+    return listens && path("0") == "/dev/null" && path("1") == "/dev/null" && path("2") == "/dev/null";
+  }));
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
 }
 
 TEST(Program, AHangUpEndsNothing) {

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/standard_streams.h"
 #include "clients/cpp/call.h"
 #include "clients/cpp/channel.h"
 #include "clients/cpp/media/source.h"
@@ -259,4 +260,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace parley::client
 
-int main(int argc, char** argv) { return parley::client::Main(argc, argv); }
+int main(int argc, char** argv) {
+  parley::OpenStandardStreams();
+  return parley::client::Main(argc, argv);
+}

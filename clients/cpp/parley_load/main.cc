@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/standard_streams.h"
 #include "clients/cpp/parley_load/load_run.h"
 #include "clients/cpp/parley_load/options.h"
 #include "clients/cpp/parley_load/report.h"
@@ -111,6 +112,7 @@ class LoadProgram {
 }  // namespace parley::client
 
 int main(int argc, char** argv) {
+  parley::OpenStandardStreams();
   int exit_code = 0;
   auto options = parley::client::ParseLoadOptions(argc, argv, &exit_code);
   if (!options.has_value()) return exit_code;
