@@ -5,13 +5,12 @@
 #include <iterator>
 #include <sstream>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
+#include "base/control_group.h"
 
 namespace parley {
 namespace {
 
-std::string ReadAll(const char* path) {
+std::string ReadAll(const std::string& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -28,19 +27,10 @@ int64_t MemAvailableOf(const std::string& meminfo) {
   return -1;
 }
 
-int64_t LeftInGroup(const std::string& max, const std::string& current) {
-  int64_t most = 0;
-  int64_t used = 0;
-  if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(max), &most)) return -1;  // "max"
-  if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(current), &used)) return -1;
-  return std::max<int64_t>(0, most - used);
-}
-
-int64_t AvailableMemoryBytes() {
+int64_t AvailableMemoryBytes(const std::string& root) {
   constexpr int64_t kLeast = int64_t{256} << 20;
-  const int64_t machine = MemAvailableOf(ReadAll("/proc/meminfo"));
-  const int64_t group =
-      LeftInGroup(ReadAll("/sys/fs/cgroup/memory.max"), ReadAll("/sys/fs/cgroup/memory.current"));
+  const int64_t machine = MemAvailableOf(ReadAll(root + "/proc/meminfo"));
+  const int64_t group = ReadControlGroups(root).memory_left;
   if (machine < 0 || group < 0) return std::max({kLeast, machine, group});
   return std::max(kLeast, std::min(machine, group));
 }

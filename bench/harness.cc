@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/processors.h"
 #include "base/standard_streams.h"
 
 namespace parley::bench {
@@ -121,7 +122,7 @@ std::string CpuName() {
   return "unknown";
 }
 
-int ProcessorCount() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+int ProcessorCount() { return UsableProcessors().usable; }
 
 int SuiteMain(int argc, char** argv, absl::string_view description,
               const std::function<absl::Status(const SuiteOptions&)>& body) {

@@ -19,6 +19,8 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/memory.h"
+#include "base/processors.h"
 #include "base/standard_streams.h"
 #include "engine/fake/fake_engine.h"
 #include "server/log.h"
@@ -146,6 +148,8 @@ int Run(int argc, char** argv) {
   CaptureLibraryLogs();
   static SignalThread signals;
 
+  const Processors processors = UsableProcessors();
+  const int64_t free_memory = AvailableMemoryBytes();
   absl::StatusOr<Engines> engines = LoadEngines(options);
   if (!engines.ok()) return Fail(engines.status());
   const engine::EngineInfo& info = engines->engine->info();
@@ -162,6 +166,12 @@ int Run(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<ParleyServer>> server = ParleyServer::Start(
       options.server, engines->engine.get(), engines->detector.get(), Clock::Real(), program_config);
   if (!server.ok()) return Fail(server.status());
+  Log(LogLevel::kInfo, "machine",
+      {{"processors", processors.allowed},
+       {"quota", processors.quota > 0 ? absl::StrCat(processors.quota) : "none"},
+       {"usable", processors.usable},
+       {"threads", options.threads > 0 ? options.threads : processors.usable},
+       {"free_memory_bytes", free_memory}});
   std::map<std::string, std::string> config = EffectiveConfig(options.server);
   config.insert(program_config.begin(), program_config.end());
   for (const auto& [name, value] : config)

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/memory.h"
+#include "base/processors.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/bundle/manifest.h"
 #include "engine/bundle/mapped_file.h"
@@ -139,9 +140,7 @@ absl::StatusOr<LoadedBundle> Load(const LoadOptions& options, const Clock* clock
   if (!manifest.ok()) return manifest.status();
   if (absl::Status status = bundle::VerifyFiles(*manifest); !status.ok()) return status;
 
-  const int threads = options.threads > 0
-                          ? options.threads
-                          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int threads = options.threads > 0 ? options.threads : UsableProcessors().usable;
   SetThreads(threads);
   TorchModel::Parts parts;
   parts.info.bundle = manifest->name;

@@ -12,13 +12,6 @@ TEST(Memory, MemAvailableIsFoundByNameAndGivenInBytes) {
   EXPECT_EQ(MemAvailableOf(""), -1);
 }
 
-TEST(Memory, AControlGroupWithoutALimitSaysNothing) {
-  EXPECT_EQ(LeftInGroup("1000\n", "400\n"), 600);
-  EXPECT_EQ(LeftInGroup("1000\n", "1400\n"), 0);
-  EXPECT_EQ(LeftInGroup("max\n", "400\n"), -1);
-  EXPECT_EQ(LeftInGroup("", ""), -1);
-}
-
 TEST(Memory, ThisMachineHasSome) { EXPECT_GE(AvailableMemoryBytes(), int64_t{256} << 20); }
 
 }  // namespace
