@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "server/config_file.h"
 #include "server/version.h"
 
 namespace parley::server {
@@ -103,8 +105,9 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
       ->capture_default_str()
       ->type_name("NAME");
   app.add_option("--model", to.model, "Bundle: the folder that holds parley.json")->type_name("DIR");
-  AddInt(app, "--threads", to.threads, "Threads of tensor arithmetic; 0: as many as the machine has", 0,
-         1'024, "N");
+  AddInt(app, "--threads", to.threads,
+         "Threads of tensor arithmetic; 0: as many as the machine, or the container's quota, has", 0, 1'024,
+         "N");
   app.add_option(
          "--arithmetic", to.arithmetic,
          "Products of the language model and Whisper; auto: int16 and int8 where the processor has AVX2, "
@@ -155,8 +158,14 @@ absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv) {
   AddLog(app, options.log);
   app.option_defaults()->group("Options");
   app.set_config("--config", "",
-                 "Reads flags from this file: one name = value a line (TOML); the command line wins")
-      ->type_name("FILE");
+                 "Reads flags from this file: one name = value a line (TOML, strings in quotes); the command "
+                 "line wins")
+      ->type_name("FILE")
+      ->configurable(false);
+  app.config_formatter(std::make_shared<ConfigFile>([&app](const std::string& name) {
+    const CLI::Option* flag = app.get_option_no_throw("--" + name);
+    return flag != nullptr && flag->get_configurable();
+  }));
   app.allow_config_extras(false);
   app.footer(
       "SIGTERM or SIGINT: no new calls, live ones finish within --drain-limit, then exit code 0; a second\n"

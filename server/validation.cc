@@ -225,6 +225,12 @@ void ParseContextPolicy(const v1::ContextPolicy& from, Checker& check, engine::C
   }
 }
 
+// FieldMaskUtil skips empty names: 'turn.' and 'turn..mode' would pass.
+bool HasEmptyName(absl::string_view path) {
+  return path.empty() || absl::StartsWith(path, ".") || absl::EndsWith(path, ".") ||
+         absl::StrContains(path, "..");
+}
+
 bool CanChange(absl::string_view path) {
   for (absl::string_view root : {"turn", "generation", "video_policy"}) {
     if (path == root || absl::StartsWith(path, absl::StrCat(root, "."))) return true;
@@ -308,8 +314,10 @@ ConfigOrFault ApplyUpdate(const v1::SessionUpdate& update, const CallConfig& cur
     return MakeFault(v1::INVALID_MESSAGE, "SessionUpdate.update_mask is empty");
   }
   for (const std::string& path : update.update_mask().paths()) {
-    if (!FieldMaskUtil::IsValidPath<v1::SessionConfig>(path)) {
-      return MakeFault(v1::INVALID_CONFIG, absl::StrCat("update_mask: there is no field '", path, "'"));
+    if (HasEmptyName(path) || !FieldMaskUtil::IsValidPath<v1::SessionConfig>(path)) {
+      constexpr size_t kShown = 200;
+      return MakeFault(v1::INVALID_CONFIG,
+                       absl::StrCat("update_mask: there is no field '", path.substr(0, kShown), "'"));
     }
     if (!CanChange(path)) {
       return MakeFault(v1::INVALID_CONFIG,

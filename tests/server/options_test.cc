@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/log.h"
 
 namespace parley::server {
@@ -51,6 +52,71 @@ TEST(Options, FileIsReadAndTheCommandLineWins) {
   EXPECT_EQ(parsed->options.engine, "fake");
   EXPECT_EQ(parsed->options.server.max_calls, 5);
   EXPECT_EQ(parsed->options.server.port, 0);
+}
+
+absl::StatusOr<ParsedOptions> ParseFile(const std::string& text) {
+  const std::string path = ::testing::TempDir() + "/parley_options_file.toml";
+  std::ofstream(path) << text;
+  return Parse({"--engine", "fake", "--config", path.c_str()});
+}
+
+TEST(ConfigFile, TakesNumbersWordsCommentsAndStrings) {
+  const auto parsed = ParseFile(
+      "# a comment\r\n\n  max-calls = 5 # five\nidle-limit=1.5\n\tinsecure-any-address = true\n"
+      "model = \"a \\\"b\\\" \\\\ # c\"\ntls-cert = 'C:\\x'\ntls-key = 'k'# key");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->options.server.max_calls, 5);
+  EXPECT_EQ(parsed->options.server.idle, absl::Milliseconds(1'500));
+  EXPECT_TRUE(parsed->options.server.insecure_any_address);
+  EXPECT_EQ(parsed->options.model, "a \"b\" \\ # c");
+  EXPECT_EQ(parsed->options.server.tls_cert, "C:\\x");
+}
+
+TEST(ConfigFile, WhatIsNotUnderstoodIsRefusedWithItsLine) {
+  for (const char* line : {"[x",
+                           "[server]",
+                           "[[x]]",
+                           "max-calls",
+                           "max-calls 5",
+                           "= 5",
+                           "max-calls =",
+                           "max-calls = # 5",
+                           "max-calls = 5 6",
+                           "max-calls = 5; port = 3",
+                           "max-calls = [5]",
+                           "max-calls = {a = 5}",
+                           "max-calls = 5calls",
+                           "max-calls: 5",
+                           "address = localhost",
+                           "address = \"localhost",
+                           "address = \"local\"host\"",
+                           "address = 'a' 'b'",
+                           "address = \"a\\x\"",
+                           "address = \"a\x01\"",
+                           "address = \"\"\"a\"\"\"",
+                           "server.port = 1",
+                           "\"port\" = 1",
+                           "--port = 1",
+                           "max-cals = 5",
+                           "config = \"other\"",
+                           "help = true",
+                           "version = true",
+                           "port = 1",
+                           "insecure-any-address",
+                           "; a comment",
+                           "\xef\xbb\xbfmax-calls = 5",
+                           "max-calls == 5",
+                           "%%"}) {
+    const auto parsed = ParseFile(absl::StrCat("port = 1234\n\n", line, "\nmax-wait = 3\n"));
+    EXPECT_THAT(std::string(parsed.status().message()), HasSubstr("line 3 of the --config file")) << line;
+  }
+}
+
+TEST(ConfigFile, AValueOfAnotherKindIsRefusedByName) {
+  for (const char* line : {"max-calls = true", "max-calls = 1.5", "max-calls = 0", "max-calls = \"many\"",
+                           "idle-limit = 1e9", "insecure-any-address = 7e"}) {
+    EXPECT_FALSE(ParseFile(line).ok()) << line;
+  }
 }
 
 TEST(Options, WhatIsWrongIsSaidInOneLine) {

@@ -1,5 +1,6 @@
 #include "server/validation.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/convert.h"
 
 namespace parley::server {
@@ -293,6 +295,23 @@ TEST_F(ApplyUpdateTest, NestedSpeculationCanBeChanged) {
 
 TEST_F(ApplyUpdateTest, EmptyMaskIsRefused) { EXPECT_EQ(CodeOf(Apply({})), v1::INVALID_MESSAGE); }
 TEST_F(ApplyUpdateTest, UnknownPathIsRefused) { EXPECT_EQ(CodeOf(Apply({"turn.nope"})), v1::INVALID_CONFIG); }
+TEST_F(ApplyUpdateTest, APathThatNamesNoFieldExactlyIsRefusedByName) {
+  for (const char* path :
+       {"", ".", "turn.", ".turn", "turn..mode", "turn.mode.", "turn. mode", " turn", "turn ", "*", "turn.*",
+        "turn,generation", "Turn", "turn.silenceMs", "generation.stop.0", "turn.mode.x", "turn/mode"}) {
+    update_.Clear();
+    const ConfigOrFault result = Apply({path});
+    ASSERT_EQ(CodeOf(result), v1::INVALID_CONFIG) << path;
+    EXPECT_THAT(std::get<Fault>(result).message, ::testing::HasSubstr(absl::StrCat("'", path, "'")));
+  }
+}
+TEST_F(ApplyUpdateTest, APathThatComesTwiceOrWithItsParentActsOnce) {
+  update_.mutable_config()->mutable_turn()->set_silence_ms(800);
+  const ConfigOrFault result = Apply({"turn.silence_ms", "turn", "turn.silence_ms"});
+  const auto* config = std::get_if<streaming::CallConfig>(&result);
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->turn.silence, absl::Milliseconds(800));
+}
 TEST_F(ApplyUpdateTest, FixedFieldsAreRefused) {
   EXPECT_EQ(CodeOf(Apply({"turn", "audio"})), v1::INVALID_CONFIG);
   update_.Clear();
