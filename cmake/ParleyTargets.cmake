@@ -29,7 +29,8 @@ endif()
 
 # parley_test(NAME SOURCES ... DEPS ... LABELS ... TIMEOUT s INNER_LOOPS ONE_THREAD): one gtest binary, one ctest
 # entry per file. A test is run once, so it is not optimised; INNER_LOOPS: as above. ONE_THREAD: neither the test nor
-# what it tests starts a thread; ThreadSanitizer has nothing to see there and its build leaves the test out.
+# what it tests starts a thread; ThreadSanitizer has nothing to see there and its build leaves the test out. The others
+# have the label `threads`: deploy/test --stress repeats them under load.
 # Label `weights` marks a test that needs PARLEY_MODEL_DIR; it fails, never skips, when that is missing.
 function(parley_test name)
   cmake_parse_arguments(ARG "INNER_LOOPS;ONE_THREAD" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -46,6 +47,9 @@ function(parley_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "${PARLEY_TEST_ENVIRONMENT}")
+  if(NOT ARG_ONE_THREAD)
+    list(APPEND ARG_LABELS threads)
+  endif()
   if(ARG_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
   endif()

@@ -70,16 +70,15 @@ TEST(Admission, ACallOverCapacityWaitsForAPlaceAndThenIsServed) {
 
 TEST(Admission, WhoWaitsTooLongIsToldWhenToTryAgain) {
   SimulatedClock clock;
-  TestSetup setup = OnePlace();
-  setup.clock = &clock;
+  TestSetup setup = Simulated(&clock);
+  setup.server.max_calls = 1;
   setup.server.max_wait = absl::Seconds(10);
   TestServer server(setup);
   TestCall first(server.NewChannel());
   OpenAndAwaitReady(first);
   TestCall second(server.NewChannel());
   second.Await(M::kAdmission);
-  clock.Advance(absl::Seconds(10));
-  const v1::Error error = second.Await(M::kError).error();
+  const v1::Error error = second.AwaitWhileTimePasses(M::kError, clock, absl::Seconds(10)).error();
   EXPECT_EQ(error.code(), v1::AT_CAPACITY);
   EXPECT_EQ(error.retry_after_ms(), 2'000u);
   EXPECT_THAT(error.message(), HasSubstr("no place was free within 10s"));
@@ -153,16 +152,15 @@ void ACallWaitsUntilTheEngineHasRested(TestServer& server, SimulatedClock& clock
   TestCall call(server.NewChannel());
   ASSERT_TRUE(call.Open({}));
   call.Await(M::kAdmission);
-  clock.Advance(rest);
+  clock.Advance(rest);  // once: with its place begins its time to open the call
   call.Await(M::kReady);
 }
 
 TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
   SimulatedClock clock;
-  TestSetup setup;
-  setup.clock = setup.fake.simulated = &clock;
+  TestSetup setup = Simulated(&clock);
+  setup.fake.simulated = &clock;
   setup.fake.step_time = absl::Milliseconds(400);
-  setup.server.max_wait = absl::Hours(1);
   TestServer server(setup);
   TestCall first(server.NewChannel());
   OpenAndAwaitReady(first);
@@ -174,10 +172,9 @@ TEST(Admission, NoCallIsLetInWhileAnswersComeTooSlowly) {
 
 TEST(Admission, NoMoreCallsAreLetInThanTheEngineHasTimeFor) {
   SimulatedClock clock;
-  TestSetup setup;
-  setup.clock = setup.fake.simulated = &clock;
+  TestSetup setup = Simulated(&clock);
+  setup.fake.simulated = &clock;
   setup.fake.transcription_time = absl::Seconds(20);
-  setup.server.max_wait = absl::Hours(1);
   TestServer server(setup);
   // A caller who keeps the engine busy: another one like that is too much.
   auto conversation = *server.engine().StartConversation({});
@@ -191,8 +188,8 @@ TEST(Admission, NoMoreCallsAreLetInThanTheEngineHasTimeFor) {
 
 TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
   SimulatedClock clock;
-  TestSetup setup;
-  setup.clock = &clock;
+  TestSetup setup = Simulated(&clock);
+  setup.server.engine_stall = absl::Seconds(10);
   setup.fake.faults = std::make_shared<engine::FakeFaults>();
   TestServer server(setup);
   const auto channel = server.NewChannel();
@@ -206,8 +203,7 @@ TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
     return server.engine().stats().pass_age > absl::Seconds(1);
   }));
   EXPECT_EQ(Health(channel), 1);
-  clock.Advance(absl::Seconds(10));
-  const v1::Error error = call.Await(M::kError).error();
+  const v1::Error error = call.AwaitWhileTimePasses(M::kError, clock, absl::Seconds(10)).error();
   EXPECT_EQ(error.code(), v1::ENGINE_FAILED);
   EXPECT_TRUE(error.retryable());
   EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::INTERNAL);

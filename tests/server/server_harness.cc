@@ -76,7 +76,19 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience)
   return true;
 }
 
+TestSetup Simulated(SimulatedClock* clock) {
+  TestSetup setup;
+  setup.clock = clock;
+  for (absl::Duration* limit : {&setup.server.max_wait, &setup.server.engine_stall, &setup.server.max_call,
+                                &setup.server.idle, &setup.server.slow_reader, &setup.server.drain_limit}) {
+    *limit = absl::InfiniteDuration();
+  }
+  return setup;
+}
+
 TestServer::TestServer(TestSetup setup) {
+  EXPECT_TRUE(setup.clock == Clock::Real() || setup.server.slow_reader == absl::InfiniteDuration())
+      << "simulated time would run against a real socket: begin with Simulated()";
   fake_ = engine::MakeFakeEngine(setup.fake, setup.clock);
   setup.server.port = 0;
   setup.server.metrics_address = setup.metrics ? setup.metrics_address : "none";
@@ -187,6 +199,21 @@ v1::ServerMessage TestCall::Await(Case payload) {
   }
   cursor_ = wait.at + 1;
   return messages_[wait.at];
+}
+
+bool TestCall::Has(Case payload) {
+  absl::MutexLock lock(&mutex_);
+  return over_ || std::any_of(messages_.begin() + static_cast<ptrdiff_t>(cursor_), messages_.end(),
+                              [payload](const auto& message) { return message.payload_case() == payload; });
+}
+
+v1::ServerMessage TestCall::AwaitWhileTimePasses(Case payload, SimulatedClock& clock, absl::Duration step) {
+  Eventually([&] {
+    if (Has(payload)) return true;
+    clock.Advance(step);
+    return false;
+  });
+  return Await(payload);
 }
 
 grpc::Status TestCall::Finish() {

@@ -38,6 +38,13 @@ struct TestSetup {
   std::string metrics_address = "127.0.0.1:0";
 };
 
+// A server in simulated time, for a client over a real socket. The clock can jump while a message is on its
+// way, so that a time limit on what the client or the transport does can run out at any moment: all are
+// infinite here, and a test sets the one that it is about. What moves the clock to such a limit moves it
+// again until the limit has run out (TestCall::AwaitWhileTimePasses): when a period begins is up to the
+// server's threads, too.
+TestSetup Simulated(SimulatedClock* clock);
+
 class TestServer {
  public:
   explicit TestServer(TestSetup setup = {});
@@ -81,6 +88,8 @@ class TestCall {
   // The next message with this payload after the one that the last Await gave; fails the test when the stream
   // ends first, or after kPatience.
   v1::ServerMessage Await(Case payload);
+  // The same while the clock moves on by `step` again and again.
+  v1::ServerMessage AwaitWhileTimePasses(Case payload, SimulatedClock& clock, absl::Duration step);
   // The status of the stream; reads it to its end.
   grpc::Status Finish();
   // All that has come so far.
@@ -90,6 +99,9 @@ class TestCall {
   grpc::ClientContext context_;
   std::unique_ptr<v1::Parley::Stub> stub_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::ClientMessage, v1::ServerMessage>> stream_;
+  // Whether Await would not wait.
+  bool Has(Case payload);
+
   std::thread reader_;
   uint64_t seq_ = 0;
   uint64_t next_sample_ = 0;

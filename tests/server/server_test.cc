@@ -72,68 +72,62 @@ TEST(Drain, LiveCallsFinishNewOnesAreRefused) {
 
 TEST(Drain, CallsThatOutlastTheLimitAreCut) {
   SimulatedClock clock;
-  TestSetup setup;
-  setup.clock = &clock;
+  TestSetup setup = Simulated(&clock);
+  setup.server.drain_limit = absl::Seconds(30);
   TestServer server(setup);
   TestCall call(server.NewChannel());
   ASSERT_TRUE(call.Open({}));
   call.Await(M::kReady);
   std::thread drain([&] { server.server().Drain(); });
   call.Await(M::kGoAway);
-  clock.Advance(absl::Seconds(31));
-  EXPECT_EQ(call.Await(M::kError).error().code(), v1::SHUTTING_DOWN);
+  EXPECT_EQ(call.AwaitWhileTimePasses(M::kError, clock, absl::Seconds(31)).error().code(), v1::SHUTTING_DOWN);
   EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   drain.join();
 }
 
 class TimeLimits : public ::testing::Test {
  protected:
-  TimeLimits() {
-    setup_.clock = &clock_;
-    setup_.server.idle = absl::Seconds(60);
-    setup_.server.max_call = absl::Seconds(100);
-  }
-  static void ExpectDeadline(TestCall& call, const std::string& words) {
-    const M error = call.Await(M::kError);
+  void ExpectDeadline(TestCall& call, absl::Duration step, const std::string& words) {
+    const M error = call.AwaitWhileTimePasses(M::kError, clock_, step);
     EXPECT_EQ(error.error().code(), v1::DEADLINE);
     EXPECT_THAT(error.error().message(), HasSubstr(words));
     EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   }
   SimulatedClock clock_;
-  TestSetup setup_;
+  TestSetup setup_ = Simulated(&clock_);
 };
 
 TEST_F(TimeLimits, StreamThatOpensNoCallEnds) {
   TestServer server(setup_);
   TestCall call(server.NewChannel());
   ASSERT_TRUE(Eventually([&] { return server.server().live_calls() == 1; }));
-  clock_.Advance(absl::Seconds(11));
-  ExpectDeadline(call, "SessionOpen");
+  ExpectDeadline(call, absl::Seconds(11), "SessionOpen");
 }
 
 TEST_F(TimeLimits, CallWithoutMessagesEnds) {
+  setup_.server.idle = absl::Seconds(60);
   TestServer server(setup_);
   TestCall call(server.NewChannel());
   call.Open({});
   call.Await(M::kReady);
-  clock_.Advance(absl::Seconds(61));
-  ExpectDeadline(call, "no message for 1m");
+  ExpectDeadline(call, absl::Seconds(61), "no message for 1m");
 }
 
 TEST_F(TimeLimits, LongCallEndsThoughItIsNotIdle) {
+  setup_.server.idle = absl::Seconds(60);
+  setup_.server.max_call = absl::Seconds(100);
   TestServer server(setup_);
   TestCall call(server.NewChannel());
   call.Open({});
   call.Await(M::kReady);
   v1::ClientMessage ping;
   ping.mutable_ping();
-  for (int i = 0; i < 2; ++i) {
-    clock_.Advance(absl::Seconds(50));
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(absl::Seconds(25));
     call.Send(ping);
     call.Await(M::kPong);
   }
-  clock_.Advance(absl::Seconds(1));
-  ExpectDeadline(call, "has lasted 1m40s");
+  ExpectDeadline(call, absl::Seconds(1), "has lasted 1m40s");
 }
 
 // The answer to a serialized ServerReflectionRequest, as bytes.
