@@ -1,4 +1,4 @@
-# How pinned packages are fetched, and the room for them: shared by deploy/setup and bench/peers/install. Sourced
+# How packages are installed and pinned ones fetched, and the room for them: shared by deploy/setup and bench/peers/install. Sourced
 # after common.sh, not run.
 
 declare -A room_needed room_for # by file system
@@ -16,6 +16,45 @@ check_room() {
     ((free >= room_needed[$disk])) ||
       fail "$disk has $free MB free; ${room_needed[$disk]} MB are needed (${room_for[$disk]})"
   done
+}
+
+# missing_packages GROUPS: the Debian packages of deploy/lock/apt.txt whose group is in GROUPS ("build|test") and that are
+# not there.
+missing_packages() {
+  local group package
+  while read -r group package; do
+    [[ $group =~ ^($1)$ ]] || continue
+    dpkg-query -W -f='${db:Status-Status}\n' "$package" 2> /dev/null | grep -qx installed || echo "$package"
+  done < "$PARLEY_SOURCE/deploy/lock/apt.txt"
+}
+# install_packages MEGABYTES PACKAGE...: first checks the room for everything that is needed.
+install_packages() {
+  local megabytes=$1 as_root=() package log
+  shift
+  local missing=("$@")
+  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  if (($(id -u) != 0)); then
+    command -v sudo > /dev/null || fail "installing packages needs root, and there is no sudo; as root: apt-get install ${missing[*]}"
+    sudo -n true 2> /dev/null || [[ -t 0 ]] || fail "installing packages needs root, and sudo wants a password; as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  need_room /usr "$megabytes" "the Debian packages"
+  check_room
+  log=$(mktemp)
+  trap "rm -f '$log'" EXIT
+  "${as_root[@]}" apt-get update > "$log" 2>&1 || {
+    tail -5 "$log" >&2
+    fail "apt-get update failed: is there a network?"
+  }
+  for package in "${missing[@]}"; do
+    apt-cache show "$package" > /dev/null 2>&1 || fail "this distribution has no package $package; Debian 12 and Ubuntu 24.04 have it"
+  done
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" > "$log" 2>&1 < /dev/null || {
+    tail -15 "$log" >&2
+    fail "apt-get install failed"
+  }
+  rm -f "$log"
+  trap - EXIT
 }
 
 # How much of TOTAL_MB is in FOLDER, until it is stopped: one line that changes on a terminal, else a line

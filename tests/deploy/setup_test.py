@@ -146,6 +146,23 @@ echo 'Connection broken' >&2; exit 1""")
         self.refused(self.run_script("setup", PARLEY_TORCH_ROOT=str(torch), PARLEY_MODEL_DIR="/nonexistent/bundle"),
                      "/nonexistent/bundle", "parley.json")
 
+    def test_the_tools_of_the_peers_are_installed_as_those_of_the_build(self):
+        """Where npm and flite are missing, apt is asked for them."""
+        self.shim("dpkg-query", "exit 1")
+        self.shim("id", "echo 0")
+        asked = self.folder / "asked"
+        self.shim("apt-get", f'echo "$@" >> {asked}; exit 0')
+        self.shim("apt-cache", "exit 0")
+        tools = self.folder / "tools"
+        tools.mkdir()
+        for folder in os.environ["PATH"].split(os.pathsep):
+            for tool in pathlib.Path(folder).glob("*"):
+                if tool.name not in ("npm", "flite") and not (tools / tool.name).exists():
+                    (tools / tool.name).symlink_to(tool)
+        self.refused(self.run_script("../bench/peers/install", TOOLS=str(tools), PARLEY_CACHE=str(self.folder / "cache")),
+                     "npm is missing")  # this apt installs nothing
+        self.assertIn("install -y --no-install-recommends flite npm", asked.read_text())
+
     def test_a_peer_that_cannot_be_fetched_is_named(self):
         self.shim("npm", "exit 1")
         self.refused(self.run_script("../bench/peers/install", PARLEY_CACHE=str(self.folder / "cache")),
