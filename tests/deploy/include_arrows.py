@@ -29,7 +29,7 @@ ARROWS = {
                        "streaming/call/call_events.h"],
     "streaming/call": ["base", "engine/api", "streaming"],
     "server": ["base", "engine/api", "streaming"],
-    "server/main.cc": ["base", "engine/api", "engine/fake", "engine/torch", "server"],
+    "server/main.cc": ["base", "engine/api", "engine/fake", "engine/bundle/mapped_file.h", "engine/torch", "server"],
     "clients": ["base"],
 }
 
