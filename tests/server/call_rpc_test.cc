@@ -244,7 +244,7 @@ TEST(CallRpc, ACallThatMemoryCannotBeKeptForIsRefusedUntilAnotherEnds) {
   EXPECT_EQ(third.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   first.Close();
   EXPECT_TRUE(first.Finish().ok());
-  EXPECT_TRUE(Eventually([&] { return server.conversations() == 1; }));
+  EXPECT_TRUE(Eventually([&] { return server.conversations() == 1 && server.server().live_calls() == 1; }));
   TestCall fourth(server.NewChannel());
   ASSERT_TRUE(fourth.Open({}));
   fourth.Await(M::kReady);
