@@ -8,22 +8,21 @@
 
 namespace parley::streaming {
 
-absl::StatusOr<std::unique_ptr<CallVideo>> CallVideo::Create(VideoCodec codec, const VideoPolicy& policy,
-                                                             const CallLimits& limits,
-                                                             ConversationLink* conversation,
-                                                             const Clock* clock, Host* host) {
-  auto video = absl::WrapUnique(new CallVideo(codec, policy, limits, conversation, clock, host));
-  auto input = VideoInput::Create(codec, limits.max_video_pixels);
-  if (!input.ok()) return input.status();
-  video->input_ = *std::move(input);
+absl::StatusOr<std::unique_ptr<CallVideo>> CallVideo::Create(
+    VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits, PictureDecoders* decoders,
+    ConversationLink* conversation, std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host) {
+  auto video = absl::WrapUnique(new CallVideo(codec, policy, conversation, std::move(loop), clock, host));
+  auto decoder = decoders->Open(codec, limits.max_video_pixels);
+  if (!decoder.ok()) return decoder.status();
+  video->decoder_ = *std::move(decoder);
   return video;
 }
 
-CallVideo::CallVideo(VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits,
-                     ConversationLink* conversation, const Clock* clock, Host* host)
+CallVideo::CallVideo(VideoCodec codec, const VideoPolicy& policy, ConversationLink* conversation,
+                     std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host)
     : codec_(codec),
-      limits_(limits),
       conversation_(conversation),
+      loop_(std::move(loop)),
       clock_(clock),
       host_(host),
       policy_(policy),
@@ -31,13 +30,14 @@ CallVideo::CallVideo(VideoCodec codec, const VideoPolicy& policy, const CallLimi
 
 bool CallVideo::Announce(EncodedFrame frame) {
   absl::MutexLock lock(&mutex_);
+  ++announced_;
   if (undecoded_.size() < kMaxUndecoded) {
-    undecoded_.push_back(std::move(frame));
-  } else if (codec_ == VideoCodec::kJpeg || codec_ == VideoCodec::kPng || codec_ == VideoCodec::kWebp) {
-    undecoded_.front().data.clear();
-    overloaded_.push_back(std::move(undecoded_.front()));
+    undecoded_.push_back({.number = announced_, .frame = std::move(frame)});
+  } else if (HasIndependentFrames(codec_)) {
+    undecoded_.front().frame.data.clear();
+    overloaded_.push_back(std::move(undecoded_.front().frame));
     undecoded_.pop_front();
-    undecoded_.push_back(std::move(frame));
+    undecoded_.push_back({.number = announced_, .frame = std::move(frame)});
   } else {
     frame.data.clear();
     overloaded_.push_back(std::move(frame));
@@ -46,41 +46,59 @@ bool CallVideo::Announce(EncodedFrame frame) {
   return !std::exchange(task_posted_, true);
 }
 
-bool CallVideo::TakeAnnounced() {
-  EncodedFrame frame;
+uint64_t CallVideo::announced() const {
+  absl::MutexLock lock(&mutex_);
+  return announced_;
+}
+
+void CallVideo::TakeAnnounced() {
   std::vector<EncodedFrame> overloaded;
-  bool broken = false;
   {
     absl::MutexLock lock(&mutex_);
+    task_posted_ = false;
     overloaded.swap(overloaded_);
-    frame = std::move(undecoded_.front());
-    undecoded_.pop_front();
-    // What was dropped came after every frame that waits: it matters once they are through.
-    broken = undecoded_.empty() && std::exchange(stream_broken_, false);
   }
   for (const EncodedFrame& each : overloaded) Drop(each.id, each.captured, DropReason::kOverloaded);
-  Decode(frame);
-  if (broken) {
-    // A new decoder waits for a key frame.
-    if (auto input = VideoInput::Create(codec_, limits_.max_video_pixels); input.ok())
-      input_ = *std::move(input);
-  }
-  bool more = false;
+  AfterStep(TakeOne());
+}
+
+// False: there is none, or one is being decoded.
+bool CallVideo::TakeOne() {
+  if (decoding_.has_value()) return false;
+  Numbered frame;
+  bool after_loss = false;
   {
     absl::MutexLock lock(&mutex_);
-    more = task_posted_ = !undecoded_.empty();
+    if (undecoded_.empty()) return false;
+    frame = std::move(undecoded_.front());
+    undecoded_.pop_front();
+    after_loss = after_loss_;
+    // What was dropped came after every frame that waits: it matters once they are through.
+    after_loss_ = undecoded_.empty() && std::exchange(stream_broken_, false);
+  }
+  Decode(std::move(frame), after_loss);
+  return true;
+}
+
+// At the end of each task that moves frames. One frame a task: audio comes in between.
+void CallVideo::AfterStep(bool more) {
+  RunHeld();
+  if (more && !decoding_.has_value()) {
+    absl::MutexLock lock(&mutex_);
+    if (!undecoded_.empty() && !std::exchange(task_posted_, true)) loop_->Post([this] { TakeAnnounced(); });
   }
   if (idle()) host_->OnFramesIdle();
-  return more;
 }
 
 bool CallVideo::idle() const {
-  if (in_flight_ > 0 || !waiting_.empty()) return false;
+  if (in_flight_ > 0 || !waiting_.empty() || decoding_.has_value() || !held_.empty()) return false;
   absl::MutexLock lock(&mutex_);
-  return undecoded_.empty();
+  return undecoded_.empty() && overloaded_.empty();
 }
 
-void CallVideo::Decode(const EncodedFrame& frame) {
+void CallVideo::Decode(Numbered numbered, bool after_loss) {
+  EncodedFrame& frame = numbered.frame;
+  after_loss_ |= after_loss;  // for the next one, where this one does not reach the decoder
   if (frame.id <= last_id_) {
     host_->OnVideoError(CallCode::kInvalidSequence,
                         absl::StrCat("frame_id ", frame.id, " after ", last_id_, "; it must grow"),
@@ -94,17 +112,40 @@ void CallVideo::Decode(const EncodedFrame& frame) {
                         frame.client_seq);
     return;
   }
-  const absl::Time now = clock_->Now();
-  const bool due = sampler_.Due(now);
-  if (!due && input_->independent_frames()) return Drop(frame.id, frame.captured, DropReason::kSampledOut);
+  const bool cleared = numbered.number <= cleared_through_;
+  numbered.started = clock_->Now();
+  numbered.due = !cleared && sampler_.Due(numbered.started);
+  if (!numbered.due && HasIndependentFrames(codec_)) {
+    return Drop(frame.id, frame.captured, cleared ? DropReason::kCleared : DropReason::kSampledOut);
+  }
+  if (after_loss) after_loss_ = false;
+  PictureDecoder::Frame encoded = {.data = std::move(frame.data),
+                                   .rotation_degrees = frame.rotation_degrees,
+                                   .want = numbered.due,
+                                   .after_loss = after_loss};
+  decoding_ = std::move(numbered);
+  decoder_->Decode(std::move(encoded), [this, loop = loop_](absl::StatusOr<engine::ImagePtr> image) {
+    loop->Post([this, image = std::move(image)]() mutable { OnDecoded(std::move(image)); });
+  });
+}
 
-  const auto image = input_->Decode(frame.data, frame.rotation_degrees, due);
-  if (absl::IsUnavailable(image.status()))
-    return Drop(frame.id, frame.captured, DropReason::kWaitingForKeyFrame);
-  if (!image.ok())
-    return Drop(frame.id, frame.captured, DropReason::kUndecodable, std::string(image.status().message()));
-  if (!due || *image == nullptr) return Drop(frame.id, frame.captured, DropReason::kSampledOut);
-  sampler_.Looked(now);
+void CallVideo::OnDecoded(absl::StatusOr<engine::ImagePtr> image) {
+  Look(*std::exchange(decoding_, std::nullopt), image);
+  AfterStep(/*more=*/true);
+}
+
+// What became of a frame in the decoder.
+void CallVideo::Look(const Numbered& numbered, const absl::StatusOr<engine::ImagePtr>& image) {
+  const EncodedFrame& frame = numbered.frame;
+  const absl::Status& status = image.status();
+  if (absl::IsUnavailable(status)) return Drop(frame.id, frame.captured, DropReason::kWaitingForKeyFrame);
+  if (absl::IsDeadlineExceeded(status) || absl::IsAborted(status))
+    return Drop(frame.id, frame.captured, DropReason::kOverloaded, std::string(status.message()));
+  if (!status.ok())
+    return Drop(frame.id, frame.captured, DropReason::kUndecodable, std::string(status.message()));
+  if (numbered.number <= cleared_through_) return Drop(frame.id, frame.captured, DropReason::kCleared);
+  if (!numbered.due || *image == nullptr) return Drop(frame.id, frame.captured, DropReason::kSampledOut);
+  sampler_.Looked(numbered.started);
   if (!scene_.Changed(**image, policy_.scene_threshold))
     return Drop(frame.id, frame.captured, DropReason::kSceneUnchanged);
 
@@ -112,6 +153,31 @@ void CallVideo::Decode(const EncodedFrame& frame) {
     Drop(superseded->id, superseded->captured, DropReason::kSuperseded);
   Pump();
   if (!waiting_.empty() && !host_->MayAppendFrames()) host_->OnFrameWaits();
+}
+
+bool CallVideo::Passed(uint64_t frames) const {
+  if (decoding_.has_value() && decoding_->due && decoding_->number <= frames) return false;
+  if (!sampler_.Due(clock_->Now())) return true;  // none of the others would be looked at
+  absl::MutexLock lock(&mutex_);
+  return undecoded_.empty() || undecoded_.front().number > frames;
+}
+
+void CallVideo::AfterFrames(uint64_t frames, Task task) {
+  if (held_.empty() && !running_held_ && Passed(frames)) return task();
+  held_.push_back({frames, clock_->Now() + kMaxHold, std::move(task)});
+  RunHeld();
+}
+
+void CallVideo::RunHeld() {
+  // What runs may order more.
+  if (held_.empty() || std::exchange(running_held_, true)) return;
+  while (!held_.empty() && (Passed(held_.front().frames) || clock_->Now() >= held_.front().until)) {
+    Task task = std::move(held_.front().task);
+    held_.pop_front();
+    task();
+  }
+  running_held_ = false;
+  if (idle()) host_->OnFramesIdle();
 }
 
 void CallVideo::SetPolicy(const VideoPolicy& policy) {
@@ -176,7 +242,8 @@ std::shared_ptr<TurnFrames> CallVideo::TakeTurn() {
 
 void CallVideo::GiveBack(std::shared_ptr<TurnFrames> frames) { turn_ = std::move(frames); }
 
-void CallVideo::Clear() {
+void CallVideo::Clear(uint64_t frames) {
+  cleared_through_ = frames;
   if (const auto waiting = waiting_.Take()) Drop(waiting->id, waiting->captured, DropReason::kCleared);
   if (turn_->mark.has_value()) conversation_->Rewind(*turn_->mark);
   turn_->frames.clear();  // those in flight see that they are gone; the mark stays

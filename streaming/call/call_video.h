@@ -2,16 +2,23 @@
 // InputStatus that says what became of it.
 //
 // Policy, in the order a frame meets it:
-//   undecoded    at most kMaxUndecoded wait for the strand. Over that a still takes the place of the
-//                oldest (OVERLOADED); of a stream the new one is dropped, and the stream waits for a key
-//                frame.
+//   undecoded    one frame is with the decoders at a time and at most kMaxUndecoded wait for that. Over that
+//   a
+//                still takes the place of the oldest (OVERLOADED); of a stream the new one is dropped, and
+//                the stream waits for a key frame.
 //   sampling     frames above the rate looked at are dropped (SAMPLED_OUT); stills are then not even decoded.
+//   decoding     the decoders have bounds of their own, of time, memory and share (decode_queue.h): what is
+//                over one is dropped (OVERLOADED), and a stream waits for a key frame. The strand never waits
+//                for a picture, so audio does not either.
 //   scene        frames that show what the last one looked at showed are dropped (SCENE_UNCHANGED).
 //   waiting      one frame is being encoded at a time and one waits; the newest wins (SUPERSEDED). While a
 //                turn is read or answered, speculatively too (see responses.h), nothing is appended: the
 //                frame waits for the turn after it, or for the speculation to be dropped.
 //   too old      a frame whose encoding has not begun within kFrameLifetime is dropped (OVERLOADED).
 //   refused      the conversation has no room for it (OVERLOADED); the call goes on without it.
+// A turn that a message hands over (text, ResponseCreate, ActivityEnd, commit, stream end) is about the
+// pictures sent before it: it waits while one that is to be looked at is decoded, at most kMaxHold, and what
+// is ordered after it waits behind it (AfterFrames). A turn that silence ends does not wait for pictures.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +34,13 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/executor.h"
 #include "engine/api/conversation.h"
 #include "streaming/call/call_config.h"
 #include "streaming/call/call_events.h"
+#include "streaming/call/call_loop.h"
 #include "streaming/call/conversation_link.h"
+#include "streaming/decoders/picture_decoders.h"
 #include "streaming/video/frame_sampler.h"
 #include "streaming/video/scene_detector.h"
 #include "streaming/video/video_input.h"
@@ -48,7 +58,7 @@ struct TurnFrames {
   std::optional<engine::MarkId> mark;  // before the first of them
 };
 
-// Used by the call's strand, but for Announce.
+// Used by the call's strand, but for Announce and announced.
 class CallVideo {
  public:
   class Host {
@@ -68,12 +78,12 @@ class CallVideo {
 
   static constexpr size_t kMaxUndecoded = 16;
   static constexpr absl::Duration kFrameLifetime = absl::Seconds(3);
+  static constexpr absl::Duration kMaxHold = absl::Seconds(1);
 
-  // INVALID_ARGUMENT: a codec that cannot be decoded here.
-  static absl::StatusOr<std::unique_ptr<CallVideo>> Create(VideoCodec codec, const VideoPolicy& policy,
-                                                           const CallLimits& limits,
-                                                           ConversationLink* conversation, const Clock* clock,
-                                                           Host* host);
+  // INVALID_ARGUMENT, UNIMPLEMENTED: a codec that cannot be decoded here.
+  static absl::StatusOr<std::unique_ptr<CallVideo>> Create(
+      VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits, PictureDecoders* decoders,
+      ConversationLink* conversation, std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host);
 
   struct EncodedFrame {
     std::string data;
@@ -84,9 +94,16 @@ class CallVideo {
   };
   // Any thread: leaves the frame for TakeAnnounced. True: post a task that calls it.
   bool Announce(EncodedFrame frame);
-  // Decodes the frame that has waited longest. True: there is more, post another task.
-  // REQUIRES: Announce or TakeAnnounced said true.
-  bool TakeAnnounced();
+  // Any thread: how many frames were announced so far.
+  uint64_t announced() const;
+  // Reports what was dropped, and has the frame decoded that has waited longest, if none is.
+  // REQUIRES: Announce said true.
+  void TakeAnnounced();
+  // Runs when what is to be looked at of the first `frames` announced has been decoded, or kMaxHold has
+  // passed, and what came before it has run; at once when that is so.
+  void AfterFrames(uint64_t frames, Task task);
+  // Lets go of what has been held for too long.
+  void Tick() { RunHeld(); }
 
   void SetPolicy(const VideoPolicy& policy);
   void SetSpeaking(bool speaking) { sampler_.SetSpeaking(speaking); }
@@ -97,8 +114,9 @@ class CallVideo {
   std::shared_ptr<TurnFrames> TakeTurn();
   // The turn came to nothing: its frames belong to the next one.
   void GiveBack(std::shared_ptr<TurnFrames> frames);
-  // Throws away what was received since the last turn: what waits or is being encoded is reported CLEARED.
-  void Clear();
+  // Throws away what was received since the last turn, of the first `frames` announced: what waits, is being
+  // decoded or encoded is reported CLEARED.
+  void Clear(uint64_t frames);
   // Nothing is owed an InputStatus.
   bool idle() const;
 
@@ -109,10 +127,30 @@ class CallVideo {
     absl::Time captured;
   };
 
-  CallVideo(VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits,
-            ConversationLink* conversation, const Clock* clock, Host* host);
+  // A frame on its way through the decoder.
+  struct Numbered {
+    uint64_t number = 0;  // counts what was announced, from 1
+    EncodedFrame frame;
+    bool due = true;     // it is to be looked at
+    absl::Time started;  // when that was decided
+  };
+  // What runs after frames; in order.
+  struct Held {
+    uint64_t frames = 0;
+    absl::Time until;
+    Task task;
+  };
 
-  void Decode(const EncodedFrame& frame);
+  CallVideo(VideoCodec codec, const VideoPolicy& policy, ConversationLink* conversation,
+            std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host);
+
+  bool TakeOne();
+  void Decode(Numbered frame, bool after_loss);
+  void OnDecoded(absl::StatusOr<engine::ImagePtr> image);
+  void Look(const Numbered& frame, const absl::StatusOr<engine::ImagePtr>& image);
+  bool Passed(uint64_t frames) const;
+  void RunHeld();
+  void AfterStep(bool more);
   void Append(Picture picture);
   void OnAppended(uint64_t id, absl::Time captured, TurnFrames& turn,
                   const absl::StatusOr<engine::FrameResult>& result);
@@ -120,23 +158,29 @@ class CallVideo {
   absl::Duration AgeOf(absl::Time captured) const { return clock_->Now() - captured; }
 
   const VideoCodec codec_;
-  const CallLimits limits_;
   ConversationLink* const conversation_;
+  const std::shared_ptr<CallLoop> loop_;
   const Clock* const clock_;
   Host* const host_;
 
   VideoPolicy policy_;
-  std::unique_ptr<VideoInput> input_;
+  std::unique_ptr<PictureDecoder> decoder_;
   FrameSampler sampler_;
   SceneDetector scene_;
   uint64_t last_id_ = 0;
+  std::optional<Numbered> decoding_;  // its data is with the decoder
+  bool after_loss_ = false;           // of the next frame that is decoded
+  uint64_t cleared_through_ = 0;      // frames announced up to this one were cleared
+  std::deque<Held> held_;             // bounded by the message backlog, whose tickets most of it keeps
+  bool running_held_ = false;
   LatestFrame<Picture> waiting_;
   int in_flight_ = 0;  // frame operations of the conversation
   std::shared_ptr<TurnFrames> turn_ = std::make_shared<TurnFrames>();
 
   mutable absl::Mutex mutex_;
   bool task_posted_ ABSL_GUARDED_BY(mutex_) = false;  // that will call TakeAnnounced
-  std::deque<EncodedFrame> undecoded_ ABSL_GUARDED_BY(mutex_);
+  uint64_t announced_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<Numbered> undecoded_ ABSL_GUARDED_BY(mutex_);
   std::vector<EncodedFrame> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported: no data
   bool stream_broken_ ABSL_GUARDED_BY(mutex_) = false;  // a frame that later ones refer to was dropped
 };

@@ -49,8 +49,10 @@ class CallCore : public CallAudio::Host,
       audio_ = *std::move(audio);
     }
     if (config_.video.has_value()) {
-      auto video =
-          CallVideo::Create(*config_.video, config_.video_policy, limits, &conversation_, clock_, this);
+      auto video = CallVideo::Create(
+          *config_.video, config_.video_policy, limits,
+          dependencies.pictures != nullptr ? dependencies.pictures : PictureDecoders::Inline(),
+          &conversation_, loop_, clock_, this);
       if (!video.ok()) return video.status();
       video_ = *std::move(video);
     }
@@ -81,6 +83,15 @@ class CallCore : public CallAudio::Host,
   void InOrder(Task task) {
     if (audio_ != nullptr) {
       audio_->InOrder(std::move(task));
+    } else {
+      task();
+    }
+  }
+
+  // Runs when the first `frames` sent have been decoded, or it has waited long enough for them.
+  void AfterFrames(uint64_t frames, Task task) {
+    if (video_ != nullptr) {
+      video_->AfterFrames(frames, std::move(task));
     } else {
       task();
     }
@@ -121,14 +132,15 @@ class CallCore : public CallAudio::Host,
     OnSpeakingMayHaveChanged();
   }
 
-  void ClearInput() {
+  // `frames`: how many were sent before it.
+  void ClearInput(uint64_t frames) {
     if (responses_.delivery_paused()) {
       const uint64_t waiting = barge_in_.Forget();
       Dismiss(speech_turn_id_.value_or(waiting), DismissReason::kCleared);
     }
     responses_.ForgetSpeech();
     if (audio_ != nullptr) audio_->Clear();
-    if (video_ != nullptr) video_->Clear();
+    if (video_ != nullptr) video_->Clear(frames);
     speech_turn_id_.reset();
     OnSpeakingMayHaveChanged();
   }
@@ -183,6 +195,7 @@ class CallCore : public CallAudio::Host,
   }
 
   void Tick(bool behind) {
+    if (video_ != nullptr) video_->Tick();
     if (audio_ == nullptr) return;
     audio_->Tick(behind);
     OnSpeakingMayHaveChanged();
@@ -210,14 +223,14 @@ class CallCore : public CallAudio::Host,
     const bool too_short = over_answer < config_.turn.interruption_min_duration;
     if (turn.utterance.reason == CommitReason::kInputCommit) {  // the client says that it is one
       if (responses_.delivery_paused()) responses_.Interrupt(over_answer);
-      Commit(std::move(turn));
+      CommitSpoken(std::move(turn));
     } else if (responses_.delivery_paused() || (over_answer > absl::ZeroDuration() && !too_short)) {
       responses_.PauseDelivery(over_answer);
       barge_in_.Decide(std::move(turn));
     } else if (over_answer > absl::ZeroDuration()) {
       Dismiss(id, DismissReason::kTooShort);
     } else {
-      Commit(std::move(turn));
+      CommitSpoken(std::move(turn));
     }
   }
   void OnPause(Utterance so_far) override { responses_.Speculate(std::move(so_far)); }
@@ -255,7 +268,7 @@ class CallCore : public CallAudio::Host,
       turn_owed_ = true;  // the call does not end with the answer
       responses_.Interrupt(turn.utterance.over_answer);
       turn_owed_ = false;
-      Commit(std::move(turn));
+      CommitSpoken(std::move(turn));
     } else {
       Dismiss(turn.id, DismissReason::kNoWords);
       EndIfDone();
@@ -293,6 +306,14 @@ class CallCore : public CallAudio::Host,
     Refuse(CallCode::kTooLarge,
            absl::StrCat("turn ", id, " is dropped: ", Responses::kMaxWaiting, " turns wait to be answered"),
            0);
+  }
+
+  void CommitSpoken(UserTurn turn) {
+    const CommitReason reason = turn.utterance.reason;
+    const bool by_message = reason == CommitReason::kActivityEnd || reason == CommitReason::kInputCommit ||
+                            reason == CommitReason::kAudioStreamEnd;
+    AfterFrames(by_message && video_ != nullptr ? video_->announced() : 0,
+                [this, turn = std::move(turn)]() mutable { Commit(std::move(turn)); });
   }
 
   // What was said over the answer is no turn.
@@ -356,10 +377,11 @@ class LiveCallImpl : public LiveCall {
                  uint64_t client_seq) override {
     if (core_->video() == nullptr) return Refuse("the call has no video", client_seq);
     if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, captured, client_seq}))
-      PostFrameTask();
+      Post([core = core_.get()] { core->video()->TakeAnnounced(); });
   }
   void PushText(std::string text, uint64_t /*client_seq*/) override {
-    PostMessage([core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });
+    PostMessage(Frames(),
+                [core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });
   }
   void ActivityStart(uint64_t client_seq) override {
     PostInOrder([core = core_.get(), client_seq] { core->ActivityStart(client_seq); });
@@ -374,17 +396,18 @@ class LiveCallImpl : public LiveCall {
     PostInOrder([core = core_.get()] { core->CommitInput(); });
   }
   void ClearInput(uint64_t /*client_seq*/) override {
-    PostInOrder([core = core_.get()] { core->ClearInput(); });
+    PostInOrder([core = core_.get(), frames = Frames()] { core->ClearInput(frames); });
   }
   void CreateResponse(uint64_t client_seq) override {
-    PostMessage([core = core_.get(), client_seq] { core->CreateResponse(client_seq); });
+    PostMessage(Frames(), [core = core_.get(), client_seq] { core->CreateResponse(client_seq); });
   }
   void CancelResponse(uint64_t response_id, uint64_t /*client_seq*/) override {
-    PostMessage([core = core_.get(), response_id] { core->CancelResponse(response_id); });
+    PostMessage(kNoFrames, [core = core_.get(), response_id] { core->CancelResponse(response_id); });
   }
   void AckPlayback(uint64_t response_id, int heard_tokens, uint64_t /*client_seq*/) override {
-    PostMessage(
-        [core = core_.get(), response_id, heard_tokens] { core->AckPlayback(response_id, heard_tokens); });
+    PostMessage(kNoFrames, [core = core_.get(), response_id, heard_tokens] {
+      core->AckPlayback(response_id, heard_tokens);
+    });
   }
   void UpdateConfig(CallConfig config) override {
     PostInOrder([core = core_.get(), config = std::move(config)] { core->UpdateConfig(config); });
@@ -417,25 +440,28 @@ class LiveCallImpl : public LiveCall {
   }
 
  private:
+  static constexpr uint64_t kNoFrames = 0;  // it keeps its place, and waits for no picture
+
+  // How many frames were sent before now.
+  uint64_t Frames() const { return core_->video() != nullptr ? core_->video()->announced() : kNoFrames; }
+
   // The loop keeps the core alive while a task runs.
   void Post(Task task) { loop_->Post(std::move(task)); }
-  // For what a client can send as fast as it likes: counted until it has run.
-  void PostMessage(Task task) {
-    Post([task = std::move(task), ticket = backlog_->Take()]() mutable { task(); });
+  // For what a client can send as fast as it likes: counted until it has run. `frames`: those that it is
+  // about, see CallVideo::AfterFrames.
+  void PostMessage(uint64_t frames, Task task) {
+    Post([core = core_.get(), frames, task = Counted(std::move(task))]() mutable {
+      core->AfterFrames(frames, std::move(task));
+    });
   }
   void PostInOrder(Task task) {
-    Post([core = core_.get(), task = std::move(task), ticket = backlog_->Take()]() mutable {
-      core->InOrder([task = std::move(task), ticket = std::move(ticket)]() mutable { task(); });
-    });
+    Post([core = core_.get(), task = Counted(std::move(task))]() mutable { core->InOrder(std::move(task)); });
   }
-  void PostFrameTask() { PostFrameTask(loop_.get(), core_.get()); }
-  static void PostFrameTask(CallLoop* loop, CallCore* core) {
-    loop->Post([loop, core] {
-      if (core->video()->TakeAnnounced()) PostFrameTask(loop, core);
-    });
+  Task Counted(Task task) {
+    return [task = std::move(task), ticket = backlog_->Take()]() mutable { task(); };
   }
   void Refuse(std::string message, uint64_t client_seq) {
-    PostMessage([core = core_.get(), message = std::move(message), client_seq]() mutable {
+    PostMessage(kNoFrames, [core = core_.get(), message = std::move(message), client_seq]() mutable {
       core->Refuse(CallCode::kInvalidMessage, std::move(message), client_seq);
     });
   }

@@ -2,18 +2,21 @@
 // conversation with the engine, interruption. Knows nothing of gRPC.
 //
 // Threads: every method is thread-safe and returns at once. Work runs on the call's strand over the media
-// pool; speech windows go to the shared DetectorThread, model work to the engine. Events are given to the
-// sink on the strand, in order. What is under way is bounded: audio by CallLimits::max_audio_backlog_ms and
-// other messages by MessageBacklog::kMost (the owner stops reading while the call is `backlogged`), frames by
-// latest-wins, one conversation operation of each kind.
+// pool; speech windows go to the shared DetectorThread, pictures to the PictureDecoders, model work to the
+// engine: none of them is waited for there. Events are given to the sink on the strand, in order. What is
+// under way is bounded: audio by CallLimits::max_audio_backlog_ms and other messages by MessageBacklog::kMost
+// (the owner stops reading while the call is `backlogged`), frames by latest-wins, one conversation operation
+// of each kind.
 //
 // What the client sends about audio (activities, stream end, commit, clear, configuration, close) takes
-// effect when all audio sent before it has been judged; the rest takes effect at once.
+// effect when all audio sent before it has been judged; the rest takes effect at once. What hands a turn over
+// by a message (text, ResponseCreate, ActivityEnd, commit, stream end) waits for the pictures sent before it
+// to be decoded, at most CallVideo::kMaxHold.
 //
 // The destructor, or Abort, stops everything: nothing reaches the sink after Abort returns, and the engine's
 // conversation is freed at its next step. Both may be called within OnEvent; otherwise they wait for an
 // OnEvent that is under way, so the caller holds no lock that OnEvent takes. A frame that is being decoded
-// just then is finished on the media pool, and comes to nothing.
+// just then comes to nothing.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +35,7 @@
 namespace parley::streaming {
 
 class DetectorThread;
+class PictureDecoders;
 
 class CallSink {
  public:
@@ -46,7 +50,8 @@ class LiveCall {
   // it.
   struct Dependencies {
     engine::Engine* engine = nullptr;
-    DetectorThread* detector = nullptr;  // null: MANUAL mode only
+    DetectorThread* detector = nullptr;   // null: MANUAL mode only
+    PictureDecoders* pictures = nullptr;  // null: decoded on the strand, for tests
     Executor* media_pool = nullptr;
     const Clock* clock = nullptr;
   };

@@ -25,6 +25,7 @@ ARROWS = {
     "engine/torch": ["base", "engine"],
     "streaming/audio": ["base", "engine/api"],
     "streaming/video": ["base", "engine/api"],
+    "streaming/decoders": ["base", "engine/api", "streaming/video"],
     "streaming/turn": ["base", "engine/api", "streaming/audio", "streaming/call/call_config.h",
                        "streaming/call/call_events.h"],
     "streaming/call": ["base", "engine/api", "streaming"],
