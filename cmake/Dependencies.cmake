@@ -9,6 +9,7 @@ find_package(CLI11 REQUIRED CONFIG)                # server, clients
 find_package(nlohmann_json REQUIRED CONFIG)        # engine/bundle, server, clients
 find_package(OpenSSL REQUIRED)                     # engine/bundle (libcrypto's SHA-256)
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)                                      # streaming/decoders
 pkg_check_modules(OPUS REQUIRED IMPORTED_TARGET opus)                                             # streaming/audio
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale libswresample)  # streaming, clients
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)                                             # streaming/video

@@ -1,0 +1,76 @@
+#include "streaming/decoders/decoder_child.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <utility>
+
+namespace parley::streaming {
+namespace {
+
+class Decoder {
+ public:
+  Decoder(const DecoderConfig& config, const VideoInputFactory& factory, uint8_t* memory)
+      : config_(config), factory_(factory), memory_(memory) {}
+
+  DecodeReply Decode(const DecodeRequest& request) {
+    try {
+      return DecodeFrame(request);
+    } catch (const std::bad_alloc&) {
+      input_.reset();
+      return MakeReply(request.number, absl::ResourceExhaustedError("no memory for the picture"));
+    }
+  }
+
+ private:
+  DecodeReply DecodeFrame(const DecodeRequest& request) {
+    if (input_ == nullptr || request.after_loss != 0) {
+      auto input = factory_(static_cast<VideoCodec>(config_.codec), config_.max_pixels);
+      if (!input.ok()) return MakeReply(request.number, input.status());
+      input_ = *std::move(input);
+    }
+    const std::string_view data(reinterpret_cast<const char*>(memory_) + config_.picture_bytes(),
+                                static_cast<size_t>(request.bytes));
+    const auto image = input_->Decode(data, request.rotation_degrees, request.want != 0);
+    DecodeReply reply = MakeReply(request.number, image.status());
+    if (!image.ok() || *image == nullptr) return reply;
+    reply.code = DecodeCode::kPicture;
+    reply.width = (*image)->width;
+    reply.height = (*image)->height;
+    std::memcpy(memory_, (*image)->pixels.data(), (*image)->pixels.size());
+    return reply;
+  }
+
+  const DecoderConfig config_;
+  const VideoInputFactory& factory_;
+  uint8_t* const memory_;
+  std::unique_ptr<VideoInput> input_;
+};
+
+bool Sound(const DecodeRequest& request, const DecoderConfig& config) {
+  return request.bytes >= 0 && request.bytes <= config.max_frame_bytes;
+}
+
+}  // namespace
+
+int ServeFrames(int socket_fd, int memory_fd, const DecoderConfig& config, const VideoInputFactory& factory) {
+  void* memory = mmap(nullptr, static_cast<size_t>(config.shared_bytes()), PROT_READ | PROT_WRITE, MAP_SHARED,
+                      memory_fd, 0);
+  if (memory == MAP_FAILED) return 2;
+  Decoder decoder(config, factory, static_cast<uint8_t*>(memory));
+  for (;;) {
+    DecodeRequest request;
+    const ssize_t received = recv(socket_fd, &request, sizeof(request), 0);
+    if (received < 0 && errno == EINTR) continue;
+    if (received <= 0) return 0;
+    if (received != sizeof(request) || !Sound(request, config)) return 1;
+    const DecodeReply reply = decoder.Decode(request);
+    if (send(socket_fd, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply)) return 0;
+  }
+}
+
+}  // namespace parley::streaming
