@@ -42,18 +42,20 @@ bool DecodeQueue::Ask(CallId call, absl::Time now) {
   return true;
 }
 
-std::optional<DecodeQueue::CallId> DecodeQueue::Start(absl::Time now) {
+std::optional<DecodeQueue::CallId> DecodeQueue::Start() {
   const int free = policy_.places - running_;
   if (free <= 0 || waiting_.empty()) return std::nullopt;
-  auto next = std::find_if(waiting_.begin(), waiting_.end(),
-                           [&](const Waiting& each) { return Light(calls_.at(each.call), now); });
-  if (next == waiting_.end()) {
-    if (free == 1 && policy_.places > 1) return std::nullopt;
-    next = waiting_.begin();
-  }
+  const auto next =
+      std::min_element(waiting_.begin(), waiting_.end(), [this](const Waiting& a, const Waiting& b) {
+        const bool a_short = Short(a.call);
+        if (a_short != Short(b.call)) return a_short;
+        return calls_.at(a.call).turn < calls_.at(b.call).turn;
+      });
   const CallId call = next->call;
+  if (!Short(call) && free == 1 && policy_.places > 1) return std::nullopt;
   waiting_.erase(next);
   calls_.at(call).running = true;
+  calls_.at(call).turn = ++turns_;
   ++running_;
   return call;
 }
@@ -61,7 +63,11 @@ std::optional<DecodeQueue::CallId> DecodeQueue::Start(absl::Time now) {
 void DecodeQueue::Finish(CallId call, absl::Duration used, absl::Time now) {
   const auto found = calls_.find(call);
   if (found == calls_.end() || !found->second.running) return;
-  found->second = {.left = Left(found->second, now) - used, .counted = now};
+  Call& each = found->second;
+  each.left = Left(each, now) - used;
+  each.counted = now;
+  each.frame = std::max(used, 0.9 * each.frame);
+  each.running = false;
   --running_;
 }
 

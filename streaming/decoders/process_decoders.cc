@@ -225,7 +225,7 @@ class Impl : public ProcessDecoders {
 
   void Start() {
     while (ready_) {
-      const std::optional<CallId> next = queue_.Start(clock_->Now());
+      const std::optional<CallId> next = queue_.Start();
       if (!next.has_value()) return;
       Begin(*next, calls_.at(*next));
     }

@@ -110,7 +110,7 @@ class ThreadDecoders : public PictureDecoders {
         absl::MutexLock lock(&mutex_);
         while (!stopping_ && !work.has_value() && expired.empty()) {
           expired = TakeExpired();
-          if (const std::optional<CallId> id = queue_.Start(clock_->Now()); id.has_value()) {
+          if (const std::optional<CallId> id = queue_.Start(); id.has_value()) {
             const std::shared_ptr<Call>& call = calls_.at(*id);
             work = Work{*id, call, TakeJob(*call)};
           }
