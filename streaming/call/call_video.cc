@@ -98,11 +98,11 @@ bool CallVideo::idle() const {
 
 void CallVideo::Decode(Numbered numbered, bool after_loss) {
   EncodedFrame& frame = numbered.frame;
-  after_loss_ |= after_loss;  // for the next one, where this one does not reach the decoder
   if (frame.id <= last_id_) {
     host_->OnVideoError(CallCode::kInvalidSequence,
                         absl::StrCat("frame_id ", frame.id, " after ", last_id_, "; it must grow"),
                         frame.client_seq);
+    after_loss_ |= after_loss;  // it does not reach the decoder: the next one is told
     return;
   }
   last_id_ = frame.id;
@@ -110,6 +110,7 @@ void CallVideo::Decode(Numbered numbered, bool after_loss) {
     host_->OnVideoError(CallCode::kInvalidMessage,
                         absl::StrCat("rotation of ", frame.rotation_degrees, " degrees; 0, 90, 180 or 270"),
                         frame.client_seq);
+    after_loss_ |= after_loss;  // it does not reach the decoder: the next one is told
     return;
   }
   const bool cleared = numbered.number <= cleared_through_;
@@ -118,7 +119,6 @@ void CallVideo::Decode(Numbered numbered, bool after_loss) {
   if (!numbered.due && HasIndependentFrames(codec_)) {
     return Drop(frame.id, frame.captured, cleared ? DropReason::kCleared : DropReason::kSampledOut);
   }
-  if (after_loss) after_loss_ = false;
   PictureDecoder::Frame encoded = {.data = std::move(frame.data),
                                    .rotation_degrees = frame.rotation_degrees,
                                    .want = numbered.due,

@@ -6,9 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -23,14 +26,18 @@ absl::Status Failed(const char* what) {
   return absl::ResourceExhaustedError(absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
-bool ReadAll(int fd, uint8_t* to, size_t size, off_t offset) {
-  while (size > 0) {
-    const ssize_t got = pread(fd, to, size, offset);
+// Appends the first `size` bytes of `fd`. By way of a small buffer, which the cache holds: resizing `to`
+// first would write all of it once more.
+bool ReadAll(int fd, size_t size, std::vector<uint8_t>& to) {
+  to.reserve(to.size() + size);
+  std::array<uint8_t, 64 << 10> buffer;
+  for (size_t offset = 0; offset < size;) {
+    const ssize_t got =
+        pread(fd, buffer.data(), std::min(buffer.size(), size - offset), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
-    to += got;
-    offset += got;
-    size -= static_cast<size_t>(got);
+    to.insert(to.end(), buffer.data(), buffer.data() + got);
+    offset += static_cast<size_t>(got);
   }
   return true;
 }
@@ -108,8 +115,7 @@ absl::StatusOr<engine::ImagePtr> ChildLink::ReadPicture(int width, int height) {
   auto image = std::make_shared<engine::Image>();
   image->width = width;
   image->height = height;
-  image->pixels.resize(3 * static_cast<size_t>(width) * static_cast<size_t>(height));
-  if (!ReadAll(memory_.get(), image->pixels.data(), image->pixels.size(), 0))
+  if (!ReadAll(memory_.get(), 3 * static_cast<size_t>(width) * static_cast<size_t>(height), image->pixels))
     return absl::InternalError("the picture decoder's memory cannot be read");
   GiveBack(0, static_cast<int64_t>(image->pixels.size()));
   return image;

@@ -217,7 +217,7 @@ int RunForkServer(int argc, char** argv, const VideoInputFactory& factory) {
   if (argc != 2 || fstat(kForkServerSocket, &what) != 0 || !S_ISSOCK(what.st_mode)) {
     std::fprintf(
         stderr,
-        "%s decodes pictures for parley-server, which starts it itself (--picture-decoder names it).\n",
+        "%s decodes pictures for parley-server, which starts it itself (--decoder-program names another).\n",
         argc > 0 ? argv[0] : "parley-decoder");
     return 2;
   }

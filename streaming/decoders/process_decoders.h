@@ -13,9 +13,13 @@
 // dropped (ABORTED). A fork server that ends, or does nothing within frame_limit, is started again in the
 // same way; that costs every call its process.
 //
-// Why audio is not decoded this way: libopus is fuzzed, takes no memory for a packet beyond what opus_fuzzer
-// and the decoder's fixed state show, and a packet is 20 ms of work bounded by its duration, 15 us measured;
-// a process a call between audio and its turn would cost more than that in hand-overs.
+// Measured: a fork server takes 6 to 10 MB (its share of pages held by several processes counted), a decoder
+// of a 640x480 camera 6 MB, of a 1280x720 one 13 MB with the picture. A call's first picture comes 2 to 3 ms
+// after its first frame, the start of its process included.
+//
+// Why audio is not decoded this way: libopus takes no memory after its decoder of 18 kB is made, its packets
+// are bounded in size and length, it has been fuzzed for years (here, too: opus_fuzzer), and 20 ms of audio
+// take 25 to 45 us, less than two hand-overs between processes. Audio would wait for those at every packet.
 #pragma once
 
 #include <functional>

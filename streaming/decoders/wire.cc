@@ -81,7 +81,7 @@ DecodeReply MakeReply(uint64_t number, const absl::Status& status) {
       reply.code = DecodeCode::kOther;
   }
   reply.message_bytes = static_cast<uint32_t>(std::min(status.message().size(), sizeof(reply.message)));
-  std::memcpy(reply.message, status.message().data(), reply.message_bytes);
+  std::copy_n(status.message().data(), reply.message_bytes, reply.message);
   return reply;
 }
 

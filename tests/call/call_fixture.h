@@ -16,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "streaming/call/live_call.h"
+#include "streaming/decoders/picture_decoders.h"
 #include "streaming/turn/detector_thread.h"
 #include "tests/call/scripted_engine.h"
 #include "tests/call/test_png.h"
@@ -160,6 +161,7 @@ class CallFixture : public testing::Test, public CallSink {
     return LiveCall::Start(config_, limits_,
                            {.engine = &engine_,
                             .detector = has_detector_ ? detector_thread_.get() : nullptr,
+                            .pictures = pictures_,
                             .media_pool = &pool_,
                             .clock = &clock_},
                            this);
@@ -246,6 +248,7 @@ class CallFixture : public testing::Test, public CallSink {
   ScriptedEngine engine_{&clock_};
   LoudnessDetector detector_;
   std::unique_ptr<DetectorThread> detector_thread_ = DetectorThread::Inline(&detector_);
+  PictureDecoders* pictures_ = PictureDecoders::Inline();
   bool has_detector_ = true;
   CallConfig config_;
   CallLimits limits_;
