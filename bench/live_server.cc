@@ -14,6 +14,7 @@ absl::StatusOr<LiveServer> LiveServer::Start(std::unique_ptr<engine::Engine> eng
   live.detector_ = std::move(detector);
   server::ServerOptions options;
   options.port = 0;
+  options.decoder_program = PARLEY_DECODER_BINARY;
   options.metrics_address = "none";
   options.max_calls = kMaxLiveCalls;
   // Neither side refuses or queues calls here: what is asked is how late the answers get.

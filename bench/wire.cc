@@ -193,6 +193,7 @@ absl::Status Measure(const SuiteOptions& options) {
   server_options.port = 0;
   server_options.metrics_address = "none";
   server_options.max_calls = 256;
+  server_options.decoder_program = PARLEY_DECODER_BINARY;
   const auto server =
       server::ParleyServer::Start(server_options, fake.engine.get(), fake.speech_detector.get());
   if (!server.ok()) return server.status();

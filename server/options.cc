@@ -126,7 +126,17 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
       ->check(CLI::IsMember({"auto", "fp32", "fp16", "int8"}))
       ->capture_default_str()
       ->type_name("NAME");
-  AddInt(app, "--media-threads", to.server.media_threads, "Threads that decode audio and video", 1, 256, "N");
+  AddInt(app, "--media-threads", to.server.media_threads, "Threads that decode audio and carry what calls do",
+         1, 256, "N");
+  app.add_option("--picture-decoders", to.server.picture_decoders,
+                 "process: each call's pictures are decoded in a process without rights; in-process: in the "
+                 "server, where a picture that breaks the decoder breaks every call")
+      ->check(CLI::IsMember({"process", "in-process"}))
+      ->capture_default_str()
+      ->type_name("WHERE");
+  app.add_option("--decoder-program", to.server.decoder_program,
+                 "The program of those processes; default: parley-decoder beside this one")
+      ->type_name("FILE");
 }
 
 void AddLog(CLI::App& app, LogOptions& to) {
@@ -282,6 +292,7 @@ std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options)
       {"max-queue-messages", Number(options.max_queue_messages)},
       {"max-queue-bytes", Number(options.max_queue_bytes)},
       {"media-threads", Number(options.media_threads)},
+      {"picture-decoders", options.picture_decoders},
   };
 }
 

@@ -52,6 +52,9 @@ struct ServerOptions {
   int max_queue_bytes = 1 << 20;
 
   int media_threads = 2;
+  // "process": a process without rights for each call's pictures; "in-process": threads of the server.
+  std::string picture_decoders = "process";
+  std::string decoder_program;  // empty: parley-decoder beside this program
   // How often wall-clock duties are looked at. Not a flag.
   absl::Duration tick = absl::Milliseconds(100);
   // How often it is looked whether certificates have changed on disk. Not a flag.

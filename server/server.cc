@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -25,6 +26,8 @@
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/service.h"
+#include "streaming/decoders/process_decoders.h"
+#include "streaming/decoders/thread_decoders.h"
 #include "streaming/turn/detector_thread.h"
 
 namespace parley::server {
@@ -65,12 +68,41 @@ class HealthGate : public grpc::experimental::ServerInterceptorFactoryInterface 
   const absl::Notification* const told_;
 };
 
+absl::StatusOr<std::unique_ptr<streaming::PictureDecoders>> MakePictureDecoders(const ServerOptions& options,
+                                                                                const Clock* clock) {
+  if (options.picture_decoders == "in-process") {
+    Log(LogLevel::kWarn, "pictures are decoded in the server: one that breaks the decoder breaks every call");
+    return streaming::MakeThreadDecoders(streaming::PolicyOfThisMachine(), clock);
+  }
+  std::string program = options.decoder_program;
+  if (program.empty()) {
+    std::error_code error;
+    program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "parley-decoder";
+  }
+  absl::StatusOr<std::unique_ptr<streaming::ProcessDecoders>> decoders =
+      streaming::ProcessDecoders::Start({.program = std::move(program),
+                                         .max_frame_bytes = options.max_video_frame_bytes,
+                                         .clock = clock,
+                                         .on_incident = [](const std::string& what) {
+                                           Log(LogLevel::kWarn, "picture decoders", {{"what", what}});
+                                         }});
+  if (decoders.ok()) return *std::move(decoders);
+  return absl::Status(
+      decoders.status().code(),
+      absl::StrCat("pictures cannot be decoded in processes without rights: ", decoders.status().message(),
+                   " (--decoder-program names the program; --picture-decoders in-process "
+                   "does without)"));
+}
+
 class ParleyServerImpl final : public ParleyServer {
  public:
+  // `pictures`: null where the engine does not see.
   ParleyServerImpl(const ServerOptions& options, engine::Engine* engine, engine::SpeechDetector* detector,
-                   const Clock* clock, std::map<std::string, std::string> shown_config)
+                   std::unique_ptr<streaming::PictureDecoders> pictures, const Clock* clock,
+                   std::map<std::string, std::string> shown_config)
       : metrics_(engine),
         detector_(detector == nullptr ? nullptr : streaming::DetectorThread::Start(detector)),
+        pictures_(std::move(pictures)),
         media_pool_(options.media_threads),
         engine_(engine),
         engine_stall_(options.engine_stall),
@@ -92,8 +124,11 @@ class ParleyServerImpl final : public ParleyServer {
     environment_.model = ToProto(engine->info());
     environment_.server_config = EffectiveConfig(options);
     environment_.server_config.insert(shown_config.begin(), shown_config.end());
-    environment_.dependencies = {
-        .engine = engine, .detector = detector_.get(), .media_pool = &media_pool_, .clock = clock};
+    environment_.dependencies = {.engine = engine,
+                                 .detector = detector_.get(),
+                                 .pictures = pictures_.get(),
+                                 .media_pool = &media_pool_,
+                                 .clock = clock};
     environment_.metrics = &metrics_;
     environment_.registry = &registry_;
     service_ = std::make_unique<Service>(&environment_);
@@ -239,11 +274,12 @@ class ParleyServerImpl final : public ParleyServer {
 
   // Destroyed from the last to the first. The gRPC server, which uses everything, goes first; then the
   // registry, whose thread may still look at a call that has ended; then the pool runs out its tasks, which
-  // may hold a call's last reference; the detector's thread outlives every call, and the environment all of
-  // them.
+  // may hold a call's last reference; the picture decoders and the detector's thread outlive every call, and
+  // the environment all of them.
   CallEnvironment environment_;
   Metrics metrics_;
   std::unique_ptr<streaming::DetectorThread> detector_;
+  std::unique_ptr<streaming::PictureDecoders> pictures_;
   ThreadPool media_pool_;
   // For LookAtEngine, which the registry calls from the start.
   engine::Engine* const engine_;
@@ -268,7 +304,14 @@ absl::StatusOr<std::unique_ptr<ParleyServer>> ParleyServer::Start(
     const ServerOptions& options, engine::Engine* engine, engine::SpeechDetector* detector,
     const Clock* clock, std::map<std::string, std::string> shown_config) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
-  auto server = std::make_unique<ParleyServerImpl>(options, engine, detector, clock, std::move(shown_config));
+  std::unique_ptr<streaming::PictureDecoders> pictures;
+  if (engine->sees()) {
+    auto made = MakePictureDecoders(options, clock);
+    if (!made.ok()) return made.status();
+    pictures = *std::move(made);
+  }
+  auto server = std::make_unique<ParleyServerImpl>(options, engine, detector, std::move(pictures), clock,
+                                                   std::move(shown_config));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }

@@ -30,9 +30,27 @@ TEST(Options, DefaultsAreLoopbackAndTheRealEngine) {
 }
 
 TEST(Options, FlagsAreRead) {
-  const auto parsed = Parse({"--engine", "fake", "--port", "0", "--max-calls=3", "--idle-limit", "1.5",
-                             "--drain-limit", "0", "--max-video-pixels", "16777216", "--kv-bytes",
-                             "3000000000", "--kv-format", "int8", "--max-load", "0.25"});
+  const auto parsed = Parse({"--engine",
+                             "fake",
+                             "--port",
+                             "0",
+                             "--max-calls=3",
+                             "--idle-limit",
+                             "1.5",
+                             "--drain-limit",
+                             "0",
+                             "--max-video-pixels",
+                             "16777216",
+                             "--kv-bytes",
+                             "3000000000",
+                             "--kv-format",
+                             "int8",
+                             "--max-load",
+                             "0.25",
+                             "--picture-decoders",
+                             "in-process",
+                             "--decoder-program",
+                             "/opt/parley-decoder"});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->options.server.port, 0);
   EXPECT_EQ(parsed->options.server.max_calls, 3);
@@ -42,6 +60,8 @@ TEST(Options, FlagsAreRead) {
   EXPECT_EQ(parsed->options.server.drain_limit, absl::ZeroDuration());
   EXPECT_EQ(EffectiveConfig(parsed->options.server).at("max-video-pixels"), "16777216");
   EXPECT_EQ(EffectiveConfig(parsed->options.server).at("max-load"), "0.25");
+  EXPECT_EQ(EffectiveConfig(parsed->options.server).at("picture-decoders"), "in-process");
+  EXPECT_EQ(parsed->options.server.decoder_program, "/opt/parley-decoder");
 }
 
 TEST(Options, FileIsReadAndTheCommandLineWins) {

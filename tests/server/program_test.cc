@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
 extern char** environ;
@@ -106,6 +107,28 @@ TEST(Program, TakesCallsAndExitsWithZeroAfterADrain) {
   EXPECT_TRUE(call.Finish().ok());
   EXPECT_EQ(program.Wait(), 0);
   EXPECT_THAT(program.Errors(), HasSubstr("THE FAKE ENGINE IS IN USE"));
+}
+
+TEST(Program, DecodesPicturesInProcessesUnlessToldOtherwise) {
+  for (const std::string where : {"process", "in-process"}) {
+    Program program(Fake({"--picture-decoders", where}));
+    TestCall call(grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials()));
+    v1::SessionConfig config;
+    config.mutable_video()->set_codec(v1::VideoFormat::PNG);
+    ASSERT_TRUE(call.Open(config));
+    EXPECT_EQ(call.Await(M::kReady).ready().server_config().at("picture-decoders"), where);
+    v1::ClientMessage frame;
+    frame.mutable_video()->set_frame_id(1);
+    frame.mutable_video()->set_data(streaming::TestPng(50));
+    ASSERT_TRUE(call.Send(std::move(frame)));
+    EXPECT_EQ(call.Await(M::kInputStatus).input_status().outcome(), v1::InputStatus::ENCODED);
+    call.Close();
+    EXPECT_TRUE(call.Finish().ok());
+    program.Signal(SIGTERM);
+    EXPECT_EQ(program.Wait(), 0);
+    EXPECT_EQ(program.Errors().find("pictures are decoded in the server") != std::string::npos,
+              where == "in-process");
+  }
 }
 
 TEST(Program, LogsNothingThatAClientSaid) {
@@ -205,6 +228,7 @@ TEST(Program, WhatIsWrongIsOneLineAndANonZeroCode) {
        "Address already in use"},
       {{"--model", "/no/such/bundle"}, "parley-server: "},
       {{"--engine", "fake", "--max-calls", "0"}, "--max-calls"},
+      {Fake({"--log-level", "error", "--decoder-program", "/no/decoder"}), "/no/decoder: No such file"},
       {{"--engine", "fake", "--address", "0.0.0.0"}, "--insecure-any-address"},
       {Fake({"--log-level", "error", "--tls-cert", "/no/c.pem", "--tls-key", "/no/k.pem"}), "/no/c.pem"},
   };

@@ -91,6 +91,7 @@ TestServer::TestServer(TestSetup setup) {
       << "simulated time would run against a real socket: begin with Simulated()";
   fake_ = engine::MakeFakeEngine(setup.fake, setup.clock);
   setup.server.port = 0;
+  setup.server.decoder_program = PARLEY_DECODER_BINARY;
   setup.server.metrics_address = setup.metrics ? setup.metrics_address : "none";
   setup.server.tick = absl::Milliseconds(5);
   auto server = ParleyServer::Start(setup.server, fake_.engine.get(),

@@ -30,7 +30,9 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience 
 
 struct TestSetup {
   engine::FakeOptions fake;
-  ServerOptions server;  // port, tick and metrics address are replaced
+  // Port, tick and metrics address are replaced. Pictures are decoded in-process, unless a test says otherwise:
+  // starting processes takes longer than most tests.
+  ServerOptions server = {.picture_decoders = "in-process"};
   const Clock* clock = Clock::Real();
   bool with_detector = true;
   bool ready = true;

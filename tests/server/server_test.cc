@@ -253,7 +253,7 @@ TEST(MetricsPage, ShowsWhatTheLogHasLeftOut) {
 
 TEST(Start, TakenPortIsSaid) {
   TestServer server;
-  ServerOptions options;
+  ServerOptions options = {.picture_decoders = "in-process"};
   options.port = server.server().port();
   options.metrics_address = "none";
   const auto second = ParleyServer::Start(options, &server.engine(), nullptr);
@@ -265,7 +265,7 @@ TEST(Start, TakenMetricsPortIsSaid) {
   TestSetup setup;
   setup.metrics = true;
   TestServer server(setup);
-  ServerOptions options;
+  ServerOptions options = {.picture_decoders = "in-process"};
   options.port = 0;
   options.metrics_address = "127.0.0.1:" + std::to_string(server.server().metrics_port());
   const auto second = ParleyServer::Start(options, &server.engine(), nullptr);
@@ -273,9 +273,21 @@ TEST(Start, TakenMetricsPortIsSaid) {
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("metrics"));
 }
 
-TEST(Start, UnreadableCertificateIsNamed) {
+TEST(Start, PictureDecodersThatCannotBeHadAreSaidWithWhatToDo) {
   TestServer server;
   ServerOptions options;
+  options.port = 0;
+  options.metrics_address = "none";
+  options.decoder_program = "/no/such/parley-decoder";
+  const auto second = ParleyServer::Start(options, &server.engine(), nullptr);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("/no/such/parley-decoder: No such file"));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("--picture-decoders in-process"));
+}
+
+TEST(Start, UnreadableCertificateIsNamed) {
+  TestServer server;
+  ServerOptions options = {.picture_decoders = "in-process"};
   options.port = 0;
   options.metrics_address = "none";
   options.tls_cert = "/no/such/cert.pem";
