@@ -7,7 +7,7 @@ find_package(spdlog REQUIRED CONFIG)               # server, clients
 find_package(prometheus-cpp REQUIRED CONFIG)       # server
 find_package(CLI11 REQUIRED CONFIG)                # server, clients
 find_package(nlohmann_json REQUIRED CONFIG)        # engine/bundle, server, clients
-find_package(OpenSSL REQUIRED)                     # engine/bundle (libcrypto's SHA-256)
+find_package(OpenSSL REQUIRED)                     # engine/bundle (SHA-256), server (PEM)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)                                      # streaming/decoders
 pkg_check_modules(OPUS REQUIRED IMPORTED_TARGET opus)                                             # streaming/audio

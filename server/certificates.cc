@@ -2,6 +2,10 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -58,6 +62,31 @@ absl::StatusOr<std::string> ReadPem(const std::string& flag, const std::string& 
   return pem;
 }
 
+// Whether the first certificate can be parsed, and the key, and they belong together.
+absl::Status CheckKeyPair(const ServerOptions& options, const std::string& certificate,
+                          const std::string& key) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> certificate_text(
+      BIO_new_mem_buf(certificate.data(), static_cast<int>(certificate.size())), BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> parsed(
+      PEM_read_bio_X509(certificate_text.get(), nullptr, nullptr, nullptr), X509_free);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> key_text(
+      BIO_new_mem_buf(key.data(), static_cast<int>(key.size())), BIO_free);
+  // No password: a server asks nobody.
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> parsed_key(
+      PEM_read_bio_PrivateKey(
+          key_text.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr),
+      EVP_PKEY_free);
+  const bool fit = parsed != nullptr && parsed_key != nullptr &&
+                   X509_check_private_key(parsed.get(), parsed_key.get()) == 1;
+  ERR_clear_error();
+  if (fit) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("--tls-cert ", options.tls_cert, " and --tls-key ", options.tls_key, ": ",
+                   parsed == nullptr       ? "the certificate is damaged"
+                   : parsed_key == nullptr ? "the key is damaged, or needs a password"
+                                           : "they are not of one another"));
+}
+
 }  // namespace
 
 absl::StatusOr<Certificates::Pem> Certificates::Read(const ServerOptions& options) {
@@ -82,6 +111,7 @@ absl::StatusOr<Certificates::Pem> Certificates::Read(const ServerOptions& option
 absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Load(const ServerOptions& options) {
   absl::StatusOr<Pem> pem = Read(options);
   if (!pem.ok()) return pem.status();
+  if (absl::Status status = CheckKeyPair(options, pem->chain, pem->key); !status.ok()) return status;
   return std::unique_ptr<Certificates>(new Certificates(options, *std::move(pem)));
 }
 

@@ -25,7 +25,8 @@ namespace parley::server {
 class Certificates {
  public:
   // REQUIRES: options.tls_cert is not empty. FAILED_PRECONDITION names the file that cannot be read or is not
-  // PEM; whether the files fit together shows when gRPC listens.
+  // PEM, or says that certificate and key are not of one another: gRPC itself would take no connection, and
+  // not say so.
   static absl::StatusOr<std::unique_ptr<Certificates>> Load(const ServerOptions& options);
   ~Certificates();
 

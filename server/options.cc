@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "server/config_file.h"
 #include "server/version.h"
 
@@ -38,7 +39,10 @@ void AddInt(CLI::App& app, const std::string& name, int& to, const std::string& 
 
 void AddNetwork(CLI::App& app, ServerOptions& to) {
   app.option_defaults()->group("Network");
-  app.add_option("--address", to.address, "IP address or name to take calls at")->capture_default_str();
+  app.add_option(
+         "--address", to.address,
+         "IP address or name to take calls at, or unix:PATH: a socket file, for a proxy on this machine")
+      ->capture_default_str();
   AddInt(app, "--port", to.port, "Port to take calls at; 0: any free one, printed at start", 0, 65'535,
          "PORT");
   app.add_option("--tls-cert", to.tls_cert, "Certificate chain, PEM file; calls then need TLS")
@@ -215,12 +219,28 @@ absl::Status CheckOptions(const ServerOptions& options) {
   if (options.tls_cert.empty() && !options.tls_client_ca.empty()) {
     return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
   }
+  if (absl::StartsWith(options.address, "unix:")) {
+    if (SocketPath(options.address).empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--address ", options.address, ": a socket file is written unix:PATH"));
+    }
+    if (!options.tls_cert.empty()) {
+      return absl::InvalidArgumentError(
+          "--tls-cert is for an IP address: at a socket file the proxy has the certificate");
+    }
+    return absl::OkStatus();
+  }
   if (options.tls_cert.empty() && !options.insecure_any_address && !IsLoopback(options.address)) {
     return absl::InvalidArgumentError(absl::StrCat("--address ", options.address,
                                                    " is not loopback and calls would not be encrypted: give "
                                                    "--tls-cert and --tls-key, or --insecure-any-address"));
   }
   return absl::OkStatus();
+}
+
+std::string SocketPath(const std::string& address) {
+  absl::string_view path = address;
+  return absl::ConsumePrefix(&path, "unix:") ? std::string(path) : "";
 }
 
 bool IsLoopback(const std::string& address) {
@@ -232,6 +252,7 @@ bool IsLoopback(const std::string& address) {
 }
 
 std::string JoinHostPort(const std::string& address, int port) {
+  if (!SocketPath(address).empty()) return address;
   if (absl::StrContains(address, ':')) return absl::StrCat("[", address, "]:", port);
   return absl::StrCat(address, ":", port);
 }

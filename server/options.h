@@ -11,7 +11,7 @@
 namespace parley::server {
 
 struct ServerOptions {
-  // Where calls are taken. Port 0: the system chooses one.
+  // Where calls are taken: an IP address or name, or unix:PATH. Port 0: the system chooses one.
   std::string address = "127.0.0.1";
   int port = 50051;
   // Allows an address that is not loopback without TLS.
@@ -89,8 +89,10 @@ absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv);
 // What must hold between options, whoever made them: INVALID_ARGUMENT says what does not.
 absl::Status CheckOptions(const ServerOptions& options);
 
+// Of "unix:PATH"; empty: not a socket file.
+std::string SocketPath(const std::string& address);
 bool IsLoopback(const std::string& address);
-// "127.0.0.1:50051", "[::1]:50051".
+// "127.0.0.1:50051", "[::1]:50051"; a socket file as it is.
 std::string JoinHostPort(const std::string& address, int port);
 
 // The other way round. INVALID_ARGUMENT: not HOST:PORT, or an IPv6 address without brackets.

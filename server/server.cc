@@ -23,9 +23,10 @@
 #include "grpc/health/v1/health.pb.h"
 #include "server/certificates.h"
 #include "server/convert.h"
-#include "server/listen.h"
+#include "server/listener.h"
 #include "server/log.h"
 #include "server/service.h"
+#include "server/transport.h"
 #include "streaming/decoders/process_decoders.h"
 #include "streaming/decoders/thread_decoders.h"
 #include "streaming/turn/detector_thread.h"
@@ -149,19 +150,13 @@ class ParleyServerImpl final : public ParleyServer {
       grpc::EnableDefaultHealthCheckService(true);
       grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     });
+    absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(MakeListenerOptions(options));
+    if (!listener.ok()) return listener.status();
+    listener_ = *std::move(listener);
     grpc::ServerBuilder builder;
-    const std::string address = JoinHostPort(options.address, options.port);
-    builder.AddListeningPort(address, credentials, &port_);
-    // Two servers on one port would each get some of the calls.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    // Over the limit gRPC itself ends the stream with RESOURCE_EXHAUSTED: the bytes never reach us.
-    builder.SetMaxReceiveMessageSize(static_cast<int>(environment_.limits.max_message_bytes()));
-    const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(options.keepalive));
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, std::min(keepalive_ms, 10'000));
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    // Clients may ping as often as this without being taken for an attack.
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
+    SetTransportLimits(options, static_cast<int>(environment_.limits.max_message_bytes()), builder);
     builder.RegisterService(service_.get());
     // gRPC's health service comes without a description, which reflection is asked for: this links it in.
     google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
@@ -169,10 +164,15 @@ class ParleyServerImpl final : public ParleyServer {
     gate.push_back(std::make_unique<HealthGate>(&health_told_));
     builder.experimental().SetInterceptorCreators(std::move(gate));
     server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port_ == 0) return DiagnoseListen(options);
+    if (server_ == nullptr) return absl::InternalError("gRPC could not be started");
     server_->GetHealthCheckService()->SetServingStatus(false);
     server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), false);
     health_told_.Notify();
+    listener_->Start([this](int fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+      connection.fd = fd;
+      acceptor_->HandleNewConnection(&connection);
+    });
     if (options.metrics_address != "none") return metrics_.Serve(options.metrics_address);
     return absl::OkStatus();
   }
@@ -207,6 +207,7 @@ class ParleyServerImpl final : public ParleyServer {
       }
       server_->GetHealthCheckService()->Shutdown();
       registry_.CutAll();
+      listener_->Stop();
       // What is not a call (health watches, reflection), or does not take its end, is cancelled after this.
       server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
       registry_.WaitUntilEmpty();
@@ -257,7 +258,7 @@ class ParleyServerImpl final : public ParleyServer {
     }
   }
 
-  int port() const override { return port_; }
+  int port() const override { return listener_->port(); }
   int metrics_port() const override { return metrics_.port(); }
   int live_calls() const override { return registry_.calls(); }
 
@@ -293,8 +294,9 @@ class ParleyServerImpl final : public ParleyServer {
   std::unique_ptr<Service> service_;
   absl::Notification health_told_;              // that it is not SERVING yet
   std::unique_ptr<Certificates> certificates_;  // null: no TLS
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  std::unique_ptr<Listener> listener_;  // gives connections to the server
   std::once_flag shutdown_;
 };
 

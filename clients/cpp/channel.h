@@ -13,7 +13,7 @@
 namespace parley::client {
 
 struct ChannelOptions {
-  std::string server = "127.0.0.1:50051";  // HOST:PORT, or any gRPC target
+  std::string server = "127.0.0.1:50051";  // HOST:PORT, unix:PATH, or any gRPC target
   bool tls = false;
   // PEM file with the certificates that the server's is checked against; empty: the system's. Implies tls.
   std::string tls_ca_file;

@@ -3,7 +3,7 @@
 namespace parley::client {
 
 void AddServerFlags(CLI::App& app, ChannelOptions& channel) {
-  app.add_option("--server", channel.server, "Where the server is")
+  app.add_option("--server", channel.server, "Where the server is; unix:PATH: at a socket file")
       ->type_name("HOST:PORT")
       ->capture_default_str()
       ->group("Server");

@@ -167,6 +167,10 @@ TEST(Options, AnOpenAddressNeedsTlsOrAnExplicitWord) {
   EXPECT_TRUE(Parse({"--engine", "fake", "--address", "0.0.0.0", "--insecure-any-address"}).ok());
   EXPECT_TRUE(Parse({"--engine", "fake", "--address", "0.0.0.0", "--tls-cert", "c", "--tls-key", "k"}).ok());
   EXPECT_TRUE(Parse({"--engine", "fake", "--address", "::1"}).ok());
+  EXPECT_TRUE(Parse({"--engine", "fake", "--address", "unix:/run/parley.sock"}).ok());
+  EXPECT_FALSE(Parse({"--engine", "fake", "--address", "unix:"}).ok());
+  EXPECT_FALSE(
+      Parse({"--engine", "fake", "--address", "unix:p.sock", "--tls-cert", "c", "--tls-key", "k"}).ok());
   EXPECT_TRUE(Parse({"--engine", "fake", "--address", "127.8.9.1"}).ok());
 }
 

@@ -298,6 +298,19 @@ TEST(Start, UnreadableCertificateIsNamed) {
               HasSubstr("/no/such/cert.pem: cannot be read: No such file"));
 }
 
+TEST(Start, AKeyOfAnotherCertificateIsNamed) {
+  const std::string folder = std::string(PARLEY_SOURCE_DIR) + "/tests/server/testdata/";
+  TestServer server;
+  ServerOptions options;
+  options.port = 0;
+  options.metrics_address = "none";
+  options.tls_cert = folder + "localhost.cert.pem";
+  options.tls_key = folder + "client.key.pem";
+  const auto tls = ParleyServer::Start(options, &server.engine(), nullptr);
+  EXPECT_EQ(tls.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(tls.status().message()), HasSubstr("client.key.pem: they are not of one another"));
+}
+
 TEST(Detector, BundleWithoutOneTakesAudioInManualModeOnly) {
   TestSetup setup;
   setup.with_detector = false;

@@ -1,0 +1,44 @@
+#include "server/transport.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/resource_quota.h>
+
+#include <algorithm>
+
+#include "absl/time/time.h"
+
+namespace parley::server {
+namespace {
+
+// Descriptors that are not connections: the model's files, /metrics, what FFmpeg opens.
+constexpr int kOtherDescriptors = 128;
+constexpr int kMostConnections = 2'048;
+constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(10);
+
+int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
+
+absl::Duration KeepaliveTimeout(const ServerOptions& options) {
+  return std::min(options.keepalive, kKeepaliveTimeout);
+}
+
+}  // namespace
+
+Listener::Options MakeListenerOptions(const ServerOptions& options) {
+  const int most = std::max(16, RaiseDescriptorLimit() - kOtherDescriptors);
+  return {.address = options.address,
+          .port = options.port,
+          .max_connections = std::min(most, kMostConnections),
+          .user_timeout = KeepaliveTimeout(options)};
+}
+
+void SetTransportLimits(const ServerOptions& options, int max_message_bytes, grpc::ServerBuilder& builder) {
+  // Over the limit gRPC itself ends the stream with RESOURCE_EXHAUSTED: the bytes never reach us.
+  builder.SetMaxReceiveMessageSize(max_message_bytes);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(KeepaliveTimeout(options)));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Clients may ping as often as this without being taken for an attack.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+}
+
+}  // namespace parley::server
