@@ -8,8 +8,10 @@ import argparse
 import json
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
@@ -88,6 +90,55 @@ class FakeCalls(unittest.TestCase):
         self.assertEqual(self.finish()[0], 2)
         self.assertEqual(self.finish("--nonsense")[0], 2)
         self.assertEqual(self.finish("--file", "/nonexistent.mp4")[0], 1)
+
+
+class SlowLine:
+    """A connection to `server` whose first bytes come late, as over a line of many hops."""
+
+    def __init__(self, server, late_s):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.server, self.late_s = server, late_s
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        host, port = self.server.address.split(":")
+        try:
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection((host, int(port)))
+                threading.Thread(target=self._pass_on, args=(near, far, 0)).start()
+                threading.Thread(target=self._pass_on, args=(far, near, self.late_s)).start()
+        except OSError:
+            pass
+
+    @staticmethod
+    def _pass_on(source, to, late_s):
+        try:
+            threading.Event().wait(late_s)
+            while data := source.recv(1 << 16):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+
+
+class Connecting(unittest.TestCase):
+    def test_a_slow_line_is_given_the_time_it_takes(self):
+        server = Server(BINARIES.server, "--engine", "fake")
+        line = SlowLine(server, late_s=1.5)
+        try:
+            code, out, err = Client(BINARIES.client, line, "--text", "hello").finish()
+            self.assertEqual(code, 0, f"{err}\n{out}")
+        finally:
+            line.close()
+            self.assertEqual(server.stop(), 0)
 
 
 class Load(unittest.TestCase):
