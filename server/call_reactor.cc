@@ -19,7 +19,7 @@ using streaming::CallConfig;
 using streaming::LiveCall;
 
 // A stream that opens no call within this is ended.
-constexpr absl::Duration kOpenLimit = absl::Seconds(10);
+constexpr absl::Duration kOpenLimit = absl::Seconds(5);
 
 template <typename T>
 T ClampTo(uint64_t value) {
@@ -47,26 +47,39 @@ CallReactor::CallReactor(grpc::CallbackServerContext* context, const CallEnviron
 CallReactor::~CallReactor() = default;
 
 void CallReactor::Begin() {
-  CallRegistry::Admission admission = env_.registry->Add(shared_from_this());
-  if (admission.refused.has_value()) {
-    Report(*std::move(admission.refused), 0);
-  } else if (!admission.waits.has_value()) {
-    Admit();
+  absl::StatusOr<Peer> peer = PeerOf(*context_);
+  std::string key;
+  if (peer.ok()) {
+    peer_ = *std::move(peer);
+    if (!peer_.loopback || env_.options.max_calls_per_peer > 0) key = peer_.key;
   }
+  std::optional<Fault> refused = env_.registry->Arrive(shared_from_this(), std::move(key));
+  if (!peer.ok() && !refused.has_value()) {
+    refused = MakeFault(v1::INVALID_MESSAGE, std::string(peer.status().message()));
+  }
+  if (refused.has_value()) {
+    Report(*std::move(refused), 0);
+    return;
+  }
+  absl::MutexLock lock(&mutex_);
+  if (phase_ == Phase::kOpening) StartRead(&read_buffer_);  // a drain may have been quicker
 }
 
 void CallReactor::Admit() {
-  absl::MutexLock lock(&mutex_);
-  if (phase_ != Phase::kArrived) return;  // a drain, or the client's end, may have been quicker
-  phase_ = Phase::kOpening;
-  admitted_ = last_read_ = env_.dependencies.clock->Now();
-  env_.metrics->CallAdmitted(admitted_ - arrived_);
-  StartRead(&read_buffer_);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kWaiting) return;  // a drain, or the client's end, may have been quicker
+  }
+  // Not on the ticking thread: a conversation's start may take its time.
+  env_.dependencies.media_pool->Post([self = shared_from_this()] {
+    std::optional<Fault> fault = self->StartCall(*self->wanted_);
+    if (fault.has_value()) self->Report(*std::move(fault), self->open_seq_);
+  });
 }
 
 void CallReactor::Wait(QueuePlace place) {
   absl::MutexLock lock(&mutex_);
-  if (phase_ != Phase::kArrived) return;
+  if (phase_ != Phase::kWaiting) return;
   v1::ServerMessage message;
   v1::AdmissionStatus& status = *message.mutable_admission();
   status.set_position(static_cast<uint32_t>(place.position));
@@ -95,7 +108,7 @@ void CallReactor::OnReadDone(bool ok) {
     last_read_ = env_.dependencies.clock->Now();
   }
   if (parsed.ok()) {
-    Handle(std::move(message));
+    if (!Handle(std::move(message))) return;
   } else {
     // Its seq is unknown, so nothing after it could be placed either.
     Fault fault = MakeFault(v1::INVALID_MESSAGE, "not a ClientMessage: damaged, or text that is not UTF-8");
@@ -105,15 +118,16 @@ void CallReactor::OnReadDone(bool ok) {
   ContinueReading();
 }
 
-void CallReactor::Handle(v1::ClientMessage message) {
+bool CallReactor::Handle(v1::ClientMessage message) {
   std::optional<Fault> fault = CheckMessage(message, env_.limits, inbound_);
-  if (!fault.has_value()) fault = Act(message);
+  const bool opens = !fault.has_value() && message.has_open();
+  if (!fault.has_value()) fault = opens ? Open(message) : Act(message);
   if (fault.has_value()) Report(*std::move(fault), message.seq());
+  return !opens;
 }
 
 std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
   const absl::Time captured = capture_clock_.Place(message.capture_time_us(), env_.dependencies.clock->Now());
-  if (message.has_open()) return Open(message.open());
   const std::shared_ptr<LiveCall> live = call();
   if (live == nullptr) return std::nullopt;  // ended meanwhile
   switch (message.payload_case()) {
@@ -142,11 +156,29 @@ std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
   return std::nullopt;
 }
 
-std::optional<Fault> CallReactor::Open(const v1::SessionOpen& open) {
-  if (env_.registry->draining()) return ShuttingDown();
-  ConfigOrFault parsed = ParseConfig(open.config(), env_.limits, env_.accepts);
+std::optional<Fault> CallReactor::Open(const v1::ClientMessage& message) {
+  ConfigOrFault parsed = ParseConfig(message.open().config(), env_.limits, env_.accepts);
   if (Fault* fault = std::get_if<Fault>(&parsed)) return std::move(*fault);
-  const CallConfig& config = std::get<CallConfig>(parsed);
+  wanted_ = std::get<CallConfig>(std::move(parsed));
+  open_seq_ = message.seq();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kOpening) return std::nullopt;  // ended meanwhile
+    // Before it asks: it may be let in before it knows the answer.
+    phase_ = Phase::kWaiting;
+    entered_ = env_.dependencies.clock->Now();
+  }
+  CallRegistry::Admission admission = env_.registry->Enter(this);
+  if (admission.refused.has_value()) return std::move(admission.refused);
+  if (admission.waits.has_value()) return std::nullopt;
+  return StartCall(*wanted_);
+}
+
+std::optional<Fault> CallReactor::StartCall(const CallConfig& config) {
+  {
+    absl::MutexLock lock(&mutex_);
+    env_.metrics->CallAdmitted(env_.dependencies.clock->Now() - entered_);
+  }
   absl::StatusOr<std::unique_ptr<LiveCall>> live =
       LiveCall::Start(config, ToCallLimits(env_.limits), env_.dependencies, this);
   if (!live.ok()) {
@@ -169,7 +201,7 @@ std::optional<Fault> CallReactor::Open(const v1::SessionOpen& open) {
     gone = ended();
     if (!gone) {
       phase_ = Phase::kOpen;
-      opened_ = env_.dependencies.clock->Now();
+      opened_ = last_read_ = env_.dependencies.clock->Now();
       env_.metrics->CallOpened();
       SendReady(config, 0);
       for (streaming::CallEvent& event : early_events_) SendEvent(std::move(event));
@@ -180,13 +212,14 @@ std::optional<Fault> CallReactor::Open(const v1::SessionOpen& open) {
     AbortCall();
     return std::nullopt;
   }
+  const v1::SessionConfig shown = ToProto(config);
   Log(LogLevel::kInfo, "call opened",
       {{"call_id", call_id_},
-       {"peer", context_->peer()},
-       {"audio",
-        !config.audio.has_value() ? "none" : v1::AudioFormat::Codec_Name(open.config().audio().codec())},
-       {"video",
-        !config.video.has_value() ? "none" : v1::VideoFormat::Codec_Name(open.config().video().codec())}});
+       {"peer", peer_.address},
+       {"client_subject", peer_.client_subject},
+       {"audio", shown.has_audio() ? v1::AudioFormat::Codec_Name(shown.audio().codec()) : "none"},
+       {"video", shown.has_video() ? v1::VideoFormat::Codec_Name(shown.video().codec()) : "none"}});
+  ContinueReading();
   return std::nullopt;
 }
 
@@ -260,7 +293,7 @@ void CallReactor::Report(Fault fault, uint64_t client_seq) {
   {
     absl::MutexLock lock(&mutex_);
     if (ended()) return;
-    fault.fatal = fault.fatal || phase_ <= Phase::kOpening;
+    fault.fatal = fault.fatal || phase_ < Phase::kOpen;
     Log(LogLevel::kInfo, "client told of an error",
         {{"call_id", call_id_},
          {"code", LabelOf(fault.code)},
@@ -464,7 +497,7 @@ void CallReactor::Tick(absl::Time now) {
       if (now - progress_ > options.slow_reader && !cancelled_) context_->TryCancel();
     } else if (stuck) {
       Overflowed();
-    } else if (phase_ == Phase::kOpening && now - admitted_ > kOpenLimit) {
+    } else if (phase_ == Phase::kOpening && now - arrived_ > kOpenLimit) {
       End(MakeFault(v1::DEADLINE, absl::StrCat("no SessionOpen within ", absl::FormatDuration(kOpenLimit))),
           0);
     } else if (phase_ == Phase::kOpen && !read_paused_ && now - last_read_ > options.idle) {
@@ -491,7 +524,7 @@ void CallReactor::Drain(absl::Duration time_left) {
   v1::ServerMessage message;
   message.mutable_go_away()->set_time_left_ms(ClampTo<uint32_t>(absl::ToInt64Milliseconds(time_left)));
   absl::MutexLock lock(&mutex_);
-  if (phase_ <= Phase::kOpening) {
+  if (phase_ < Phase::kOpen) {
     End(ShuttingDown(), 0);
     Pump();
     return;

@@ -7,8 +7,8 @@
 // Reads and writes are raw bytes, parsed here: the typed interface of gRPC shows a message that does not
 // parse (invalid UTF-8, say) as the end of the stream, and the client deserves to be told.
 //
-// A stream for which the server has no place yet is not read: what it sends stays with gRPC, under its flow
-// control.
+// Of a stream that has no place yet only SessionOpen is read, and waited for 5 s: the rest of what it sends
+// stays with gRPC, under its flow control.
 //
 // Flow control: one message is read at a time, and none while more of the call's audio or messages waits than
 // should. One message is written at a time; the rest waits in OutgoingQueue under its policy. A write that
@@ -36,6 +36,7 @@
 #include "server/metrics.h"
 #include "server/options.h"
 #include "server/outgoing_queue.h"
+#include "server/peer.h"
 #include "server/validation.h"
 #include "streaming/call/capture_clock.h"
 #include "streaming/call/live_call.h"
@@ -59,7 +60,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
                           public RegisteredCall,
                           public std::enable_shared_from_this<CallReactor> {
  public:
-  // For a stream that has just arrived; admits or refuses it. The result lives until its OnDone.
+  // For a stream that has just arrived; hears or refuses it. The result lives until its OnDone.
   static CallReactor* Start(grpc::CallbackServerContext* context, const CallEnvironment* environment);
   ~CallReactor() override;
 
@@ -81,8 +82,8 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
  private:
   enum class Phase {
-    kArrived,   // has no place yet
     kOpening,   // waits for SessionOpen
+    kWaiting,   // waits for a place; nothing is read
     kOpen,      // takes messages
     kClosing,   // the client has said all; the LiveCall finishes what it owes
     kEnding,    // the status is decided; what is queued is written, then Finish
@@ -92,10 +93,12 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   CallReactor(grpc::CallbackServerContext* context, const CallEnvironment* environment);
   void Begin();
 
-  // The reading side: one at a time.
-  void Handle(v1::ClientMessage message);
+  // The reading side: one at a time. False: whoever starts the call goes on reading.
+  bool Handle(v1::ClientMessage message);
   std::optional<Fault> Act(v1::ClientMessage& message);
-  std::optional<Fault> Open(const v1::SessionOpen& open);
+  std::optional<Fault> Open(const v1::ClientMessage& message);
+  // With a place, and no read under way; then reads on.
+  std::optional<Fault> StartCall(const streaming::CallConfig& config) ABSL_LOCKS_EXCLUDED(mutex_);
   std::optional<Fault> Update(const v1::SessionUpdate& update);
   void CountAudio(const v1::AudioChunk& audio);
   void CloseInput();
@@ -124,16 +127,19 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   grpc::CallbackServerContext* const context_;  // valid until OnDone
   const std::string call_id_;
   const absl::Time arrived_;
+  Peer peer_;
 
   // Used by the reading side only.
   grpc::ByteBuffer read_buffer_;
   InboundState inbound_;
+  std::optional<streaming::CallConfig> wanted_;  // by SessionOpen
+  uint64_t open_seq_ = 0;                        // its
   streaming::CaptureClock capture_clock_;
   std::optional<uint64_t> next_sample_;  // where the last Opus packet began, to count audio by
 
   absl::Mutex mutex_;
-  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kArrived;
-  absl::Time admitted_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // when it had its place
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
+  absl::Time entered_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // when it asked for a place
   std::shared_ptr<streaming::LiveCall> call_ ABSL_GUARDED_BY(mutex_);
   bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

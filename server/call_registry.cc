@@ -36,29 +36,104 @@ std::string CallRegistry::NewCallId() {
   return absl::StrFormat("%016x", absl::Uniform<uint64_t>(random_));
 }
 
-CallRegistry::Admission CallRegistry::Add(std::shared_ptr<RegisteredCall> call) {
+std::optional<Fault> CallRegistry::Closed() const {
+  if (!draining_ && !unready_.has_value()) return std::nullopt;
+  Fault fault = draining_ ? ShuttingDown() : *unready_;
+  fault.retry_after_ms = Milliseconds(limits_.retry_after);
+  return fault;
+}
+
+Fault CallRegistry::PeerIsFull(absl::string_view what, int most) const {
+  Fault fault = MakeFault(v1::AT_CAPACITY,
+                          absl::StrCat("this address has ", most, " ", what, ", which is all it may have"));
+  fault.retry_after_ms = Milliseconds(limits_.retry_after);
+  return fault;
+}
+
+void CallRegistry::SetState(Entry& entry, State state, absl::Time now) {
+  PeerCounts* peer = entry.peer.empty() ? nullptr : &peers_[entry.peer];
+  const auto leave = [&entry](std::deque<const RegisteredCall*>& queue) {
+    queue.erase(std::find(queue.begin(), queue.end(), entry.call.get()));
+  };
+  if (entry.state == State::kOpening) leave(opening_);
+  if (entry.state == State::kWaiting) leave(waiting_);
+  if (entry.state == State::kAdmitted) --admitted_;
+  if (peer != nullptr && entry.state != State::kRefused) --peer->of(entry.state);
+  entry.state = state;
+  entry.since = now;
+  if (state == State::kOpening) opening_.push_back(entry.call.get());
+  if (state == State::kWaiting) waiting_.push_back(entry.call.get());
+  if (state == State::kAdmitted) ++admitted_;
+  if (peer == nullptr) return;
+  if (state != State::kRefused) ++peer->of(state);
+  if (peer->opening + peer->waiting + peer->admitted == 0) peers_.erase(entry.peer);
+}
+
+std::optional<Fault> CallRegistry::Arrive(std::shared_ptr<RegisteredCall> call, std::string peer) {
+  std::shared_ptr<RegisteredCall> oldest;
+  std::optional<Fault> refused;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time now = clock_->Now();
+    const RegisteredCall* key = call.get();
+    Entry& entry = entries_[key];
+    entry = {.call = std::move(call), .peer = std::move(peer), .since = now};
+    refused = Closed();
+    if (limits_.max_calls_per_peer > 0 && !refused.has_value() && !entry.peer.empty()) {
+      const int most = limits_.max_calls_per_peer + limits_.max_waiting_per_peer;
+      const auto found = peers_.find(entry.peer);
+      if (found != peers_.end() &&
+          found->second.opening + found->second.waiting + found->second.admitted >= most) {
+        refused = PeerIsFull("streams", most);
+      }
+    }
+    if (!refused.has_value()) {
+      if (opening_.size() >= static_cast<size_t>(limits_.max_opening)) {
+        Entry& first = entries_.at(opening_.front());
+        oldest = first.call;
+        SetState(first, State::kRefused, now);
+      }
+      SetState(entry, State::kOpening, now);
+    }
+  }
+  if (oldest != nullptr) {
+    oldest->Cut(MakeFault(v1::DEADLINE, "no SessionOpen came, and others wait to be heard"));
+  }
+  return refused;
+}
+
+CallRegistry::Admission CallRegistry::Enter(const RegisteredCall* call) {
   look_at_engine_();
   absl::MutexLock lock(&mutex_);
   Admission admission;
-  Entry entry{.since = clock_->Now()};
-  if (draining_ || unready_.has_value()) {
-    admission.refused = draining_ ? ShuttingDown() : *unready_;
-    admission.refused->retry_after_ms = Milliseconds(limits_.retry_after);
+  Entry& entry = entries_.at(call);
+  if (entry.state != State::kOpening) {  // cut meanwhile: it was the oldest
+    admission.refused = ShuttingDown();
+    return admission;
+  }
+  const absl::Time now = clock_->Now();
+  const PeerCounts peer = entry.peer.empty() ? PeerCounts{} : peers_[entry.peer];
+  admission.refused = Closed();
+  if (!admission.refused.has_value() && limits_.max_calls_per_peer > 0 &&
+      peer.admitted + peer.waiting >= limits_.max_calls_per_peer) {
+    admission.refused = PeerIsFull("calls", limits_.max_calls_per_peer);
+  }
+  if (admission.refused.has_value()) {
+    SetState(entry, State::kRefused, now);
   } else if (waiting_.empty() && HasPlace()) {
-    entry.state = State::kAdmitted;
-    ++admitted_;
-  } else if (waiting_.size() < static_cast<size_t>(limits_.max_waiting)) {
-    entry.state = State::kWaiting;
-    waiting_.push_back(call.get());
-    admission.waits = PlaceAt(waiting_.size() - 1);
-    unsettled_ = true;
-  } else {
+    SetState(entry, State::kAdmitted, now);
+  } else if (waiting_.size() >= static_cast<size_t>(limits_.max_waiting)) {
+    SetState(entry, State::kRefused, now);
     admission.refused = AtCapacity(
         limits_.max_waiting == 0 ? "" : absl::StrCat(", and ", waiting_.size(), " wait for a place"));
+  } else if (limits_.max_waiting_per_peer > 0 && peer.waiting >= limits_.max_waiting_per_peer) {
+    SetState(entry, State::kRefused, now);
+    admission.refused = PeerIsFull("calls that wait", limits_.max_waiting_per_peer);
+  } else {
+    SetState(entry, State::kWaiting, now);
+    admission.waits = PlaceAt(waiting_.size() - 1);
+    unsettled_ = true;
   }
-  const RegisteredCall* key = call.get();
-  entry.call = std::move(call);
-  entries_.emplace(key, std::move(entry));
   return admission;
 }
 
@@ -68,14 +143,13 @@ void CallRegistry::Remove(const RegisteredCall* call) {
   auto found = entries_.find(call);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
+  const absl::Time now = clock_->Now();
   if (entry.state == State::kAdmitted) {
-    --admitted_;
     constexpr double kWeight = 1.0 / 8;
-    const absl::Duration length = clock_->Now() - entry.since;
+    const absl::Duration length = now - entry.since;
     call_length_ = call_length_.has_value() ? *call_length_ + (length - *call_length_) * kWeight : length;
-  } else if (entry.state == State::kWaiting) {
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), call));
   }
+  SetState(entry, State::kRefused, now);
   unsettled_ = !waiting_.empty();
   removed = std::move(entry.call);
   entries_.erase(found);
@@ -133,20 +207,16 @@ CallRegistry::News CallRegistry::Settle(absl::Time now) {
   while (!waiting_.empty()) {
     Entry& first = entries_.at(waiting_.front());
     if (!HasPlace()) break;
-    first.state = State::kAdmitted;
-    first.since = now;
-    ++admitted_;
+    SetState(first, State::kAdmitted, now);
     news.admitted.push_back(first.call);
-    waiting_.pop_front();
   }
   // Those that have waited longest are in front.
   while (!waiting_.empty()) {
     Entry& first = entries_.at(waiting_.front());
     if (now - first.since < limits_.max_wait) break;
-    first.state = State::kRefused;
+    SetState(first, State::kRefused, now);
     news.given_up.emplace_back(first.call, AtCapacity(absl::StrCat("; no place was free within ",
                                                                    absl::FormatDuration(limits_.max_wait))));
-    waiting_.pop_front();
   }
   for (size_t i = 0; i < waiting_.size(); ++i) {
     Entry& entry = entries_.at(waiting_[i]);

@@ -1,5 +1,9 @@
 // The calls of this server: who may come in, who is here, and the clock's duties for all of them.
 //
+// A stream costs next to nothing until it has said what call it opens: only then does it get a place, or wait
+// for one. Of the streams that have not, there are so many at most; when one more comes, the oldest is ended,
+// as a client opens its call at once and an attacker need not.
+//
 // Thread-safe. One thread ticks every call about ten times a second. Lock order: this before a call's own; no
 // call is called with the lock held.
 #pragma once
@@ -35,7 +39,7 @@ struct QueuePlace {
 class RegisteredCall {
  public:
   virtual ~RegisteredCall() = default;
-  // It has a place. Once, and only after Add said that it waits.
+  // It has a place. Once, and only after Enter said that it waits.
   virtual void Admit() = 0;
   // Its place in the queue, at first and when it has changed. On the ticking thread, as Admit.
   virtual void Wait(QueuePlace place) = 0;
@@ -51,6 +55,10 @@ class CallRegistry {
   struct Limits {
     int max_calls = 0;
     int max_waiting = 0;
+    // Of one peer: calls, those that wait included, and those that wait. 0: as many as of all.
+    int max_calls_per_peer = 0;
+    int max_waiting_per_peer = 0;
+    int max_opening = 256;  // streams that have opened no call yet
     absl::Duration max_wait;
     absl::Duration retry_after;  // at least
     absl::Duration tick;
@@ -70,10 +78,14 @@ class CallRegistry {
     std::optional<Fault> refused;
     std::optional<QueuePlace> waits;  // it will be told so, then admitted or cut
   };
-  // Gives the call a place, or lets it wait in order, or refuses it: when too many wait already, the server
-  // is not ready or it goes down. A call that is refused is registered too, until its stream has ended:
-  // shutting down waits for it.
-  Admission Add(std::shared_ptr<RegisteredCall> call) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A stream has arrived. `peer`: whom limits count it to; empty: nobody. A fault: it is refused, when the
+  // server is not ready or goes down, or its peer has as many streams as it may. It is registered then, too,
+  // until it has ended: shutting down waits for it.
+  std::optional<Fault> Arrive(std::shared_ptr<RegisteredCall> call, std::string peer)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // It has said what call it opens. Gives it a place, or lets it wait in order, or refuses it. Once, after
+  // Arrive let it in.
+  Admission Enter(const RegisteredCall* call) ABSL_LOCKS_EXCLUDED(mutex_);
   // The call's stream has ended. Drops the registry's reference.
   void Remove(const RegisteredCall* call) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -95,9 +107,10 @@ class CallRegistry {
   int waiting() const ABSL_LOCKS_EXCLUDED(mutex_);  // for one
 
  private:
-  enum class State { kRefused, kWaiting, kAdmitted };
+  enum class State { kRefused, kOpening, kWaiting, kAdmitted };
   struct Entry {
     std::shared_ptr<RegisteredCall> call;
+    std::string peer;
     State state = State::kRefused;
     absl::Time since;  // in this state
     int told = 0;      // its position as it knows it; 0: not yet
@@ -109,7 +122,21 @@ class CallRegistry {
     std::vector<std::pair<std::shared_ptr<RegisteredCall>, Fault>> given_up;
   };
 
+  struct PeerCounts {
+    int opening = 0;
+    int waiting = 0;
+    int admitted = 0;
+    int& of(State state) {
+      return state == State::kOpening ? opening : state == State::kWaiting ? waiting : admitted;
+    }
+  };
+
   void Run();
+  // The fault, while no call is taken at all.
+  std::optional<Fault> Closed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Moves the entry to `state`, with all that is counted by it.
+  void SetState(Entry& entry, State state, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Fault PeerIsFull(absl::string_view what, int most) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives places to those that wait, as far as there are any.
   News Settle(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -122,8 +149,10 @@ class CallRegistry {
   const std::function<void()> look_at_engine_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<const RegisteredCall*, Entry> entries_ ABSL_GUARDED_BY(mutex_);
-  std::deque<const RegisteredCall*> waiting_ ABSL_GUARDED_BY(mutex_);  // in order; all in entries_
+  std::deque<const RegisteredCall*> opening_ ABSL_GUARDED_BY(mutex_);  // in order; all in entries_
+  std::deque<const RegisteredCall*> waiting_ ABSL_GUARDED_BY(mutex_);  // the same
   int admitted_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_map<std::string, PeerCounts> peers_ ABSL_GUARDED_BY(mutex_);  // that have a stream
   std::optional<absl::Duration> call_length_ ABSL_GUARDED_BY(mutex_);  // smoothed, of those that ended
   std::optional<Fault> unready_ ABSL_GUARDED_BY(mutex_);
   int engine_holds_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -57,12 +57,26 @@ void AddNetwork(CLI::App& app, ServerOptions& to) {
       ->capture_default_str()
       ->type_name("HOST:PORT");
   AddSeconds(app, "--keepalive", to.keepalive, "Ping a silent connection this often", 1, 3'600);
+  AddInt(app, "--max-connections", to.max_connections,
+         "Connections at once; fewer where the system does not allow so many descriptors", 1, 1'000'000, "N");
+  AddInt(app, "--max-connections-per-peer", to.max_connections_per_peer,
+         "Of an IPv4 address or IPv6 /64 network, loopback left out", 1, 1'000'000, "N");
+  AddSeconds(app, "--connection-idle-limit", to.connection_idle, "A connection without a stream is closed", 1,
+             86'400);
+  AddInt(app, "--max-transport-bytes", to.max_transport_bytes,
+         "Buffers of all connections; near it gRPC ends some", 16 << 20, 2'000'000'000, "BYTES");
 }
 
 void AddCalls(CLI::App& app, ServerOptions& to) {
   app.option_defaults()->group("Calls");
   AddInt(app, "--max-calls", to.max_calls, "Calls at once", 1, 100'000, "N");
   AddInt(app, "--max-waiting", to.max_waiting, "Calls over that which wait for a place", 0, 100'000, "N");
+  AddInt(app, "--max-calls-per-peer", to.max_calls_per_peer,
+         "Of an IPv4 address or IPv6 /64 network, waiting or not; 0: three quarters of --max-calls, and for "
+         "loopback all",
+         0, 100'000, "N");
+  AddInt(app, "--max-waiting-per-peer", to.max_waiting_per_peer,
+         "The same of those that wait; 0: three quarters of --max-waiting", 0, 100'000, "N");
   AddSeconds(app, "--max-wait", to.max_wait, "A call that waits longer is refused", 0, 3'600);
   AddSeconds(app, "--max-token-interval", to.max_token_interval,
              "No more calls while answers come slower than a token in this time", .001, 60);
@@ -291,6 +305,12 @@ std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options)
                                               : "mutual"},
       {"metrics-address", options.metrics_address},
       {"keepalive", seconds(options.keepalive)},
+      {"max-connections", Number(options.max_connections)},
+      {"max-connections-per-peer", Number(options.max_connections_per_peer)},
+      {"connection-idle-limit", seconds(options.connection_idle)},
+      {"max-transport-bytes", Number(options.max_transport_bytes)},
+      {"max-calls-per-peer", Number(options.max_calls_per_peer)},
+      {"max-waiting-per-peer", Number(options.max_waiting_per_peer)},
       {"max-calls", Number(options.max_calls)},
       {"max-waiting", Number(options.max_waiting)},
       {"max-wait", seconds(options.max_wait)},

@@ -27,6 +27,11 @@ struct ServerOptions {
   // Streams over that wait in order for a place, at most so long.
   int max_waiting = 16;
   absl::Duration max_wait = absl::Seconds(10);
+  // Calls of one peer, an IPv4 address or an IPv6 /64 network, those that wait included; and those that wait.
+  // 0: three quarters of all, so that one alone cannot fill the server, yet an office behind one address is
+  // served; and no limit for loopback addresses.
+  int max_calls_per_peer = 0;
+  int max_waiting_per_peer = 0;
   // No more calls are let in while the answers of those that are here come slower than a token in this time.
   absl::Duration max_token_interval = absl::Milliseconds(250);
   // The same when with one more they would take more than this share of the engine's time.
@@ -39,6 +44,13 @@ struct ServerOptions {
   absl::Duration drain_limit = absl::Seconds(30);
   absl::Duration retry_after = absl::Seconds(2);
   absl::Duration keepalive = absl::Seconds(20);
+  // Connections at once, if the system allows so many descriptors; and of one peer, loopback addresses left
+  // out.
+  int max_connections = 2'048;
+  int max_connections_per_peer = 128;
+  absl::Duration connection_idle = absl::Seconds(60);  // without a stream
+  // What gRPC's buffers may take before it ends connections.
+  int max_transport_bytes = 256 << 20;
 
   int max_video_frame_bytes = 4 << 20;
   int max_audio_chunk_bytes = 256 << 10;

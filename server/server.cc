@@ -54,6 +54,9 @@ v1::Limits MakeLimits(const ServerOptions& options, const engine::EngineInfo& in
   return to;
 }
 
+// A limit of one peer, by default three quarters of that of all.
+int OfOnePeer(int given, int all) { return given > 0 ? given : std::max(1, all * 3 / 4); }
+
 // gRPC's health service starts as SERVING, and a probe can come before anybody has told it otherwise. This
 // lets no question about health in until `told` is notified, which is microseconds after the port is open.
 class HealthGate : public grpc::experimental::ServerInterceptorFactoryInterface {
@@ -111,6 +114,8 @@ class ParleyServerImpl final : public ParleyServer {
         max_load_(options.max_load),
         registry_({.max_calls = options.max_calls,
                    .max_waiting = options.max_waiting,
+                   .max_calls_per_peer = OfOnePeer(options.max_calls_per_peer, options.max_calls),
+                   .max_waiting_per_peer = OfOnePeer(options.max_waiting_per_peer, options.max_waiting),
                    .max_wait = options.max_wait,
                    .retry_after = options.retry_after,
                    .tick = options.tick},

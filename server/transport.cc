@@ -12,7 +12,12 @@ namespace {
 
 // Descriptors that are not connections: the model's files, /metrics, what FFmpeg opens.
 constexpr int kOtherDescriptors = 128;
-constexpr int kMostConnections = 2'048;
+constexpr int kStreamsAConnection = 100;
+constexpr int kMetadataBytes = 16 << 10;
+// What a stream may send before it is read: video of 20 Mbit/s over a line of 100 ms. By itself gRPC lets
+// this grow with the bandwidth that it measures, to megabytes a stream where the proxy is on this machine.
+constexpr int kStreamWindowBytes = 256 << 10;
+constexpr absl::Duration kHandshakeLimit = absl::Seconds(10);  // of TLS, and until HTTP/2's settings
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(10);
 
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
@@ -27,7 +32,8 @@ Listener::Options MakeListenerOptions(const ServerOptions& options) {
   const int most = std::max(16, RaiseDescriptorLimit() - kOtherDescriptors);
   return {.address = options.address,
           .port = options.port,
-          .max_connections = std::min(most, kMostConnections),
+          .max_connections = std::min(most, options.max_connections),
+          .max_connections_per_peer = options.max_connections_per_peer,
           .user_timeout = KeepaliveTimeout(options)};
 }
 
@@ -39,6 +45,15 @@ void SetTransportLimits(const ServerOptions& options, int max_message_bytes, grp
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   // Clients may ping as often as this without being taken for an attack.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsAConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(options.connection_idle));
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(kHandshakeLimit));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  grpc::ResourceQuota quota("connections");
+  quota.Resize(static_cast<size_t>(options.max_transport_bytes));
+  builder.SetResourceQuota(quota);
 }
 
 }  // namespace parley::server

@@ -35,6 +35,7 @@ TEST(Admission, WithoutAQueueCallsOverCapacityAreRefusedUntilOneEnds) {
     TestCall first(channel);
     OpenAndAwaitReady(first);
     TestCall second(channel);
+    ASSERT_TRUE(second.Open({}));
     const M error = second.Await(M::kError);
     EXPECT_EQ(error.error().code(), v1::AT_CAPACITY);
     EXPECT_EQ(error.error().retry_after_ms(), 2'000u);
@@ -77,6 +78,7 @@ TEST(Admission, WhoWaitsTooLongIsToldWhenToTryAgain) {
   TestCall first(server.NewChannel());
   OpenAndAwaitReady(first);
   TestCall second(server.NewChannel());
+  ASSERT_TRUE(second.Open({}));
   second.Await(M::kAdmission);
   const v1::Error error = second.AwaitWhileTimePasses(M::kError, clock, absl::Seconds(10)).error();
   EXPECT_EQ(error.code(), v1::AT_CAPACITY);
@@ -93,15 +95,18 @@ TEST(Admission, OneThatLeavesTheQueueMakesRoomForTheNext) {
   TestCall first(channel);
   OpenAndAwaitReady(first);
   TestCall second(channel);
+  ASSERT_TRUE(second.Open({}));
   EXPECT_EQ(second.Await(M::kAdmission).admission().position(), 1u);
   TestCall third(channel);
+  ASSERT_TRUE(third.Open({}));
   EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 2u);
   TestCall fourth(channel);
+  ASSERT_TRUE(fourth.Open({}));
   EXPECT_EQ(fourth.Await(M::kError).error().code(), v1::AT_CAPACITY);
   second.Cancel();
   EXPECT_EQ(third.Await(M::kAdmission).admission().position(), 1u);
   first.Cancel();
-  OpenAndAwaitReady(third);
+  third.Await(M::kReady);
 }
 
 TEST(Admission, SixtyFourCallsThatComeAtOnceAreAllServedInTurn) {
@@ -184,6 +189,48 @@ TEST(Admission, NoMoreCallsAreLetInThanTheEngineHasTimeFor) {
   ASSERT_TRUE(Eventually([&] { return heard.load(); }));
   ASSERT_GT(server.engine().stats().conversation_load, 0.35);
   ACallWaitsUntilTheEngineHasRested(server, clock, absl::Minutes(5));
+}
+
+TEST(Peers, AreTheOnesThatTheProxyAtTheSocketFileNames) {
+  TestSetup setup;
+  setup.at_socket_file = true;
+  setup.server.max_calls = 4;
+  setup.server.max_calls_per_peer = 1;
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  TestCall first(channel, true, {{"x-parley-peer", "2001:db8::1"}});
+  OpenAndAwaitReady(first);
+  TestCall neighbour(channel, true, {{"x-parley-peer", "2001:db8::2"}});  // of the same network
+  ASSERT_TRUE(neighbour.Open({}));
+  EXPECT_THAT(neighbour.Await(M::kError).error().message(), HasSubstr("this address has 1 calls"));
+  TestCall other(channel, true, {{"x-parley-peer", "192.0.2.1"}});
+  OpenAndAwaitReady(other);
+  TestCall unnamed(channel);  // a process of this machine that speaks for itself
+  OpenAndAwaitReady(unnamed);
+  TestCall wrong(channel, true, {{"x-parley-peer", "somebody"}});
+  EXPECT_THAT(wrong.Await(M::kError).error().message(), HasSubstr("x-parley-peer is not an IP address"));
+}
+
+TEST(Peers, AreNotWhatTheySayThemselvesOverTcp) {
+  TestSetup setup;
+  setup.server.max_calls_per_peer = 1;
+  TestServer server(setup);
+  TestCall first(server.NewChannel(), true, {{"x-parley-peer", "192.0.2.1"}});
+  OpenAndAwaitReady(first);
+  TestCall second(server.NewChannel(), true, {{"x-parley-peer", "192.0.2.2"}});
+  ASSERT_TRUE(second.Open({}));
+  EXPECT_EQ(second.Await(M::kError).error().code(), v1::AT_CAPACITY);
+}
+
+TEST(Peers, OfThisMachineAreNotLimitedUnlessAskedFor) {
+  TestSetup setup;
+  setup.server.max_calls = 4;
+  TestServer server(setup);
+  std::vector<std::unique_ptr<TestCall>> calls;
+  for (int i = 0; i < 4; ++i) {
+    calls.push_back(std::make_unique<TestCall>(server.NewChannel()));
+    OpenAndAwaitReady(*calls.back());
+  }
 }
 
 TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {

@@ -94,6 +94,11 @@ TestServer::TestServer(TestSetup setup) {
   setup.server.decoder_program = PARLEY_DECODER_BINARY;
   setup.server.metrics_address = setup.metrics ? setup.metrics_address : "none";
   setup.server.tick = absl::Milliseconds(5);
+  if (setup.at_socket_file) {
+    static int files = 0;
+    socket_file_ = absl::StrCat("unix:/tmp/parley_test.", getpid(), ".", ++files, ".sock");
+    setup.server.address = socket_file_;
+  }
   auto server = ParleyServer::Start(setup.server, fake_.engine.get(),
                                     setup.with_detector ? fake_.speech_detector.get() : nullptr, setup.clock);
   EXPECT_TRUE(server.ok()) << server.status();
@@ -101,7 +106,9 @@ TestServer::TestServer(TestSetup setup) {
   if (setup.ready) server_->SetReady();
 }
 
-std::string TestServer::address() const { return absl::StrCat("127.0.0.1:", server_->port()); }
+std::string TestServer::address() const {
+  return socket_file_.empty() ? absl::StrCat("127.0.0.1:", server_->port()) : socket_file_;
+}
 
 std::shared_ptr<grpc::Channel> TestServer::NewChannel() const {
   grpc::ChannelArguments arguments;
@@ -111,8 +118,11 @@ std::shared_ptr<grpc::Channel> TestServer::NewChannel() const {
 
 std::string TestServer::MetricsPage() const { return HttpGet(server_->metrics_port(), "/metrics"); }
 
-TestCall::TestCall(std::shared_ptr<grpc::Channel> channel, bool reads)
-    : stub_(v1::Parley::NewStub(std::move(channel))), stream_(stub_->Converse(&context_)) {
+TestCall::TestCall(std::shared_ptr<grpc::Channel> channel, bool reads,
+                   const std::map<std::string, std::string>& metadata)
+    : stub_(v1::Parley::NewStub(std::move(channel))) {
+  for (const auto& [name, value] : metadata) context_.AddMetadata(name, value);
+  stream_ = stub_->Converse(&context_);
   if (reads) Read();
 }
 

@@ -33,6 +33,7 @@ struct TestSetup {
   // Port, tick and metrics address are replaced. Pictures are decoded in-process, unless a test says otherwise:
   // starting processes takes longer than most tests.
   ServerOptions server = {.picture_decoders = "in-process"};
+  bool at_socket_file = false;
   const Clock* clock = Clock::Real();
   bool with_detector = true;
   bool ready = true;
@@ -61,6 +62,7 @@ class TestServer {
 
  private:
   engine::LoadedFake fake_;
+  std::string socket_file_;
   std::unique_ptr<ParleyServer> server_;
 };
 
@@ -69,7 +71,9 @@ class TestCall {
  public:
   using Case = v1::ServerMessage::PayloadCase;
 
-  explicit TestCall(std::shared_ptr<grpc::Channel> channel, bool reads = true);
+  // `metadata` goes with the stream, as a proxy may set it.
+  explicit TestCall(std::shared_ptr<grpc::Channel> channel, bool reads = true,
+                    const std::map<std::string, std::string>& metadata = {});
   ~TestCall();  // cancels what is still going on
 
   // Sends with the next seq; false: the stream is over.
