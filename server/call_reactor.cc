@@ -21,6 +21,8 @@ using streaming::LiveCall;
 // A stream that opens no call within this is ended.
 constexpr absl::Duration kOpenLimit = absl::Seconds(5);
 
+constexpr char kCompleted[] = "completed";
+
 template <typename T>
 T ClampTo(uint64_t value) {
   return static_cast<T>(std::min<uint64_t>(value, std::numeric_limits<T>::max()));
@@ -252,7 +254,7 @@ void CallReactor::CloseInput() {
     absl::MutexLock lock(&mutex_);
     if (phase_ == Phase::kOpening) {
       // A stream that said nothing owes nothing. A cancelled one gets its status from OnCancel.
-      if (!context_->IsCancelled()) End(grpc::Status::OK, "completed");
+      if (!context_->IsCancelled()) End(grpc::Status::OK, kCompleted);
       Pump();
       return;
     }
@@ -336,7 +338,7 @@ void CallReactor::SendEvent(streaming::CallEvent event) {
     message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
     if (!ended() && !queue_.PushMetrics(std::move(message), *times)) Overflowed();
   } else if (std::holds_alternative<streaming::CallEnded>(event.payload)) {
-    End(grpc::Status::OK, "completed");
+    End(grpc::Status::OK, kCompleted);
   } else if (const auto* error = std::get_if<streaming::CallError>(&event.payload); error && error->fatal) {
     Log(LogLevel::kWarn, "call failed",
         {{"call_id", call_id_}, {"code", LabelOf(ToProto(error->code))}, {"message", error->message}});
@@ -446,6 +448,8 @@ void CallReactor::OnCancel() {
     absl::MutexLock lock(&mutex_);
     cancelled_ = true;
     queue_.Clear();
+    // The end of what it sends may come first, and looks like a client that has said all.
+    if (end_reason_ == kCompleted) end_reason_ = "client_gone";
     End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"), "client_gone");
     Pump();
   }

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Attacks on deploy/edge, from an address of their own: what they take of Envoy's and the server's memory, and
+whether calls that go on meanwhile are answered in time.
+
+  attacks.py --server BINARY --load BINARY [unittest arguments]
+"""
+
+import argparse
+import socket
+import struct
+import sys
+import unittest
+
+import h2
+from door import Attack, Door, LiveCalls, eventually
+
+BINARIES = None
+ENVOY_MIB, SERVER_MIB = 200, 300
+FIRST_TOKEN_MS = 3_000
+# Against gRPC 1.51.1 itself the rapid reset takes 9.6 GB and the CONTINUATION flood 3.9 GB, and turns come 15 s late.
+
+
+class Attacks(unittest.TestCase):
+    def setUp(self):
+        self.door = Door(BINARIES, server=["--max-calls-per-peer", "12", "--max-waiting-per-peer", "12"],
+                         edge=["--connection-idle-limit", "3", "--no-access-log"])
+
+    def tearDown(self):
+        if self.door is not None:
+            self.door.stop()
+
+    def hold_against(self, strike, threads=4, seconds=5):
+        live = LiveCalls(BINARIES, self.door.address, seconds)
+        attack = Attack(strike, threads)
+        try:
+            report = live.finish()
+        finally:
+            attack.stop()
+        envoy, server = self.door.peaks()
+        print(f"{self.id().rpartition('.')[2]}: Envoy {envoy:.0f} MiB, server {server:.0f} MiB at most; first token p99 "
+              f"{report['first_token']['p99_ms']:.0f} ms; {attack.closed} connections closed on the attacker", flush=True)
+        self.assertGreater(report["turns"], 0)
+        self.assertEqual((report["turns_answered"], report["failures"]), (report["turns"], {}))
+        self.assertLess(report["first_token"]["p99_ms"], FIRST_TOKEN_MS)
+        self.assertLess(envoy, ENVOY_MIB)
+        self.assertLess(server, SERVER_MIB)
+        return attack
+
+    def test_rapid_reset(self):
+        headers = h2.request()
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                for first in range(1, 1 << 20, 2_000):
+                    if attack.over.is_set():
+                        return
+                    connection.send(b"".join(
+                        h2.frame(h2.HEADERS, h2.END_HEADERS, stream, headers) +
+                        h2.frame(h2.RST_STREAM, 0, stream, struct.pack(">I", 8))
+                        for stream in range(first, first + 2_000, 2)))
+
+        self.assertGreater(self.hold_against(strike).closed, 0)
+
+    def test_resets_after_a_call_is_open(self):
+        """As slow as the door lets it: each stream opens a call first."""
+        open_call = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request())[9:]
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                for stream in range(1, 40, 2):
+                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, open_call) +
+                                    h2.frame(h2.DATA, 0, stream, h2.client_message(1, h2.OPEN)) +
+                                    h2.frame(h2.RST_STREAM, 0, stream, struct.pack(">I", 8)))
+                attack.over.wait(.05)  # a flood of connections is for a firewall
+
+        self.hold_against(strike)
+
+    def test_continuation_flood(self):
+        fields = h2.literal("x-filler", "f" * 16_000)
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                connection.send(h2.frame(h2.HEADERS, 0, 1, h2.request()))
+                while not attack.over.is_set():
+                    connection.send(h2.frame(h2.CONTINUATION, 0, 1, fields))
+
+        self.assertGreater(self.hold_against(strike).closed, 0)
+
+    def test_one_header_that_never_ends(self):
+        """The string of one field goes on through CONTINUATION frames: a decoder that waits for it holds all."""
+        start = b"\x00" + h2.integer(1, 7) + b"x" + h2.integer(1 << 30, 7)
+        part = h2.frame(h2.CONTINUATION, 0, 1, b"f" * 16_000)
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                connection.send(h2.frame(h2.HEADERS, 0, 1, start))
+                while not attack.over.is_set():
+                    connection.send(part)
+
+        self.assertGreater(self.hold_against(strike).closed, 0)
+
+    def test_empty_frames(self):
+        for kind, stream in ((h2.CONTINUATION, 1), (h2.DATA, 1)):
+            flood = h2.frame(kind, 0, stream) * 1_000
+            headers = h2.frame(h2.HEADERS, 0 if kind == h2.CONTINUATION else h2.END_HEADERS, 1, h2.request())
+
+            def strike(attack):
+                with h2.Connection(self.door.address) as connection:
+                    connection.send(headers)
+                    while not attack.over.is_set():
+                        connection.send(flood)
+
+            self.assertGreater(self.hold_against(strike, threads=2, seconds=2).closed, 0)
+
+    def test_settings_and_ping_floods_whose_answers_nobody_reads(self):
+        for flood in (h2.frame(h2.SETTINGS, 0, 0), h2.frame(h2.PING, 0, 0, b"flooding")):
+            flood *= 1_000
+
+            def strike(attack):
+                with h2.Connection(self.door.address) as connection:
+                    while not attack.over.is_set():
+                        connection.send(flood)
+
+            self.assertGreater(self.hold_against(strike, threads=2, seconds=2).closed, 0)
+
+    def test_header_bomb(self):
+        """A field of 4,000 bytes in the decoder's table, then a byte each time it is meant again."""
+        bomb = h2.literal("x-bomb", "b" * 4_000, indexed=True) + b"\xbe" * 12_000
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                for stream in range(1, 1 << 16, 2):
+                    if attack.over.is_set():
+                        return
+                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.request() + bomb))
+
+        self.hold_against(strike)
+
+    def test_many_headers(self):
+        fields = b"".join(h2.literal(f"x-{i}", "") for i in range(1_500))
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                for stream in range(1, 1 << 16, 2):
+                    if attack.over.is_set():
+                        return
+                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.request() + fields))
+
+        self.hold_against(strike)
+
+    def test_huge_messages(self):
+        """Of 2 GiB as gRPC's framing has it, on every stream that a connection may have. gRPC 1.51 looks at the length
+        when it has all of it."""
+        part = b"m" * 16_000
+
+        def strike(attack):
+            with h2.Connection(self.door.address) as connection:
+                for stream in range(1, 64, 2):
+                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.request()) +
+                                    h2.frame(h2.DATA, 0, stream, b"\0\x7f\xff\xff\xff"))
+                connection.socket.settimeout(1)
+                while not attack.over.is_set():
+                    for stream in range(1, 64, 2):
+                        connection.send(h2.frame(h2.DATA, 0, stream, part))
+
+        self.hold_against(strike)
+
+    def test_a_huge_message_of_a_call_that_is_open(self):
+        """As flow control lets it: each call sends what it may, for as long as it may."""
+        part = b"m" * 16_000
+
+        def strike(attack):
+            with self.door.open_call(source="127.0.0.66") as call:
+                call.send(h2.frame(h2.DATA, 0, 1, b"\0\x7f\xff\xff\xff"))
+                window = 250 << 10
+                while not attack.over.is_set():
+                    while window >= len(part):
+                        call.send(h2.frame(h2.DATA, 0, 1, part))
+                        window -= len(part)
+                    got = call.read_until(h2.WINDOW_UPDATE, h2.RST_STREAM, h2.HEADERS, h2.GOAWAY)
+                    if got is None or got[0] != h2.WINDOW_UPDATE:
+                        raise ConnectionError("ended")
+                    if got[2] == 1:
+                        window += struct.unpack(">I", got[3])[0]
+
+        self.assertGreater(self.hold_against(strike).closed, 0)
+
+    def test_slow_requests(self):
+        """Half a frame, half a header block, a stream without a message: each held for as long as it is let."""
+        held = []
+
+        def strike(attack):
+            connection = h2.Connection(self.door.address)
+            held.append(connection)
+            start = [h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request())[:20],
+                     h2.frame(h2.HEADERS, 0, 1, h2.request()),
+                     h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request())][len(held) % 3]
+            connection.send(start)
+            if len(held) >= 600:
+                attack.over.wait()
+
+        self.hold_against(strike, threads=1, seconds=6)
+        self.assertEqual(len(held), 600)
+        try:
+            # None is held for longer than the door's limits: 5 s for headers or a SessionOpen, then 3 s without a stream.
+            for connection in held:
+                connection.socket.settimeout(20)
+                self.assertTrue(connection.closed())
+        finally:
+            for connection in held:
+                connection.close()
+
+
+class Connections(unittest.TestCase):
+    def test_idle_connections_take_neither_the_door_nor_the_server_for_good(self):
+        """1,100 of them where the system allows Envoy 1,024 descriptors: live calls go on, and a new one comes in
+        although the attacker closes none."""
+        door = Door(BINARIES, edge=["--connection-idle-limit", "3", "--no-access-log"], descriptors=1_024)
+        idle = []
+        try:
+            with door.open_call() as call:
+                for i in range(1_100):
+                    try:
+                        idle.append(h2.Connection(door.address, source=f"127.0.0.{66 + i % 8}", preface=i % 2 == 0))
+                    except OSError:
+                        pass
+                self.assertGreater(len(idle), 600)
+                call.send(h2.frame(h2.DATA, 0, 1, h2.client_message(2, h2.PING_MESSAGE)))
+                self.assertIsNotNone(call.read_until(h2.DATA))
+
+                def comes_in():
+                    try:
+                        with door.open_call(source="127.0.0.1"):
+                            return True
+                    except (OSError, RuntimeError):
+                        return False
+
+                self.assertTrue(eventually(comes_in, 20))
+            envoy, server = door.peaks()
+            print(f"1,100 idle connections: Envoy {envoy:.0f} MiB, server {server:.0f} MiB at most")
+            self.assertLess(envoy, ENVOY_MIB)
+            self.assertLess(server, SERVER_MIB)
+        finally:
+            for connection in idle:
+                connection.close()
+            door.stop()
+
+    def test_an_address_cannot_have_streams_without_end(self):
+        door = Door(BINARIES, edge=["--streams-a-second", "5"])
+        try:
+            for _ in range(2):
+                with h2.Connection(door.address) as connection:
+                    connection.send(b"".join(h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, h2.request())
+                                             for stream in range(1, 40, 2)))
+                    for _ in range(20):
+                        connection.read_until(h2.HEADERS)
+            with door.open_call(source="127.0.0.1"):
+                pass
+        finally:
+            door.stop()
+        refused = [line for line in door.log_text.splitlines() if '"details":"local_rate_limited"' in line]
+        self.assertGreater(len(refused), 20, door.log_text)
+        self.assertTrue(all('"peer":"127.0.0.66' in line and '"grpc":8' in line for line in refused), refused[0])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name in ("server", "load"):
+        parser.add_argument(f"--{name}", required=True)
+    BINARIES, rest = parser.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2, warnings="ignore")

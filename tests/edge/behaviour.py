@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""What deploy/edge does for a call that behaves, and for one that does not: who the server thinks it is, when a client
+that does not read or has vanished is noticed, certificates, shutting down.
+
+  behaviour.py --server BINARY --client BINARY [unittest arguments]
+"""
+
+import argparse
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import unittest
+
+import h2
+from door import DATA, SOURCE, Door, eventually
+
+BINARIES = None
+
+
+def pings(first, count):
+    """DATA frames for stream 1 with messages that the server answers, each once."""
+    messages = b"".join(h2.client_message(seq, h2.PING_MESSAGE) for seq in range(first, first + count))
+    return b"".join(h2.frame(h2.DATA, 0, 1, messages[i:i + 16_000]) for i in range(0, len(messages), 16_000))
+
+
+class Plain(unittest.TestCase):
+    def door(self, **how):
+        door = Door(BINARIES, **how)
+        self.addCleanup(door.stop)
+        return door
+
+    def test_a_call_is_answered_and_leaves_a_line_without_its_contents(self):
+        door = self.door()
+        done = subprocess.run([BINARIES.client, "--server", door.address, "--text", "a plover"], capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("ended properly", done.stdout)
+        door.stop()
+        line = next(line for line in door.log_text.splitlines() if '"route":"call"' in line)
+        self.assertIn('"grpc":0', line)
+        self.assertNotIn("plover", door.log_text)
+
+    def test_the_server_knows_the_client_by_what_the_door_says_not_by_what_it_says_itself(self):
+        door = self.door()
+        lies = [("x-parley-peer", "192.0.2.9"), ("x-parley-client-subject", "CN=root"), ("x-forwarded-for", "192.0.2.9")]
+        with h2.Connection(door.address, source="127.0.0.77") as connection:
+            connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request(h2.CONVERSE, *lies)) +
+                            h2.frame(h2.DATA, 0, 1, h2.client_message(1, h2.OPEN)))
+            self.assertEqual(connection.read_until(h2.DATA)[0], h2.DATA)
+        opened = next(line for line in door.server.read_log().splitlines() if "call opened" in line)
+        self.assertIn("peer=127.0.0.77 ", opened)
+        self.assertIn('client_subject=""', opened)
+
+    def test_other_paths_do_not_reach_the_server(self):
+        door = self.door()
+        for path in ("/", "/metrics", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                     "/parley.v1.Parley%2fConverse", "/x/../parley.v1.Parley/Converse/"):
+            with h2.Connection(door.address) as connection:
+                connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 1, h2.request(path)))
+                self.assertTrue(connection.read_until(h2.HEADERS)[1] & h2.END_STREAM, path)
+
+    def test_a_client_that_does_not_read_is_noticed_by_the_server(self):
+        door = self.door(server=["--slow-reader-limit", "1"])
+        with door.open_call(window=8_192) as call:
+            # 20,000 answers for a client that takes 8 KiB: what Envoy holds of them is not much more.
+            call.send(pings(2, 10_000))
+            self.assertTrue(eventually(lambda: door.call_ends("slow_reader") == 1))
+
+    def test_a_client_that_vanished_is_noticed(self):
+        door = self.door(edge=["--keepalive", "1"])
+        call = door.open_call()
+        self.addCleanup(call.close)
+        # Its kernel acknowledges, and nobody answers Envoy's pings.
+        self.assertTrue(eventually(lambda: door.call_ends("client_gone") == 1, 15))
+
+    def test_a_call_lasts_though_nothing_is_said(self):
+        door = self.door(edge=["--keepalive", "1", "--connection-idle-limit", "1"])
+        with door.open_call() as call:
+            for _ in range(4):
+                got = call.read_until(h2.PING, h2.DATA, h2.RST_STREAM, h2.GOAWAY)
+                self.assertEqual(got[0], h2.PING)
+                call.send(h2.frame(h2.PING, h2.ACK, 0, got[3]))
+            call.send(pings(2, 1))
+            self.assertEqual(call.read_until(h2.DATA, h2.RST_STREAM, h2.GOAWAY)[0], h2.DATA)
+
+    def test_a_live_call_is_finished_when_the_door_is_told_to_stop(self):
+        door = self.door()
+        with door.open_call() as call:
+            door.process.send_signal(signal.SIGTERM)
+
+            def shut():
+                with socket.socket() as probe:
+                    return probe.connect_ex(("127.0.0.1", int(door.address.rsplit(":", 1)[1]))) != 0
+
+            self.assertTrue(eventually(shut))
+            self.assertIsNone(door.process.poll())
+            call.send(pings(2, 1))
+            self.assertEqual(call.read_until(h2.DATA, h2.RST_STREAM)[0], h2.DATA)
+            call.send(h2.frame(h2.DATA, h2.END_STREAM, 1, h2.client_message(3, h2.CLOSE)))
+        self.assertEqual(door.process.wait(20), 0)
+
+    def test_a_server_that_is_away_is_said_and_used_again_when_it_is_back(self):
+        door = self.door()
+        address, server = door.server.address, door.server
+        self.assertEqual(server.stop(), 0)
+        command = [BINARIES.client, "--server", door.address, "--text", "hello"]
+        self.assertEqual(subprocess.run(command, capture_output=True, timeout=60).returncode, 1)
+        door.server = type(server)(BINARIES.server, "--engine", "fake", "--address", address)
+        self.assertTrue(eventually(
+            lambda: subprocess.run(command, capture_output=True, timeout=60).returncode == 0, 20))
+
+
+class Tls(unittest.TestCase):
+    def setUp(self):
+        import tempfile
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.put("localhost")
+
+    def put(self, name):
+        """A certificate and its key, each replaced by a rename."""
+        for part in ("key", "cert"):
+            made = f"{self.folder.name}/new"
+            shutil.copy(DATA / f"{name}.{part}.pem", made)
+            subprocess.run(["mv", "-f", made, f"{self.folder.name}/server.{part}.pem"], check=True)
+
+    def door(self, *more):
+        door = Door(BINARIES, plaintext=False, edge=[
+            "--tls-cert", f"{self.folder.name}/server.cert.pem", "--tls-key", f"{self.folder.name}/server.key.pem", *more])
+        self.addCleanup(door.stop)
+        return door
+
+    @staticmethod
+    def client(certificate=None):
+        context = ssl.create_default_context(cafile=DATA / "localhost.cert.pem")
+        context.check_hostname = False
+        context.set_alpn_protocols(["h2"])
+        if certificate:
+            context.load_cert_chain(DATA / f"{certificate}.cert.pem", DATA / f"{certificate}.key.pem")
+        return context
+
+    def test_calls_are_encrypted_and_a_certificate_that_is_replaced_is_used(self):
+        door = self.door()
+        with door.open_call(tls=self.client()) as call:
+            self.assertEqual(call.socket.selected_alpn_protocol(), "h2")
+            before = call.socket.getpeercert(True)
+            self.put("client")
+            trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+
+            def another():
+                with h2.Connection(door.address, tls=trust) as new:
+                    return new.socket.getpeercert(True) != before
+
+            self.assertTrue(eventually(another))
+            call.send(pings(2, 1))  # the call that was there goes on
+            self.assertIsNotNone(call.read_until(h2.DATA))
+
+    def test_with_an_authority_only_its_clients_come_in_and_the_server_learns_who(self):
+        door = self.door("--client-ca", str(DATA / "client_ca.cert.pem"))
+        with door.open_call(tls=self.client("client")):
+            pass
+        opened = next(line for line in door.server.read_log().splitlines() if "call opened" in line)
+        self.assertRegex(opened, 'client_subject="?[^"]*CN=')
+        for stranger in (None, "localhost"):
+            with self.assertRaises((OSError, RuntimeError)):
+                door.open_call(tls=self.client(stranger)).close()
+
+    def test_handshakes_that_are_not_finished_are_ended(self):
+        door = self.door()
+        half = [h2.Connection(door.address, preface=False) for _ in range(200)]
+        try:
+            for i, connection in enumerate(half):
+                if i % 2:
+                    connection.send(b"\x16\x03\x01\x02\x00\x01")
+            with door.open_call(tls=self.client()):
+                pass
+            for connection in half:
+                connection.socket.settimeout(20)
+                self.assertTrue(connection.closed())
+        finally:
+            for connection in half:
+                connection.close()
+
+
+class Flags(unittest.TestCase):
+    def run_edge(self, *arguments):
+        return subprocess.run([SOURCE / "deploy/edge", *arguments], capture_output=True, text=True, timeout=60)
+
+    def test_what_is_wrong_is_said(self):
+        cert = ["--tls-cert", str(DATA / "localhost.cert.pem")]
+        for arguments, words in (
+                ([], "--tls-cert and --tls-key are missing"),
+                (cert, "go together"),
+                (["--plaintext", "--listen", "0.0.0.0:1"], "not a loopback address"),
+                (["--plaintext", "--server", "192.0.2.1:1"], "not a socket file nor a loopback address"),
+                (["--plaintext", "--listen", "localhost"], "written ADDRESS:PORT"),
+                (["--plaintext", "--memory-mib", "1"], "is not from"),
+                (["--plaintext", "--tls-cert", "/no/such.pem"], "cannot be read"),
+                (["--plaintext", "--nonsense"], "--nonsense")):
+            done = self.run_edge(*arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn(words, done.stderr)
+
+    def test_a_port_that_is_taken_is_said(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            done = self.run_edge("--plaintext", "--listen", "127.0.0.1:%d" % taken.getsockname()[1])
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Address already in use", done.stderr)
+
+    def test_help_names_every_flag(self):
+        done = self.run_edge("--help")
+        self.assertEqual(done.returncode, 0)
+        for flag in ("--listen", "--server", "--tls-cert", "--client-ca", "--max-connections", "--memory-mib", "--drain-limit"):
+            self.assertIn(flag, done.stdout)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name in ("server", "client"):
+        parser.add_argument(f"--{name}", required=True)
+    BINARIES, rest = parser.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2, warnings="ignore")
