@@ -150,6 +150,12 @@ class ParleyServerImpl final : public ParleyServer {
       certificates_ = *std::move(certificates);
       credentials = certificates_->MakeCredentials();
     }
+    if (const std::string weakness = KnownWeakness(options, grpc::Version()); !weakness.empty()) {
+      Log(LogLevel::kWarn,
+          "THIS gRPC CAN BE BROUGHT DOWN BY ANYBODY WHO REACHES THE PORT: put deploy/edge in front, with "
+          "--address unix:PATH here, or build with gRPC 1.56.3 or later",
+          {{"grpc", grpc::Version()}, {"weakness", weakness}, {"address", options.address}});
+    }
     static std::once_flag plugins;
     std::call_once(plugins, [] {
       grpc::EnableDefaultHealthCheckService(true);

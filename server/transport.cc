@@ -4,7 +4,10 @@
 #include <grpcpp/resource_quota.h>
 
 #include <algorithm>
+#include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 
 namespace parley::server {
@@ -54,6 +57,20 @@ void SetTransportLimits(const ServerOptions& options, int max_message_bytes, grp
   grpc::ResourceQuota quota("connections");
   quota.Resize(static_cast<size_t>(options.max_transport_bytes));
   builder.SetResourceQuota(quota);
+}
+
+std::string KnownWeakness(const ServerOptions& options, const std::string& version) {
+  if (!SocketPath(options.address).empty() || IsLoopback(options.address)) return "";
+  // 1.56.3 has the last of the four fixes; a version that does not parse is taken for an old one.
+  std::vector<int> numbers;
+  for (const absl::string_view part : absl::StrSplit(version, absl::ByAnyChar(".-"))) {
+    int number = 0;
+    if (!absl::SimpleAtoi(part, &number)) break;
+    numbers.push_back(number);
+  }
+  if (numbers >= std::vector<int>{1, 56, 3}) return "";
+  // CVE-2023-4785, a connection too many, is in code that Listener stands for.
+  return "CVE-2023-44487 (rapid reset), CVE-2023-33953 (header compression), CVE-2023-1428 (headers)";
 }
 
 }  // namespace parley::server

@@ -3,7 +3,8 @@
 
 #include <grpcpp/server_builder.h>
 
-#include "absl/status/statusor.h"
+#include <string>
+
 #include "server/listener.h"
 #include "server/options.h"
 
@@ -15,5 +16,9 @@ Listener::Options MakeListenerOptions(const ServerOptions& options);
 
 // Sizes, streams of a connection, keepalive, idle and half-open connections, memory and threads.
 void SetTransportLimits(const ServerOptions& options, int max_message_bytes, grpc::ServerBuilder& builder);
+
+// What an attacker on the network can do to gRPC of `version` that nothing here prevents, by CVE; empty:
+// nothing that is known, or `options` let nobody in but this machine.
+std::string KnownWeakness(const ServerOptions& options, const std::string& version);
 
 }  // namespace parley::server

@@ -6,13 +6,14 @@ whether calls that go on meanwhile are answered in time.
 """
 
 import argparse
-import socket
+import pathlib
 import struct
 import sys
+import tempfile
 import unittest
 
 import h2
-from door import Attack, Door, LiveCalls, eventually
+from door import Attack, Door, LiveCalls, Server, eventually, open_call, peak_mib
 
 BINARIES = None
 ENVOY_MIB, SERVER_MIB = 200, 300
@@ -261,6 +262,38 @@ class Connections(unittest.TestCase):
         refused = [line for line in door.log_text.splitlines() if '"details":"local_rate_limited"' in line]
         self.assertGreater(len(refused), 20, door.log_text)
         self.assertTrue(all('"peer":"127.0.0.66' in line and '"grpc":8' in line for line in refused), refused[0])
+
+
+class WithoutTheDoor(unittest.TestCase):
+    """parley-server by itself, which is for loopback and private networks."""
+
+    def test_idle_connections_do_not_make_the_server_unreachable_for_good(self):
+        """gRPC 1.51's own listener stops at the first one too many."""
+        with tempfile.TemporaryDirectory() as folder:
+            limited = pathlib.Path(folder, "limited")
+            limited.write_text(f'#!/bin/sh\nexec prlimit --nofile=1024:1024 {BINARIES.server} "$@"\n')
+            limited.chmod(0o755)
+            server = Server(limited, "--engine", "fake", "--connection-idle-limit", "1")
+        idle = []
+        try:
+            for i in range(1_100):
+                idle.append(h2.Connection(server.address, preface=i % 2 == 0))
+
+            def comes_in():
+                try:
+                    with open_call(server.address):
+                        return True
+                except (OSError, RuntimeError):
+                    return False
+
+            self.assertFalse(comes_in())
+            # Those that said they speak HTTP/2 are closed after 1 s without a stream, the rest after 10 s.
+            self.assertTrue(eventually(comes_in, 20))
+            self.assertLess(peak_mib(server.process.pid), SERVER_MIB)
+        finally:
+            for connection in idle:
+                connection.close()
+            self.assertEqual(server.stop(), 0)
 
 
 if __name__ == "__main__":

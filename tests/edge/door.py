@@ -43,6 +43,17 @@ def eventually(condition, limit_s=30):
     return True
 
 
+def open_call(address, **how):
+    """A connection with a call that is open on its stream 1."""
+    connection = h2.Connection(address, **how)
+    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request()) +
+                    h2.frame(h2.DATA, 0, 1, h2.client_message(1, h2.OPEN)))
+    got = connection.read_until(h2.DATA, h2.GOAWAY, h2.RST_STREAM)
+    if got is None or got[0] != h2.DATA:
+        raise RuntimeError(f"no call: {got}")
+    return connection
+
+
 class Door:
     """`server`: its flags; `edge`: those of deploy/edge; `descriptors`: Envoy's limit of them."""
 
@@ -85,14 +96,10 @@ class Door:
         return int(found[1]) if found else 0
 
     def open_call(self, **how):
-        """A connection with a call that is open on its stream 1."""
-        connection = h2.Connection(self.address, **how)
-        connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request()) +
-                        h2.frame(h2.DATA, 0, 1, h2.client_message(1, h2.OPEN)))
-        got = connection.read_until(h2.DATA, h2.GOAWAY, h2.RST_STREAM)
-        if got is None or got[0] != h2.DATA:
-            raise RuntimeError(f"no call: {got}\n{self.log.read_text()}")
-        return connection
+        try:
+            return open_call(self.address, **how)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{self.log.read_text()}") from None
 
     def stop(self):
         """Of both. Again: a no-op. Afterwards log_text is what the edge wrote."""
