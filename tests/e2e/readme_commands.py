@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from harness import SOURCE, Client, Server
@@ -37,10 +38,12 @@ class ReadmeCommands(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Server(BINARIES.server, "--model", BINARIES.model)
+        cls.folder = tempfile.TemporaryDirectory()
 
     @classmethod
     def tearDownClass(cls):
         cls.server.stop()
+        cls.folder.cleanup()
 
     def check_flags(self, binary, arguments):
         usage = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout
@@ -69,7 +72,13 @@ class ReadmeCommands(unittest.TestCase):
             self.check_flags(BINARIES.server, arguments)
             arguments = [BINARIES.model if "models/parley-small" in argument else argument for argument in arguments]
             arguments = [str(SOURCE / argument) if argument.startswith("deploy/") else argument for argument in arguments]
+            arguments = [argument.replace("unix:build/", f"unix:{self.folder.name}/") for argument in arguments]
             self.assertEqual(Server(BINARIES.server, *arguments).stop(), 0, arguments)
+
+    def test_the_edge_has_the_flags_as_written(self):
+        self.assertGreater(len(commands_of("deploy/edge")), 0)
+        for arguments in commands_of("deploy/edge"):
+            self.check_flags(SOURCE / "deploy/edge", arguments)
 
     def test_calls_end_properly(self):
         for arguments in commands_of("parley-call"):
