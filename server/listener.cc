@@ -140,7 +140,7 @@ absl::Status Listener::BindAddresses() {
     const int fd = ListenAt(reinterpret_cast<const sockaddr*>(&any), sizeof(any), true);
     if (fd >= 0) {
       sockets_.push_back(fd);
-      port_ = PortOf(fd);
+      if (port_ == 0) port_ = PortOf(fd);
       return absl::OkStatus();
     }
     if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) return CannotListen(where, errno);
@@ -171,7 +171,7 @@ absl::Status Listener::BindAddresses() {
     }
   }
   if (sockets_.empty()) return CannotListen(where, error);
-  port_ = port;
+  if (port_ == 0) port_ = port;  // from then on others read it
   return absl::OkStatus();
 }
 
