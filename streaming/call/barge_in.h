@@ -42,6 +42,8 @@ class BargeIn {
   // Measured with Whisper base, 60 clips of synthetic voices: "mm-hmm" and "hmm" -1.17 to -1.55 but for one
   // voice; "hold on", "wait a minute", "that is wrong" -0.92 or more.
   static constexpr double kSureLogProbability = -1.1;
+  // The beginning of a hum is more like words: "mm-" -0.83. Of words that go on: -0.55 or more.
+  static constexpr double kSureOfBeginning = -0.7;
 
   // Both outlive it.
   BargeIn(ConversationLink* conversation, Host* host) : conversation_(conversation), host_(host) {}
