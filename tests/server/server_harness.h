@@ -30,8 +30,8 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience 
 
 struct TestSetup {
   engine::FakeOptions fake;
-  // Port, tick and metrics address are replaced. Pictures are decoded in-process, unless a test says otherwise:
-  // starting processes takes longer than most tests.
+  // Port, tick and metrics address are replaced. Pictures are decoded in-process, unless a test says
+  // otherwise: starting processes takes longer than most tests.
   ServerOptions server = {.picture_decoders = "in-process"};
   bool at_socket_file = false;
   const Clock* clock = Clock::Real();
