@@ -229,6 +229,7 @@ TEST(MetricsPage, IsServedOnIpv6OrRefusedByName) {
     ServerOptions options;
     options.port = 0;
     options.metrics_address = address;
+    options.picture_decoders = "in-process";
     const auto started = ParleyServer::Start(options, &server.engine(), nullptr);
     if (started.ok()) {
       EXPECT_THAT(HttpGet((*started)->metrics_port(), "/metrics", true), HasSubstr("parley_calls_active 0"))
@@ -303,6 +304,7 @@ TEST(Start, AKeyOfAnotherCertificateIsNamed) {
   TestServer server;
   ServerOptions options;
   options.port = 0;
+  options.picture_decoders = "in-process";
   options.metrics_address = "none";
   options.tls_cert = folder + "localhost.cert.pem";
   options.tls_key = folder + "client.key.pem";
