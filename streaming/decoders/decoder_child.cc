@@ -28,7 +28,8 @@ class Decoder {
 
  private:
   DecodeReply DecodeFrame(const DecodeRequest& request) {
-    if (input_ == nullptr || request.after_loss != 0) {
+    if (input_ != nullptr && request.after_loss != 0) input_->OnLoss();
+    if (input_ == nullptr) {
       auto input = factory_(static_cast<VideoCodec>(config_.codec), config_.max_pixels);
       if (!input.ok()) return MakeReply(request.number, input.status());
       input_ = *std::move(input);

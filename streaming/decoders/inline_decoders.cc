@@ -7,22 +7,15 @@ namespace {
 
 class InlineDecoder : public PictureDecoder {
  public:
-  InlineDecoder(VideoCodec codec, int64_t max_pixels, std::unique_ptr<VideoInput> input)
-      : codec_(codec), max_pixels_(max_pixels), input_(std::move(input)) {}
+  explicit InlineDecoder(std::unique_ptr<VideoInput> input) : input_(std::move(input)) {}
 
   void Decode(Frame frame, Done done) override {
-    if (frame.after_loss) {
-      auto input = VideoInput::Create(codec_, max_pixels_);
-      if (!input.ok()) return done(input.status());
-      input_ = *std::move(input);
-    }
+    if (frame.after_loss) input_->OnLoss();
     done(input_->Decode(frame.data, frame.rotation_degrees, frame.want));
   }
 
  private:
-  const VideoCodec codec_;
-  const int64_t max_pixels_;
-  std::unique_ptr<VideoInput> input_;
+  const std::unique_ptr<VideoInput> input_;
 };
 
 class InlineDecoders : public PictureDecoders {
@@ -30,7 +23,7 @@ class InlineDecoders : public PictureDecoders {
   absl::StatusOr<std::unique_ptr<PictureDecoder>> Open(VideoCodec codec, int64_t max_pixels) override {
     auto input = VideoInput::Create(codec, max_pixels);
     if (!input.ok()) return input.status();
-    return std::make_unique<InlineDecoder>(codec, max_pixels, *std::move(input));
+    return std::make_unique<InlineDecoder>(*std::move(input));
   }
 };
 

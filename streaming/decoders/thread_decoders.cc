@@ -44,7 +44,7 @@ class ThreadDecoders : public PictureDecoders {
   absl::StatusOr<std::unique_ptr<PictureDecoder>> Open(VideoCodec codec, int64_t max_pixels) override {
     auto input = VideoInput::Create(codec, max_pixels);
     if (!input.ok()) return input.status();
-    auto call = std::make_shared<Call>(codec, max_pixels, *std::move(input));
+    auto call = std::make_shared<Call>(*std::move(input));
     absl::MutexLock lock(&mutex_);
     const CallId id = ++last_call_;
     queue_.Open(id, clock_->Now());
@@ -59,10 +59,7 @@ class ThreadDecoders : public PictureDecoders {
   };
   // Kept by a thread while it decodes for it. `job` and `lost` under the mutex; `input` is the thread's.
   struct Call {
-    Call(VideoCodec codec_of, int64_t max_pixels_of, std::unique_ptr<VideoInput> input_of)
-        : codec(codec_of), max_pixels(max_pixels_of), input(std::move(input_of)) {}
-    const VideoCodec codec;
-    const int64_t max_pixels;
+    explicit Call(std::unique_ptr<VideoInput> input_of) : input(std::move(input_of)) {}
     std::unique_ptr<VideoInput> input;
     std::optional<Job> job;
     bool lost = false;  // a frame was dropped that the next one may refer to
@@ -149,10 +146,7 @@ class ThreadDecoders : public PictureDecoders {
     }
     const absl::Duration before = ThreadCpuTime();
     absl::StatusOr<engine::ImagePtr> image = nullptr;
-    if (after_loss) {
-      if (auto input = VideoInput::Create(call.codec, call.max_pixels); input.ok())
-        call.input = *std::move(input);
-    }
+    if (after_loss) call.input->OnLoss();
     image = call.input->Decode(work.job.frame.data, work.job.frame.rotation_degrees, work.job.frame.want);
     {
       absl::MutexLock lock(&mutex_);

@@ -70,9 +70,7 @@ class StreamInput : public VideoInput {
     if (!frame.ok()) {
       if (absl::IsUnavailable(frame.status())) return frame.status();
       // Later frames refer to what this one should have been.
-      waits_ = true;
-      decoder_->Reset();
-      h264_.Restart();
+      OnLoss();
       return frame.status();
     }
     if (!want || *frame == nullptr) return nullptr;
@@ -81,6 +79,12 @@ class StreamInput : public VideoInput {
   }
 
   bool independent_frames() const override { return false; }
+
+  void OnLoss() override {
+    waits_ = true;
+    decoder_->Reset();
+    h264_.Restart();
+  }
 
  private:
   absl::StatusOr<const AVFrame*> DecodeFrame(std::string_view data, bool want) {

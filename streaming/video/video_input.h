@@ -44,6 +44,10 @@ class VideoInput {
 
   // Stills: true, so a frame that is not wanted need not be decoded at all.
   virtual bool independent_frames() const = 0;
+
+  // A frame was lost on its way here: a stream waits for its next key frame. Parameter sets stay, since they
+  // may have been sent once and for all. A still: no-op.
+  virtual void OnLoss() {}
 };
 
 }  // namespace parley::streaming

@@ -277,6 +277,15 @@ TEST_F(ParameterSetsApart, TheyOutliveADamagedFrame) {
   for (size_t i = 6; i < 9; ++i) ExpectShows(frames[i], 320, 240, i);
 }
 
+TEST_F(ParameterSetsApart, TheyOutliveAFrameThatNeverCame) {
+  const auto frames = Frames();
+  ExpectNoPicture(sets_);
+  ExpectShows(frames[0], 320, 240, 0);
+  input_->OnLoss();  // of frame 1
+  EXPECT_EQ(CodeOf(input_->Decode(frames[2], 0, true)), absl::StatusCode::kUnavailable);
+  for (size_t i = 6; i < 9; ++i) ExpectShows(frames[i], 320, 240, i);
+}
+
 TEST_F(ParameterSetsApart, ThoseThatComeAfterADamagedFrameHold) {
   const auto small = Frames(160, 120);
   ExpectNoPicture(sets_);
