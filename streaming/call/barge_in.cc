@@ -46,9 +46,8 @@ void BargeIn::OnWritten(uint64_t question, absl::Duration sound,
                         const absl::StatusOr<engine::SpeechResult>& result) {
   if (question != question_) return;
   asked_ = false;
-  const double sure = deciding() ? kSureLogProbability : kSureOfBeginning;
-  const bool words =
-      !result.ok() || (HasWords(*result) && (sound > kShort || result->mean_log_probability >= sure));
+  const bool sure = sound > kShort || (result.ok() && result->mean_log_probability >= kSureLogProbability);
+  const bool words = !result.ok() || (HasWords(*result) && sure);
   if (deciding()) {
     UserTurn turn = *std::exchange(turn_, std::nullopt);
     speech_ = absl::ZeroDuration();

@@ -39,11 +39,10 @@ class BargeIn {
   };
 
   static constexpr absl::Duration kShort = absl::Milliseconds(1'200);
-  // Measured with Whisper base, 60 clips of synthetic voices: "mm-hmm" and "hmm" -1.17 to -1.55 but for one
-  // voice; "hold on", "wait a minute", "that is wrong" -0.92 or more.
-  static constexpr double kSureLogProbability = -1.1;
-  // The beginning of a hum is more like words: "mm-" -0.83. Of words that go on: -0.55 or more.
-  static constexpr double kSureOfBeginning = -0.7;
+  // Measured with Whisper base on synthetic voices: "mm-hmm" and "hmm", whole or in part, -0.83 to -1.55 but
+  // for one voice; "hold on", "wait a minute", "that is wrong" -0.13 to -0.55 where they were written
+  // rightly.
+  static constexpr double kSureLogProbability = -0.7;
 
   // Both outlive it.
   BargeIn(ConversationLink* conversation, Host* host) : conversation_(conversation), host_(host) {}

@@ -51,6 +51,8 @@ class Plain(unittest.TestCase):
             connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request(h2.CONVERSE, *lies)) +
                             h2.frame(h2.DATA, 0, 1, h2.client_message(1, h2.OPEN)))
             self.assertEqual(connection.read_until(h2.DATA)[0], h2.DATA)
+        # The log is written by a thread of its own.
+        self.assertTrue(eventually(lambda: "call opened" in door.server.read_log()))
         opened = next(line for line in door.server.read_log().splitlines() if "call opened" in line)
         self.assertIn("peer=127.0.0.77 ", opened)
         self.assertIn('client_subject=""', opened)
@@ -165,6 +167,8 @@ class Tls(unittest.TestCase):
         door = self.door("--client-ca", str(DATA / "client_ca.cert.pem"))
         with door.open_call(tls=self.client("client")):
             pass
+        # The log is written by a thread of its own.
+        self.assertTrue(eventually(lambda: "call opened" in door.server.read_log()))
         opened = next(line for line in door.server.read_log().splitlines() if "call opened" in line)
         self.assertRegex(opened, 'client_subject="?[^"]*CN=')
         for stranger in (None, "localhost"):
