@@ -1,12 +1,9 @@
 // Sound over an answer: is it a turn of the user? Its words say.
 //
-//   nothing -> asked    it has lasted interruption_min_duration: delivery of the answer pauses, and what was
-//   said so
-//                       far is transcribed. Words: the answer is interrupted. None: asked again as it goes
-//                       on.
-//           -> deciding it is over, and all of it is transcribed: words make it a turn that interrupts the
-//           answer,
-//                       none make it nothing, and the answer goes on.
+// Once it has lasted interruption_min_duration, delivery of the answer pauses and what was said so far is
+// transcribed. Words interrupt the answer; without words it is asked again as the sound goes on. When the
+// sound is over, all of it is transcribed: words make it a turn that interrupts the answer, and without words
+// the answer goes on.
 //
 // A transcriber finds words in a hum ("M. M. Thun"), but is not sure of them: of a sound up to kShort its
 // words count when it is. Longer ones are speech: nobody hums for so long, and who speaks in noise is to be
