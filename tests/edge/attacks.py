@@ -7,12 +7,12 @@ whether calls that go on meanwhile are answered in time.
 
 import argparse
 import pathlib
-import struct
 import sys
 import tempfile
 import unittest
 
 import h2
+import strikes
 from door import Attack, Door, LiveCalls, Server, eventually, open_call, peak_mib
 
 BINARIES = None
@@ -32,7 +32,7 @@ class Attacks(unittest.TestCase):
 
     def hold_against(self, strike, threads=4, seconds=5):
         live = LiveCalls(BINARIES, self.door.address, seconds)
-        attack = Attack(strike, threads)
+        attack = Attack(strike, self.door.address, threads)
         try:
             report = live.finish()
         finally:
@@ -48,157 +48,44 @@ class Attacks(unittest.TestCase):
         return attack
 
     def test_rapid_reset(self):
-        headers = h2.request()
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                for first in range(1, 1 << 20, 2_000):
-                    if attack.over.is_set():
-                        return
-                    connection.send(b"".join(
-                        h2.frame(h2.HEADERS, h2.END_HEADERS, stream, headers) +
-                        h2.frame(h2.RST_STREAM, 0, stream, struct.pack(">I", 8))
-                        for stream in range(first, first + 2_000, 2)))
-
-        self.assertGreater(self.hold_against(strike).closed, 0)
+        self.assertGreater(self.hold_against(strikes.rapid_reset).closed, 0)
 
     def test_resets_after_a_call_is_open(self):
-        """As slow as the door lets it: each stream opens a call first."""
-        open_call = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request())[9:]
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                for stream in range(1, 40, 2):
-                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, open_call) +
-                                    h2.frame(h2.DATA, 0, stream, h2.client_message(1, h2.OPEN)) +
-                                    h2.frame(h2.RST_STREAM, 0, stream, struct.pack(">I", 8)))
-                attack.over.wait(.05)  # a flood of connections is for a firewall
-
-        self.hold_against(strike)
+        self.hold_against(strikes.resets_after_a_call_is_open)
 
     def test_continuation_flood(self):
-        fields = h2.literal("x-filler", "f" * 16_000)
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                connection.send(h2.frame(h2.HEADERS, 0, 1, h2.request()))
-                while not attack.over.is_set():
-                    connection.send(h2.frame(h2.CONTINUATION, 0, 1, fields))
-
-        self.assertGreater(self.hold_against(strike).closed, 0)
+        self.assertGreater(self.hold_against(strikes.continuation_flood).closed, 0)
 
     def test_one_header_that_never_ends(self):
-        """The string of one field goes on through CONTINUATION frames: a decoder that waits for it holds all."""
-        start = b"\x00" + h2.integer(1, 7) + b"x" + h2.integer(1 << 30, 7)
-        part = h2.frame(h2.CONTINUATION, 0, 1, b"f" * 16_000)
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                connection.send(h2.frame(h2.HEADERS, 0, 1, start))
-                while not attack.over.is_set():
-                    connection.send(part)
-
-        self.assertGreater(self.hold_against(strike).closed, 0)
+        self.assertGreater(self.hold_against(strikes.one_header_that_never_ends).closed, 0)
 
     def test_empty_frames(self):
-        for kind, stream in ((h2.CONTINUATION, 1), (h2.DATA, 1)):
-            flood = h2.frame(kind, 0, stream) * 1_000
-            headers = h2.frame(h2.HEADERS, 0 if kind == h2.CONTINUATION else h2.END_HEADERS, 1, h2.request())
-
-            def strike(attack):
-                with h2.Connection(self.door.address) as connection:
-                    connection.send(headers)
-                    while not attack.over.is_set():
-                        connection.send(flood)
-
+        for strike in (strikes.empty_continuations, strikes.empty_data):
             self.assertGreater(self.hold_against(strike, threads=2, seconds=2).closed, 0)
 
     def test_settings_and_ping_floods_whose_answers_nobody_reads(self):
-        for flood in (h2.frame(h2.SETTINGS, 0, 0), h2.frame(h2.PING, 0, 0, b"flooding")):
-            flood *= 1_000
-
-            def strike(attack):
-                with h2.Connection(self.door.address) as connection:
-                    while not attack.over.is_set():
-                        connection.send(flood)
-
+        for strike in (strikes.settings_flood, strikes.ping_flood):
             self.assertGreater(self.hold_against(strike, threads=2, seconds=2).closed, 0)
 
     def test_header_bomb(self):
-        """A field of 4,000 bytes in the decoder's table, then a byte each time it is meant again."""
-        bomb = h2.literal("x-bomb", "b" * 4_000, indexed=True) + b"\xbe" * 12_000
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                for stream in range(1, 1 << 16, 2):
-                    if attack.over.is_set():
-                        return
-                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.request() + bomb))
-
-        self.hold_against(strike)
+        self.hold_against(strikes.header_bomb)
 
     def test_many_headers(self):
-        fields = b"".join(h2.literal(f"x-{i}", "") for i in range(1_500))
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                for stream in range(1, 1 << 16, 2):
-                    if attack.over.is_set():
-                        return
-                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.request() + fields))
-
-        self.hold_against(strike)
+        self.hold_against(strikes.many_headers)
 
     def test_huge_messages(self):
-        """Of 2 GiB as gRPC's framing has it, on every stream that a connection may have. gRPC 1.51 looks at the length
-        when it has all of it."""
-        part = b"m" * 16_000
-
-        def strike(attack):
-            with h2.Connection(self.door.address) as connection:
-                for stream in range(1, 64, 2):
-                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.request()) +
-                                    h2.frame(h2.DATA, 0, stream, b"\0\x7f\xff\xff\xff"))
-                connection.socket.settimeout(1)
-                while not attack.over.is_set():
-                    for stream in range(1, 64, 2):
-                        connection.send(h2.frame(h2.DATA, 0, stream, part))
-
-        self.hold_against(strike)
+        self.hold_against(strikes.huge_messages)
 
     def test_a_huge_message_of_a_call_that_is_open(self):
-        """As flow control lets it: each call sends what it may, for as long as it may."""
-        part = b"m" * 16_000
-
-        def strike(attack):
-            with self.door.open_call(source="127.0.0.66") as call:
-                call.send(h2.frame(h2.DATA, 0, 1, b"\0\x7f\xff\xff\xff"))
-                window = 250 << 10
-                while not attack.over.is_set():
-                    while window >= len(part):
-                        call.send(h2.frame(h2.DATA, 0, 1, part))
-                        window -= len(part)
-                    got = call.read_until(h2.WINDOW_UPDATE, h2.RST_STREAM, h2.HEADERS, h2.GOAWAY)
-                    if got is None or got[0] != h2.WINDOW_UPDATE:
-                        raise ConnectionError("ended")
-                    if got[2] == 1:
-                        window += struct.unpack(">I", got[3])[0]
-
-        self.assertGreater(self.hold_against(strike).closed, 0)
+        self.assertGreater(self.hold_against(strikes.a_huge_message_of_a_call_that_is_open).closed, 0)
 
     def test_slow_requests(self):
-        """Half a frame, half a header block, a stream without a message: each held for as long as it is let."""
         held = []
 
-        def strike(attack):
-            connection = h2.Connection(self.door.address)
-            held.append(connection)
-            start = [h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request())[:20],
-                     h2.frame(h2.HEADERS, 0, 1, h2.request()),
-                     h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request())][len(held) % 3]
-            connection.send(start)
+        def strike(address, over):
+            held.append(strikes.half_a_request(address, len(held)))
             if len(held) >= 600:
-                attack.over.wait()
+                over.wait()
 
         self.hold_against(strike, threads=1, seconds=6)
         self.assertEqual(len(held), 600)

@@ -130,20 +130,20 @@ class LiveCalls:
 
 
 class Attack:
-    """Runs `strike(attack)` on threads until it is told to stop. A connection that is closed on a striker is what the
+    """Runs `strike(address, over)` on threads until it is told to stop. A connection that is closed on a striker is what the
     door is for: it counts, and the striker begins anew."""
 
-    def __init__(self, strike, threads=4):
+    def __init__(self, strike, address, threads=4):
         self.over = threading.Event()
         self.closed = 0  # connections that the door closed on the attacker
-        self.threads = [threading.Thread(target=self._run, args=(strike,)) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._run, args=(strike, address)) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
 
-    def _run(self, strike):
+    def _run(self, strike, address):
         while not self.over.is_set():
             try:
-                strike(self)
+                strike(address, self.over)
             except (OSError, RuntimeError):
                 self.closed += 1
 
