@@ -1,4 +1,4 @@
-"""A server on the fake engine behind deploy/edge, and what is held to during an attack: memory, and live calls."""
+"""A server behind deploy/edge, and what is held to during an attack: memory, and live calls."""
 
 import json
 import os
@@ -57,11 +57,11 @@ def open_call(address, **how):
 class Door:
     """`server`: its flags; `edge`: those of deploy/edge; `descriptors`: Envoy's limit of them."""
 
-    def __init__(self, binaries, server=(), edge=(), plaintext=True, descriptors=None):
+    def __init__(self, binaries, server=(), edge=(), plaintext=True, descriptors=None, engine="fake"):
         self.folder = tempfile.TemporaryDirectory(prefix="parley-edge-test.")
         folder = pathlib.Path(self.folder.name)
-        self.server = Server(binaries.server, "--engine", "fake", "--max-load", "1000", "--address",
-                             f"unix:{folder}/parley.sock", *server)
+        fake = ["--max-load", "1000"] if engine == "fake" else []
+        self.server = Server(binaries.server, "--engine", engine, *fake, "--address", f"unix:{folder}/parley.sock", *server)
         self.address = f"127.0.0.1:{free_port()}"
         self.log, self.log_text = folder / "edge.log", None
         self.admin = folder / "admin.sock"
