@@ -82,10 +82,9 @@ class Recording:
 
 
 class Call:
-    """One call on a connection of its own. `events`: (arrival on time.monotonic(), payload's number, envelope's fields).
-
-    What is given to `say` goes out as the server's flow control lets it; `pump` sends and receives until a point in
-    time."""
+    """One call on a connection of its own. `events`: (arrival on time.monotonic(), payload's number, envelope's
+    fields). What is given to `say` goes out as the server's flow control lets it; `pump` sends and receives until a
+    point in time."""
 
     def __init__(self, address, opening, source="127.0.0.1"):
         self.connection = h2.Connection(address, source=source)
@@ -152,8 +151,8 @@ class Call:
 
     def error(self):
         """The message of the last Error; None: there was none."""
-        return next((fields(envelope[ERROR])[2].decode() for _, kind, envelope in reversed(self.events) if kind == ERROR),
-                    None)
+        errors = [fields(envelope[ERROR])[2].decode() for _, kind, envelope in self.events if kind == ERROR]
+        return errors[-1] if errors else None
 
     def _fill(self):
         """Moves what may be sent into frames."""
@@ -210,8 +209,8 @@ class Call:
 
 
 class Turn:
-    """What became of one recording that was said. `late_s`: from the end of its speech, as captured, to the first token;
-    None: there was none."""
+    """What became of one recording that was said. `late_s`: from the end of its speech, as captured, to the first
+    token; None: there was none."""
 
     def __init__(self, events, turn, speech_ended):
         self.transcript, self.answer, self.late_s, self.done = None, "", None, False
@@ -228,17 +227,17 @@ class Turn:
 
 
 class Talker:
-    """Says recordings into a call that has sound, captured in real time from now on, `chunk_s` at once. `picture`: is sent
-    twice a second, where the call has video."""
+    """Says recordings into a call that has sound, captured in real time from now on, `chunk_s` at once. `picture`: is
+    sent twice a second, where the call has video."""
 
     def __init__(self, call, chunk_s=.04, picture=None):
         self.call, self.chunk, self.picture = call, int(chunk_s * RATE_HZ), picture
         self.start, self.captured, self.frames = time.monotonic(), 0, 0
 
     def say(self, recording, pause_s, outage=None, stop_s=None):
-        """Half a second's pause, the recording and `pause_s`. `outage`: (start, end) in seconds of it, when nothing goes out; then all of it does at
-        once. `stop_s`: where in it to stop. Returns a list of the Turns that came of it: one, if all is well. Raises
-        ConnectionError when the call is over."""
+        """Half a second's pause, the recording and `pause_s`. `outage`: (start, end) in seconds of it, when nothing goes
+        out; then all of it does at once. `stop_s`: where in it to stop. Returns a list of the Turns that came of it:
+        one, if all is well. Raises ConnectionError when the call is over."""
         # Of whole windows of the speech detector: each recording is then heard alike wherever in the call it comes.
         before = 16 * 512
         samples = before + len(recording.pcm) // 2 + int(pause_s * RATE_HZ)

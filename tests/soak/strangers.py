@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Clients that misbehave, at a stated rate and the lowest priority: calls that vanish, pictures made to hurt, and floods of
-HTTP/2. Each kind comes from an address of its own. Goes on until its standard input ends, then prints one JSON line of
-what it did.
+"""Clients that misbehave, at a stated rate and the lowest priority: calls that vanish, pictures made to hurt, and floods
+of HTTP/2. Each kind comes from an address of its own. Goes on until its standard input ends, then prints one JSON line
+of what it did.
 
   strangers.py ADDRESS BOMBS-FOLDER RECORDING [--aborts-a-second N] [--bombs-a-second N] [--no-floods]
 """
