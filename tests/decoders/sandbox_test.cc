@@ -49,7 +49,8 @@ struct ProcessInfo {
 // From /proc/PID/stat; state '?': there is no such process.
 ProcessInfo InfoOf(int pid) {
   std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::string text;  // empty, too, when the process ends between the opening and the reading
+  std::getline(file, text);
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return {.pid = pid};
   const std::vector<std::string> fields = absl::StrSplit(text.substr(name_end + 2), ' ');
