@@ -1,9 +1,7 @@
 #include "base/control_group.h"
 
 #include <algorithm>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <sstream>
 #include <vector>
@@ -13,27 +11,23 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/read_file.h"
 
 namespace parley {
 namespace {
 
 constexpr int64_t kNoLimit = int64_t{1} << 60;  // v1 writes the largest multiple of a page
 
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // -1: no such file, or it does not hold a number ("max").
 int64_t ReadNumber(const std::string& path) {
   int64_t number = 0;
-  const bool read = absl::SimpleAtoi(absl::StripAsciiWhitespace(ReadAll(path)), &number);
+  const bool read = absl::SimpleAtoi(absl::StripAsciiWhitespace(ReadFileOrNothing(path)), &number);
   return read && number >= 0 && number < kNoLimit ? number : -1;
 }
 
 // Of a file of lines "name number"; 0: it is not there.
 int64_t ReadEntry(const std::string& path, const std::string& name) {
-  std::istringstream lines(ReadAll(path));
+  std::istringstream lines(ReadFileOrNothing(path));
   int64_t number = 0;
   for (std::string word; lines >> word >> number;) {
     if (word == name) return number;
@@ -64,7 +58,7 @@ void ReadVersion2(const std::string& folder, ControlGroupLimits& to) {
   // Over `high` the kernel slows the process down, which is too late for us, too.
   for (const char* limit : {"/memory.max", "/memory.high"})
     TightenMemory(folder, limit, "/memory.current", "inactive_file", to);
-  std::istringstream cpu(ReadAll(folder + "/cpu.max"));
+  std::istringstream cpu(ReadFileOrNothing(folder + "/cpu.max"));
   double quota_us = 0;
   double period_us = 0;
   if (cpu >> quota_us >> period_us) TightenProcessors(quota_us, period_us, to);  // "max 100000" is no number
@@ -82,7 +76,7 @@ void ReadCpuVersion1(const std::string& folder, ControlGroupLimits& to) {
 // The group's path, by controller; v2's has the empty name.
 std::map<std::string, std::string> GroupsOfProcess(const std::string& root) {
   std::map<std::string, std::string> groups;
-  const std::string text = ReadAll(root + "/proc/self/cgroup");
+  const std::string text = ReadFileOrNothing(root + "/proc/self/cgroup");
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     // ID:CONTROLLERS:PATH; a path may hold colons.
     const std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
@@ -119,7 +113,7 @@ void ReadUpwards(const std::string& mounted_at, const std::string& mounted_path,
 ControlGroupLimits ReadControlGroups(const std::string& root) {
   ControlGroupLimits limits;
   const std::map<std::string, std::string> groups = GroupsOfProcess(root);
-  const std::string mounts = ReadAll(root + "/proc/self/mountinfo");
+  const std::string mounts = ReadFileOrNothing(root + "/proc/self/mountinfo");
   for (absl::string_view line : absl::StrSplit(mounts, '\n')) {
     // ID PARENT DEVICE PATH MOUNTED_AT OPTIONS [TAGS] - TYPE SOURCE OPTIONS
     const std::vector<std::string> words = absl::StrSplit(line, ' ');

@@ -1,21 +1,12 @@
 #include "base/memory.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "base/control_group.h"
+#include "base/read_file.h"
 
 namespace parley {
-namespace {
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-}  // namespace
 
 int64_t MemAvailableOf(const std::string& meminfo) {
   std::istringstream lines(meminfo);
@@ -29,7 +20,7 @@ int64_t MemAvailableOf(const std::string& meminfo) {
 
 int64_t AvailableMemoryBytes(const std::string& root) {
   constexpr int64_t kLeast = int64_t{256} << 20;
-  const int64_t machine = MemAvailableOf(ReadAll(root + "/proc/meminfo"));
+  const int64_t machine = MemAvailableOf(ReadFileOrNothing(root + "/proc/meminfo"));
   const int64_t group = ReadControlGroups(root).memory_left;
   if (machine < 0 || group < 0) return std::max({kLeast, machine, group});
   return std::max(kLeast, std::min(machine, group));

@@ -126,6 +126,19 @@ TEST_F(ControlGroupTest, NonsenseLimitsNothing) {
   EXPECT_EQ(ReadControlGroups(root_).memory_left, -1);
 }
 
+TEST_F(ControlGroupTest, AFileThatCannotBeReadLimitsNothing) {
+  WriteVersion2("/");
+  Write("/sys/fs/cgroup/memory.current", "1\n");
+  // A folder opens like a file, and each read of it fails, as of a group that was removed meanwhile.
+  fs::create_directories(root_ + "/sys/fs/cgroup/memory.max");
+  fs::create_directories(root_ + "/sys/fs/cgroup/cpu.max");
+  EXPECT_EQ(ReadControlGroups(root_).memory_left, -1);
+  EXPECT_EQ(ReadControlGroups(root_).processors, -1);
+  fs::remove(root_ + "/proc/meminfo");
+  fs::create_directories(root_ + "/proc/meminfo");
+  EXPECT_GT(AvailableMemoryBytes(root_), 0);
+}
+
 TEST(Processors, ThisMachineHasOne) {
   EXPECT_GE(UsableProcessors().usable, 1);
   EXPECT_LE(UsableProcessors().usable, UsableProcessors().allowed);
