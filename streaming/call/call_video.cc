@@ -11,28 +11,33 @@ namespace parley::streaming {
 absl::StatusOr<std::unique_ptr<CallVideo>> CallVideo::Create(
     VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits, PictureDecoders* decoders,
     ConversationLink* conversation, std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host) {
-  auto video = absl::WrapUnique(new CallVideo(codec, policy, conversation, std::move(loop), clock, host));
+  auto video = absl::WrapUnique(
+      new CallVideo(codec, limits.max_video_pixels, policy, conversation, std::move(loop), clock, host));
   auto decoder = decoders->Open(codec, limits.max_video_pixels);
   if (!decoder.ok()) return decoder.status();
   video->decoder_ = *std::move(decoder);
   return video;
 }
 
-CallVideo::CallVideo(VideoCodec codec, const VideoPolicy& policy, ConversationLink* conversation,
-                     std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host)
+CallVideo::CallVideo(VideoCodec codec, int64_t max_pixels, const VideoPolicy& policy,
+                     ConversationLink* conversation, std::shared_ptr<CallLoop> loop, const Clock* clock,
+                     Host* host)
     : codec_(codec),
       conversation_(conversation),
       loop_(std::move(loop)),
       clock_(clock),
       host_(host),
       policy_(policy),
-      sampler_(policy) {}
+      sampler_(policy),
+      parameter_sets_(max_pixels) {}
 
 bool CallVideo::Announce(EncodedFrame frame) {
   absl::MutexLock lock(&mutex_);
   ++announced_;
+  const auto parameter_sets = parameter_sets_.message();
+  if (codec_ == VideoCodec::kH264) parameter_sets_.Take(frame.data);
   if (undecoded_.size() < kMaxUndecoded) {
-    undecoded_.push_back({.number = announced_, .frame = std::move(frame)});
+    undecoded_.push_back({.number = announced_, .frame = std::move(frame), .parameter_sets = parameter_sets});
   } else if (HasIndependentFrames(codec_)) {
     undecoded_.front().frame.data.clear();
     overloaded_.push_back(std::move(undecoded_.front().frame));
@@ -122,7 +127,8 @@ void CallVideo::Decode(Numbered numbered, bool after_loss) {
   PictureDecoder::Frame encoded = {.data = std::move(frame.data),
                                    .rotation_degrees = frame.rotation_degrees,
                                    .want = numbered.due,
-                                   .after_loss = after_loss};
+                                   .after_loss = after_loss,
+                                   .parameter_sets = std::move(numbered.parameter_sets)};
   decoding_ = std::move(numbered);
   decoder_->Decode(std::move(encoded), [this, loop = loop_](absl::StatusOr<engine::ImagePtr> image) {
     loop->Post([this, image = std::move(image)]() mutable { OnDecoded(std::move(image)); });

@@ -42,6 +42,7 @@
 #include "streaming/call/conversation_link.h"
 #include "streaming/decoders/picture_decoders.h"
 #include "streaming/video/frame_sampler.h"
+#include "streaming/video/h264_parameter_sets.h"
 #include "streaming/video/scene_detector.h"
 #include "streaming/video/video_input.h"
 
@@ -131,8 +132,9 @@ class CallVideo {
   struct Numbered {
     uint64_t number = 0;  // counts what was announced, from 1
     EncodedFrame frame;
-    bool due = true;     // it is to be looked at
-    absl::Time started;  // when that was decided
+    std::shared_ptr<const std::string> parameter_sets;  // of all announced before it
+    bool due = true;                                    // it is to be looked at
+    absl::Time started;                                 // when that was decided
   };
   // What runs after frames; in order.
   struct Held {
@@ -141,7 +143,7 @@ class CallVideo {
     Task task;
   };
 
-  CallVideo(VideoCodec codec, const VideoPolicy& policy, ConversationLink* conversation,
+  CallVideo(VideoCodec codec, int64_t max_pixels, const VideoPolicy& policy, ConversationLink* conversation,
             std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host);
 
   bool TakeOne();
@@ -180,6 +182,7 @@ class CallVideo {
   mutable absl::Mutex mutex_;
   bool task_posted_ ABSL_GUARDED_BY(mutex_) = false;  // that will call TakeAnnounced
   uint64_t announced_ ABSL_GUARDED_BY(mutex_) = 0;
+  KeptParameterSets parameter_sets_ ABSL_GUARDED_BY(mutex_);  // H.264: of all frames announced
   std::deque<Numbered> undecoded_ ABSL_GUARDED_BY(mutex_);
   std::vector<EncodedFrame> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported: no data
   bool stream_broken_ ABSL_GUARDED_BY(mutex_) = false;  // a frame that later ones refer to was dropped

@@ -76,15 +76,21 @@ absl::StatusOr<std::unique_ptr<ChildLink>> ChildLink::Start(uint64_t child, cons
   return link;
 }
 
-absl::Status ChildLink::Ask(std::string_view data, int rotation_degrees, bool want, bool after_loss) {
-  const auto bytes = static_cast<int64_t>(data.size());
+absl::Status ChildLink::Ask(const PictureDecoder::Frame& frame, bool after_loss) {
+  const auto bytes = static_cast<int64_t>(frame.data.size());
   if (bytes > config_.max_frame_bytes)
     return absl::InvalidArgumentError(absl::StrCat("a frame of ", bytes, " bytes"));
-  if (!WriteAll(memory_.get(), data, config_.picture_bytes())) return Failed("a frame's memory");
+  const std::string_view parameter_sets = after_loss ? frame.parameter_set_bytes() : std::string_view();
+  if (parameter_sets.size() > H264ParameterSets::kMaxBytes)
+    return absl::InvalidArgumentError(absl::StrCat(parameter_sets.size(), " bytes of parameter sets"));
+  if (!WriteAll(memory_.get(), frame.data, config_.picture_bytes()) ||
+      !WriteAll(memory_.get(), parameter_sets, config_.parameter_sets_at()))
+    return Failed("a frame's memory");
   request_.number += 1;
   request_.bytes = bytes;
-  request_.rotation_degrees = rotation_degrees;
-  request_.want = want ? 1 : 0;
+  request_.parameter_set_bytes = static_cast<int64_t>(parameter_sets.size());
+  request_.rotation_degrees = frame.rotation_degrees;
+  request_.want = frame.want ? 1 : 0;
   request_.after_loss = after_loss ? 1 : 0;
   if (send(socket_.get(), &request_, sizeof(request_), MSG_NOSIGNAL) != sizeof(request_))
     return absl::UnavailableError("the picture decoder is gone");

@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/api/media.h"
 #include "streaming/decoders/child_source.h"
+#include "streaming/decoders/picture_decoders.h"
 
 namespace parley::streaming {
 
@@ -29,8 +29,8 @@ class ChildLink {
   static absl::StatusOr<std::unique_ptr<ChildLink>> Start(uint64_t child, const DecoderConfig& config,
                                                           ChildSource* source);
 
-  // REQUIRES: nothing is asked for.
-  absl::Status Ask(std::string_view data, int rotation_degrees, bool want, bool after_loss);
+  // The frame's parameter sets go along after a loss only. REQUIRES: nothing is asked for.
+  absl::Status Ask(const PictureDecoder::Frame& frame, bool after_loss);
   // What has come since. A picture is copied out here.
   Result Receive();
   bool asked() const { return asked_; }

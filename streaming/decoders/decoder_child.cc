@@ -28,15 +28,15 @@ class Decoder {
 
  private:
   DecodeReply DecodeFrame(const DecodeRequest& request) {
-    if (input_ != nullptr && request.after_loss != 0) input_->OnLoss();
     if (input_ == nullptr) {
       auto input = factory_(static_cast<VideoCodec>(config_.codec), config_.max_pixels);
       if (!input.ok()) return MakeReply(request.number, input.status());
       input_ = *std::move(input);
     }
-    const std::string_view data(reinterpret_cast<const char*>(memory_) + config_.picture_bytes(),
-                                static_cast<size_t>(request.bytes));
-    const auto image = input_->Decode(data, request.rotation_degrees, request.want != 0);
+    if (request.after_loss != 0)
+      input_->OnLoss(Bytes(config_.parameter_sets_at(), request.parameter_set_bytes));
+    const auto image = input_->Decode(Bytes(config_.picture_bytes(), request.bytes), request.rotation_degrees,
+                                      request.want != 0);
     DecodeReply reply = MakeReply(request.number, image.status());
     if (!image.ok() || *image == nullptr) return reply;
     reply.code = DecodeCode::kPicture;
@@ -46,6 +46,10 @@ class Decoder {
     return reply;
   }
 
+  std::string_view Bytes(int64_t offset, int64_t size) const {
+    return {reinterpret_cast<const char*>(memory_) + offset, static_cast<size_t>(size)};
+  }
+
   const DecoderConfig config_;
   const VideoInputFactory& factory_;
   uint8_t* const memory_;
@@ -53,7 +57,8 @@ class Decoder {
 };
 
 bool Sound(const DecodeRequest& request, const DecoderConfig& config) {
-  return request.bytes >= 0 && request.bytes <= config.max_frame_bytes;
+  return request.bytes >= 0 && request.bytes <= config.max_frame_bytes && request.parameter_set_bytes >= 0 &&
+         request.parameter_set_bytes <= static_cast<int64_t>(H264ParameterSets::kMaxBytes);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ class InlineDecoder : public PictureDecoder {
   explicit InlineDecoder(std::unique_ptr<VideoInput> input) : input_(std::move(input)) {}
 
   void Decode(Frame frame, Done done) override {
-    if (frame.after_loss) input_->OnLoss();
+    if (frame.after_loss) input_->OnLoss(frame.parameter_set_bytes());
     done(input_->Decode(frame.data, frame.rotation_degrees, frame.want));
   }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -21,6 +22,12 @@ class PictureDecoder {
     int rotation_degrees = 0;  // 0, 90, 180 or 270, clockwise
     bool want = true;          // the picture itself, not only its traces in the decoder
     bool after_loss = false;   // a frame before this one is missing: wait for a key frame
+    // H.264: those of all frames before this one, whatever became of them (KeptParameterSets). Null: none.
+    std::shared_ptr<const std::string> parameter_sets;
+
+    std::string_view parameter_set_bytes() const {
+      return parameter_sets == nullptr ? std::string_view() : *parameter_sets;
+    }
   };
   // What VideoInput::Decode gives, and
   //   DEADLINE_EXCEEDED: it took, or would have to take, more time than there is for it.

@@ -89,7 +89,7 @@ class Impl : public ProcessDecoders {
     std::optional<Job> job;
     bool running = false;  // the job is with the child
     bool gone = false;     // the child's socket has ended
-    bool lost = false;     // a frame was dropped that the next one may refer to
+    bool lost = false;     // the child has not seen a frame that the next one may refer to
     absl::Time started;    // the job
     absl::Time deadline;   // of what `timed_` holds
     absl::Duration cpu;    // of the child, as it was counted last
@@ -250,8 +250,7 @@ class Impl : public ProcessDecoders {
       ++next_child_;
     }
     const PictureDecoder::Frame& frame = call.job->frame;
-    const absl::Status asked =
-        call.child->Ask(frame.data, frame.rotation_degrees, frame.want, frame.after_loss || call.lost);
+    const absl::Status asked = call.child->Ask(frame, frame.after_loss || call.lost);
     if (absl::IsInvalidArgument(asked)) return Finish(id, call, asked);
     if (absl::IsUnavailable(asked)) return;  // its socket says so, too
     if (!asked.ok()) return EndChild(id, call, absl::AbortedError(asked.message()));
@@ -306,6 +305,7 @@ class Impl : public ProcessDecoders {
 
   void DropChild(CallId id, Call& call) {
     timed_.erase(id);
+    call.lost = true;  // for the next child all frames before it are
     if (call.child == nullptr) return;
     source_->Kill(call.child->child());
     owners_.erase(call.child->child());

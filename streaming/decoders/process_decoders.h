@@ -8,7 +8,8 @@
 //   it is killed, as where the machine has no memory     ABORTED
 //   it crashes, does what it may not, says nonsense,     INVALID_ARGUMENT
 //   or works unasked
-// The next frame gets a new process, a stream's decoder waits for a key frame. The first end of a call's
+// The next frame gets a new process, a stream's decoder waits for a key frame: the parameter sets that may
+// have been sent once come along (PictureDecoder::Frame::parameter_sets). The first end of a call's
 // process costs it nothing more, those that follow soon a growing wait (Backoff), in which its frames are
 // dropped (ABORTED). A fork server that ends, or does nothing within frame_limit, is started again in the
 // same way; that costs every call its process.

@@ -146,7 +146,7 @@ class ThreadDecoders : public PictureDecoders {
     }
     const absl::Duration before = ThreadCpuTime();
     absl::StatusOr<engine::ImagePtr> image = nullptr;
-    if (after_loss) call.input->OnLoss();
+    if (after_loss) call.input->OnLoss(work.job.frame.parameter_set_bytes());
     image = call.input->Decode(work.job.frame.data, work.job.frame.rotation_degrees, work.job.frame.want);
     {
       absl::MutexLock lock(&mutex_);

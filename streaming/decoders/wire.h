@@ -4,8 +4,9 @@
 //
 //   server -> fork server   ForkRequest; kSpawn with the descriptors of a decoder: socket, memory
 //   fork server -> server   ForkReply
-//   server -> decoder       DecodeRequest, one at a time; the frame's bytes lie in the memory, after the
-//   picture decoder -> server       DecodeReply; the picture lies at the memory's start
+//   server -> decoder       DecodeRequest, one at a time; the frame's bytes lie in the memory after the
+//                           picture, and after them the parameter sets of the frames before it
+//   decoder -> server       DecodeReply; the picture lies at the memory's start
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "streaming/video/h264_parameter_sets.h"
 #include "streaming/video/video_input.h"
 
 namespace parley::streaming {
 
-inline constexpr uint32_t kDecoderProtocol = 0x50440001;  // grows with any change here
+inline constexpr uint32_t kDecoderProtocol = 0x50440002;  // grows with any change here
 
 // What a decoder is started with. Trivial: it is sent as it lies in memory.
 struct DecoderConfig {
@@ -29,7 +31,11 @@ struct DecoderConfig {
   int64_t memory_bytes = 0;  // address space, beside what the fork server has and the shared memory
 
   int64_t picture_bytes() const { return 3 * max_pixels; }
-  int64_t shared_bytes() const { return picture_bytes() + max_frame_bytes; }
+  // Where a frame's parameter sets lie.
+  int64_t parameter_sets_at() const { return picture_bytes() + max_frame_bytes; }
+  int64_t shared_bytes() const {
+    return parameter_sets_at() + static_cast<int64_t>(H264ParameterSets::kMaxBytes);
+  }
 };
 
 struct ForkRequest {
@@ -54,6 +60,7 @@ struct ForkReply {
 struct DecodeRequest {
   uint64_t number = 0;
   int64_t bytes = 0;
+  int64_t parameter_set_bytes = 0;  // with after_loss
   int32_t rotation_degrees = 0;
   uint8_t want = 0;
   uint8_t after_loss = 0;

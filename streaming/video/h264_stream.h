@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,26 +10,17 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "streaming/video/picture_header.h"
+#include "streaming/video/h264_parameter_sets.h"
+#include "streaming/video/nal_units.h"
 
 namespace parley::streaming {
 
 // Keeps the parameter sets from one message to the next. Not thread-safe: used by one strand.
 class H264Stream {
  public:
-  // libavcodec takes 4 KiB for a NAL unit. An encoder that cuts a key frame of 1 MB into packets of 1,200
-  // bytes writes 870 slices.
-  static constexpr int kMaxNalUnits = 2'048;
+  // An encoder that cuts a key frame of 1 MB into packets of 1,200 bytes writes 870 slices.
   static constexpr int kMaxSlices = 1'024;
-  // Identifiers in use. A picture parameter set takes 0.2 MB in libavcodec, which has room for 256. Encoders
-  // that count identifiers upwards stay below these (OpenH264: 32 and 57).
-  static constexpr int kMaxSequenceParameterSets = 32;
-  static constexpr int kMaxPictureParameterSets = 64;
-  // Sets in one message: each new one costs tables.
-  static constexpr int kMaxParameterSetUnits = 96;
-  static constexpr size_t kMaxParameterSetBytes = 4'096;
-
-  explicit H264Stream(int64_t max_pixels) : max_pixels_(max_pixels) {}
+  explicit H264Stream(int64_t max_pixels) : parameter_sets_(max_pixels) {}
 
   struct Message {
     // False: parameter sets, delimiters or supplemental information alone. `pieces` is then empty; the
@@ -47,28 +37,15 @@ class H264Stream {
   // frame. UNAVAILABLE: a picture that is no key frame, while `waiting`; its parameter sets are kept.
   // INVALID_ARGUMENT: not H.264, damaged, slices or pictures before it are missing, interlaced as fields
   // (libavcodec does not notice that part of a field is missing). RESOURCE_EXHAUSTED: over max_pixels, over
-  // PictureBytesAllowed, or over one of the limits above.
+  // PictureBytesAllowed, or over one of the limits above or of H264ParameterSets.
   absl::StatusOr<Message> Read(std::string_view data, bool waiting);
 
   // The decoder has forgotten everything, or may have: the next picture is a key frame, and the parameter
-  // sets come with it again.
-  void Restart();
+  // sets come with it again, among them those of messages that did not come here: `parameter_sets`, one after
+  // the other.
+  void Restart(std::string_view parameter_sets);
 
  private:
-  struct SequenceParameterSet {
-    std::string nal;
-    bool given = false;  // to the decoder
-    int64_t width = 0;
-    int64_t height = 0;
-    int frame_num_bits = 0;
-    bool frames_only = true;
-    bool gaps_allowed = false;  // in frame_num: pictures may be left out on purpose
-  };
-  struct PictureParameterSet {
-    std::string nal;
-    bool given = false;
-    uint32_t sequence_id = 0;
-  };
   // What all slices of a picture have in common.
   struct Slice {
     uint32_t first_macroblock = 0;
@@ -78,17 +55,12 @@ class H264Stream {
     bool reference = false;
   };
 
-  absl::Status ReadSequenceParameterSet(std::string_view nal);
-  absl::Status ReadPictureParameterSet(std::string_view nal);
   absl::StatusOr<Slice> ReadSlice(std::string_view nal) const;
   // That they make one picture, as far as their headers tell. libavcodec tells the rest.
   absl::StatusOr<Slice> ReadSlices(const std::vector<std::string_view>& slices) const;
   absl::Status CheckContinuity(const Slice& picture, bool key_frame) const;
-  void GiveParameterSets(std::vector<std::string_view>* pieces);
 
-  const int64_t max_pixels_;
-  std::map<uint32_t, SequenceParameterSet> sequence_sets_;
-  std::map<uint32_t, PictureParameterSet> picture_sets_;
+  H264ParameterSets parameter_sets_;
   std::string active_sequence_;                       // the one of the last picture
   std::optional<uint32_t> last_reference_frame_num_;  // none: a picture that begins the stream is next
 };

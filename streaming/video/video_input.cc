@@ -70,7 +70,7 @@ class StreamInput : public VideoInput {
     if (!frame.ok()) {
       if (absl::IsUnavailable(frame.status())) return frame.status();
       // Later frames refer to what this one should have been.
-      OnLoss();
+      OnLoss({});
       return frame.status();
     }
     if (!want || *frame == nullptr) return nullptr;
@@ -80,10 +80,10 @@ class StreamInput : public VideoInput {
 
   bool independent_frames() const override { return false; }
 
-  void OnLoss() override {
+  void OnLoss(std::string_view parameter_sets) override {
     waits_ = true;
     decoder_->Reset();
-    h264_.Restart();
+    h264_.Restart(parameter_sets);
   }
 
  private:

@@ -45,9 +45,12 @@ class VideoInput {
   // Stills: true, so a frame that is not wanted need not be decoded at all.
   virtual bool independent_frames() const = 0;
 
-  // A frame was lost on its way here: a stream waits for its next key frame. Parameter sets stay, since they
-  // may have been sent once and for all. A still: no-op.
-  virtual void OnLoss() {}
+  // Frames were lost on their way here, or this decoder begins after them: a stream waits for its next key
+  // frame. Parameter sets stay, since they may have been sent once and for all.
+  //   parameter_sets: of an H.264 stream those of the frames before the next one, as KeptParameterSets has
+  //   them. Else empty.
+  // A still: no-op.
+  virtual void OnLoss(std::string_view /*parameter_sets*/) {}
 };
 
 }  // namespace parley::streaming

@@ -207,6 +207,23 @@ TEST_F(DecodingTest, AfterAFrameOfAStreamIsDroppedTheDecoderIsTold) {
   for (size_t i = 0; i < 17; ++i) EXPECT_EQ(decoders_.frames[i].after_loss, i == 16) << i;
 }
 
+TEST_F(DecodingTest, ParameterSetsOfAFrameThatIsDroppedReachTheDecoder) {
+  const std::string picture_parameter_set("\0\0\1\x68\xe0", 5);
+  config_.video = VideoCodec::kH264;
+  Start();
+  for (int i = 0; i < 16; ++i) Push();
+  call_->PushFrame(picture_parameter_set, ++last_frame_, 0, kNotKnown, ++seq_);
+  Settle();
+  while (decoders_.busy()) FinishWith(50);
+  EXPECT_EQ(Count("frame 17 overloaded"), 1);
+  Push();
+  Settle();
+  ASSERT_EQ(decoders_.frames.size(), 17u);
+  EXPECT_EQ(decoders_.frames[15].parameter_sets, nullptr) << "they came after it";
+  ASSERT_NE(decoders_.frames[16].parameter_sets, nullptr);
+  EXPECT_EQ(*decoders_.frames[16].parameter_sets, picture_parameter_set);
+}
+
 TEST_F(DecodingTest, AnAbortedCallsPictureComesToNothing) {
   Start();
   Push();

@@ -2,8 +2,12 @@
 #include "streaming/decoders/process_decoders.h"
 
 #include <gmock/gmock.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include "streaming/video/h264_parameter_sets.h"
 #include "tests/decoders/decoding.h"
+#include "tests/decoders/processes.h"
 #include "tests/video/media_encoder.h"
 
 namespace parley::streaming {
@@ -93,6 +97,47 @@ TEST(ProcessDecoders, AStreamGoesOnWithAKeyFrameAfterALoss) {
   EXPECT_TRUE(absl::IsUnavailable(outcome.Get().status())) << outcome.Get().status();
   EXPECT_TRUE(absl::IsUnavailable(Decode(*decoder, frames[3]).status()));
   EXPECT_TRUE(Decode(*decoder, frames[6]).ok());
+}
+
+// The stream's first message holds them alone, as Android's MediaCodec sends them.
+std::vector<std::string> WithParameterSetsApart(std::vector<std::string> frames) {
+  const auto slices_at = [](const std::string& frame) {
+    size_t at = 0;
+    while (at + 4 < frame.size() && (frame.compare(at, 3, "\0\0\1", 3) != 0 || (frame[at + 3] & 0x1f) > 5))
+      ++at;
+    return at;
+  };
+  std::string sets = frames[0].substr(0, slices_at(frames[0]));
+  for (std::string& frame : frames) frame.erase(0, slices_at(frame));
+  frames.insert(frames.begin(), std::move(sets));
+  return frames;
+}
+
+TEST(ProcessDecoders, ParameterSetsThatWereSentOnceOutliveTheirDecoder) {
+  const auto decoders = StartDecoders();
+  const std::vector<std::string> messages =
+      WithParameterSetsApart(EncodeStream(VideoCodec::kH264, {.frames = 13, .key_interval = 6}));
+  const auto decoder = Open(*decoders, VideoCodec::kH264);
+  KeptParameterSets kept(kMaxPixels);
+  const auto decode = [&](const std::string& message) {
+    Outcome outcome;
+    decoder->Decode({.data = message, .parameter_sets = kept.message()}, outcome.Done());
+    kept.Take(message);
+    return outcome.Get();
+  };
+  const auto none = decode(messages[0]);
+  ASSERT_TRUE(none.ok() && *none == nullptr) << none.status();
+  ASSERT_TRUE(decode(messages[1]).ok());
+  const std::vector<int> children = ChildrenOf(ChildrenOf(getpid()).at(0));
+  ASSERT_EQ(children.size(), 1u);
+  kill(children[0], SIGKILL);
+  AwaitEnd(children[0]);
+  EXPECT_FALSE(decode(messages[2]).ok());
+  for (size_t i = 7; i < 10; ++i) {
+    const auto image = decode(messages[i]);
+    ASSERT_TRUE(image.ok()) << i << ": " << image.status();
+    EXPECT_NE(*image, nullptr) << i;
+  }
 }
 
 TEST(ProcessDecoders, PicturesOfTheLargestSizeFitTheLimitOfMemory) {

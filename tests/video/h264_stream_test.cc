@@ -8,6 +8,7 @@
 
 #include "streaming/video/video_input.h"
 #include "tests/video/bit_writer.h"
+#include "tests/video/h264_headers.h"
 #include "tests/video/media_encoder.h"
 
 namespace parley::streaming {
@@ -19,6 +20,9 @@ using tests::BitWriter;
 using tests::DecodeWithFfmpeg;
 using tests::Difference;
 using tests::EncodeStream;
+using tests::Pps;
+using tests::SequenceSet;
+using tests::Sps;
 using tests::TestPicture;
 
 constexpr int64_t kMaxPixels = 4096 * 4096;
@@ -281,7 +285,7 @@ TEST_F(ParameterSetsApart, TheyOutliveAFrameThatNeverCame) {
   const auto frames = Frames();
   ExpectNoPicture(sets_);
   ExpectShows(frames[0], 320, 240, 0);
-  input_->OnLoss();  // of frame 1
+  input_->OnLoss({});  // of frame 1
   EXPECT_EQ(CodeOf(input_->Decode(frames[2], 0, true)), absl::StatusCode::kUnavailable);
   for (size_t i = 6; i < 9; ++i) ExpectShows(frames[i], 320, 240, i);
 }
@@ -345,42 +349,6 @@ TEST_F(ParameterSetsApart, WhatIsNotH264IsNoMessageWithoutAPicture) {
   }
 }
 
-// Headers that no encoder writes.
-struct SequenceSet {
-  uint32_t id = 0;
-  uint32_t profile = 66;
-  uint32_t chroma = 1;
-  uint32_t depth = 8;
-  uint32_t references = 1;
-  int width = 320;
-  int height = 240;
-  bool frames_only = true;
-  uint32_t crop = 0;  // from each side, in units of two pixels
-};
-
-std::string Sps(const SequenceSet& set) {
-  BitWriter bits;
-  bits.Bits(set.profile, 8).Bits(0, 8).Bits(51, 8).Golomb(set.id);
-  if (set.profile != 66) {
-    bits.Golomb(set.chroma);
-    if (set.chroma == 3) bits.Bits(0, 1);
-    bits.Golomb(set.depth - 8).Golomb(set.depth - 8).Bits(0, 2);
-  }
-  bits.Golomb(0).Golomb(2).Golomb(set.references).Bits(0, 1);
-  bits.Golomb(set.width / 16 - 1).Golomb(set.height / 16 / (set.frames_only ? 1 : 2) - 1);
-  bits.Bits(set.frames_only, 1);
-  if (!set.frames_only) bits.Bits(0, 1);
-  bits.Bits(1, 1).Bits(set.crop > 0, 1);
-  for (int side = 0; side < 4 && set.crop > 0; ++side) bits.Golomb(set.crop);
-  return "\x67" + bits.Bits(0, 1).Bits(1, 1).Bytes();
-}
-
-std::string Pps(uint32_t id = 0, uint32_t sequence_id = 0) {
-  BitWriter bits;
-  bits.Golomb(id).Golomb(sequence_id).Bits(0, 2).Golomb(0).Golomb(0).Golomb(0).Bits(0, 3);
-  return "\x68" + bits.Golomb(0).Golomb(0).Golomb(0).Bits(0, 3).Bits(1, 1).Bytes();
-}
-
 TEST(H264LimitsTest, PicturesOverTheMemoryOfADecoderAreRefusedWithTheParameterSet) {
   // What came to 1.9 GB a call: 4:4:4, 10 bit, 16 references.
   H264Stream stream(kMaxPixels);
@@ -406,14 +374,14 @@ TEST(H264LimitsTest, MoreParameterSetsThanAnyEncoderSendsAreRefused) {
     EXPECT_TRUE(stream.Read(kStart + Sps({.id = id}), false).ok());
   }
   EXPECT_EQ(stream.Read(kStart + Sps({.id = 32}), false).status().code(), absl::StatusCode::kInvalidArgument);
-  for (uint32_t id = 0; id < H264Stream::kMaxPictureParameterSets; ++id) {
+  for (uint32_t id = 0; id < H264ParameterSets::kMaxPictureParameterSets; ++id) {
     EXPECT_TRUE(stream.Read(kStart + Pps(id), false).ok());
   }
   EXPECT_EQ(stream.Read(kStart + Pps(200), false).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(stream.Read(kStart + Pps(3, 7), false).ok());  // in place of one that is there
 
   std::string many;
-  for (int i = 0; i < H264Stream::kMaxParameterSetUnits + 1; ++i) many += kStart + Pps();
+  for (int i = 0; i < H264ParameterSets::kMaxParameterSetUnits + 1; ++i) many += kStart + Pps();
   EXPECT_EQ(stream.Read(many, false).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(stream.Read(kStart + Sps({}) + std::string(5'000, '\x55'), false).status().code(),
             absl::StatusCode::kResourceExhausted);
@@ -479,7 +447,7 @@ TEST(H264StreamTest, TheDecoderGetsParameterSetsOnceAndNoOtherSupplementalInform
     message = stream.Read(frame, false);
     ASSERT_TRUE(message.ok()) << message.status();
     EXPECT_THAT(message->pieces, ::testing::ElementsAre(start_code, slice));
-    if (!restarted) stream.Restart();
+    if (!restarted) stream.Restart({});
   }
 }
 
