@@ -300,7 +300,7 @@ bool Listener::RefuseWithReserve(int socket) {
   Forget(kOftenest);
   if (reserve_ >= 0) close(reserve_);
   const int fd = accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  Refused("descriptors have run out", &Counts::refused_full, "");
+  Refused("descriptors have run out", &Counts::refused_descriptors, "");
   if (fd >= 0) close(fd);
   reserve_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   pollfd wait{.fd = wake_, .events = POLLIN, .revents = 0};
@@ -340,6 +340,7 @@ void Listener::Admit(int fd, const std::string& ip) {
   {
     absl::MutexLock lock(&mutex_);
     counts_.open = static_cast<int>(connections_.size());
+    ++counts_.accepted;
   }
   take_(fd);
 }
@@ -369,7 +370,7 @@ void Listener::Refused(const char* why, int64_t Counts::*count, const std::strin
   {
     absl::MutexLock lock(&mutex_);
     ++(counts_.*count);
-    refused = counts_.refused_full + counts_.refused_peer;
+    refused = counts_.refused_full + counts_.refused_peer + counts_.refused_descriptors;
   }
   const absl::Time now = absl::Now();
   if (now - told_ < kTold) return;

@@ -45,9 +45,11 @@ class Listener {
   };
   struct Counts {
     int open = 0;
-    int64_t refused_full = 0;  // closed because of max_connections, or because descriptors ran out
-    int64_t refused_peer = 0;  // because of max_connections_per_peer
-    int64_t reopened = 0;      // times a listening socket was opened again
+    int64_t accepted = 0;             // those given to `take`
+    int64_t refused_full = 0;         // closed because of max_connections
+    int64_t refused_peer = 0;         // because of max_connections_per_peer
+    int64_t refused_descriptors = 0;  // because descriptors ran out
+    int64_t reopened = 0;             // times a listening socket was opened again
   };
 
   // Binds and listens. A socket file gets mode 0660: who may open it is believed about whom he speaks for

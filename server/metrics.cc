@@ -7,7 +7,6 @@
 #include <prometheus/registry.h>
 
 #include <exception>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/log.h"
 #include "server/options.h"
+#include "server/scraped_metrics.h"
 
 namespace parley::server {
 namespace {
@@ -37,114 +37,13 @@ const Histogram::BucketBoundaries& LatencyBuckets() {
   return *buckets;
 }
 
-prometheus::MetricFamily One(const char* name, const char* help, prometheus::MetricType type, double value) {
-  prometheus::MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = type;
-  prometheus::ClientMetric metric;
-  if (type == prometheus::MetricType::Gauge) {
-    metric.gauge.value = value;
-  } else {
-    metric.counter.value = value;
-  }
-  family.metric.push_back(metric);
-  return family;
-}
-
-// Reads the log's counts when somebody scrapes.
-class LogCollector : public prometheus::Collectable {
- public:
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    using prometheus::MetricType;
-    const LogCounts counts = CountsOfLog();
-    return {
-        One("parley_log_lines_lost_total", "Log lines that stderr did not take in time.", MetricType::Counter,
-            static_cast<double>(counts.lost)),
-        One("parley_log_lines_left_out_total", "Log lines over the limit of their event.",
-            MetricType::Counter, static_cast<double>(counts.left_out)),
-    };
-  }
-};
-
-// Reads the engine's counts when somebody scrapes.
-class EngineCollector : public prometheus::Collectable {
- public:
-  explicit EngineCollector(const engine::Engine* engine) : engine_(engine) {}
-
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    using prometheus::MetricType;
-    const engine::EngineStats stats = engine_->stats();
-    return {
-        One("parley_engine_conversations", "Conversations the engine holds.", MetricType::Gauge,
-            stats.conversations),
-        One("parley_engine_queued_operations", "Conversation operations that wait for the model thread.",
-            MetricType::Gauge, stats.queued_operations),
-        One("parley_engine_kv_bytes", "Bytes of KV cache in use.", MetricType::Gauge, stats.kv_bytes),
-        One("parley_engine_kv_pages", "Pages the KV cache may have; 0: it is not paged.", MetricType::Gauge,
-            stats.kv_pages),
-        One("parley_engine_kv_pages_in_use", "Pages of the KV cache in use.", MetricType::Gauge,
-            stats.kv_pages_in_use),
-        One("parley_engine_kv_pages_shared", "Pages in use that several hold: shared system prompts.",
-            MetricType::Gauge, stats.kv_pages_shared),
-        One("parley_engine_frames_forgotten_total", "Frames that left their conversation's context.",
-            MetricType::Counter, stats.frames_forgotten),
-        One("parley_engine_compactions_total", "Conversations that dropped their oldest turns.",
-            MetricType::Counter, stats.compactions),
-        One("parley_engine_pass_age_seconds",
-            "How long the engine has been in the step it is in; 0: in none.", MetricType::Gauge,
-            absl::ToDoubleSeconds(stats.pass_age)),
-        One("parley_engine_token_interval_seconds", "Smoothed time between two tokens of an answer.",
-            MetricType::Gauge, absl::ToDoubleSeconds(stats.token_interval)),
-        One("parley_engine_conversation_load",
-            "Share of the engine's time that a conversation takes, on average of the last half minute.",
-            MetricType::Gauge, stats.conversation_load),
-        Spread("parley_engine_step_seconds", "Time of a step of the language model.", stats.step_seconds),
-        Spread("parley_engine_step_conversations", "Conversations a step served.", stats.step_conversations),
-        Spread("parley_engine_step_rows", "Rows (tokens) a step held.", stats.step_rows),
-        One("parley_engine_speculative_rows_total", "Of these, for answers that nobody waited for yet.",
-            MetricType::Counter, stats.speculative_rows),
-        One("parley_engine_prefilled_tokens_total", "Tokens prefilled.", MetricType::Counter,
-            stats.prefilled_tokens),
-        One("parley_engine_generated_tokens_total", "Tokens generated.", MetricType::Counter,
-            stats.generated_tokens),
-    };
-  }
-
- private:
-  static prometheus::MetricFamily Spread(const char* name, const char* help,
-                                         const engine::Distribution& from) {
-    prometheus::MetricFamily family;
-    family.name = name;
-    family.help = help;
-    family.type = prometheus::MetricType::Histogram;
-    prometheus::ClientMetric::Histogram histogram;
-    histogram.sample_count = static_cast<uint64_t>(from.count());
-    histogram.sample_sum = from.sum();
-    uint64_t up_to = 0;
-    for (size_t i = 0; i < from.counts().size(); ++i) {
-      up_to += static_cast<uint64_t>(from.counts()[i]);
-      const double bound =
-          i < from.bounds().size() ? from.bounds()[i] : std::numeric_limits<double>::infinity();
-      histogram.bucket.push_back({up_to, bound});
-    }
-    family.metric.emplace_back().histogram = std::move(histogram);
-    return family;
-  }
-
-  const engine::Engine* const engine_;
-};
-
 }  // namespace
 
 struct Metrics::Impl {
-  explicit Impl(const engine::Engine* engine) : engine_collector(std::make_shared<EngineCollector>(engine)) {}
-
   Histogram& Stage(const char* stage) { return turn_stage.Add({{"stage", stage}}, LatencyBuckets()); }
 
   const std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
-  const std::shared_ptr<EngineCollector> engine_collector;
-  const std::shared_ptr<LogCollector> log_collector = std::make_shared<LogCollector>();
+  std::vector<std::shared_ptr<prometheus::Collectable>> scraped;
 
   Histogram& admission_wait = BuildHistogram()
                                   .Name("parley_admission_wait_seconds")
@@ -288,7 +187,7 @@ struct Metrics::Impl {
   std::unique_ptr<prometheus::Exposer> exposer;
 };
 
-Metrics::Metrics(const engine::Engine* engine) : impl_(std::make_unique<Impl>(engine)) {}
+Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::CallAdmitted(absl::Duration waited) {
@@ -387,7 +286,7 @@ void Metrics::Sent(const v1::ServerMessage& message) {
   }
 }
 
-absl::Status Metrics::Serve(const std::string& address) {
+absl::Status Metrics::Serve(const std::string& address, const MetricSources& sources) {
   try {
     impl_->exposer = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
         "listening_ports", address,
@@ -414,10 +313,12 @@ absl::Status Metrics::Serve(const std::string& address) {
         {{"address", address}});
   }
   impl_->exposer->RegisterCollectable(impl_->registry);
-  impl_->exposer->RegisterCollectable(impl_->engine_collector);
-  impl_->exposer->RegisterCollectable(impl_->log_collector);
+  impl_->scraped = MakeScrapedMetrics(sources);
+  for (const auto& collectable : impl_->scraped) impl_->exposer->RegisterCollectable(collectable);
   return absl::OkStatus();
 }
+
+void Metrics::Stop() { impl_->exposer.reset(); }
 
 int Metrics::port() const {
   if (impl_->exposer == nullptr) return 0;

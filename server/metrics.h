@@ -11,12 +11,24 @@
 #include "parley/v1/parley.pb.h"
 #include "streaming/call/call_events.h"
 
+namespace parley::streaming {
+class PictureDecoders;
+}
+
 namespace parley::server {
+
+class Listener;
+
+// What is asked at each scrape, beside the log. Null: there is none.
+struct MetricSources {
+  const engine::Engine* engine = nullptr;
+  const Listener* listener = nullptr;
+  const streaming::PictureDecoders* pictures = nullptr;
+};
 
 class Metrics {
  public:
-  // `engine` is asked for its stats at each scrape and must outlive this.
-  explicit Metrics(const engine::Engine* engine);
+  Metrics();
   ~Metrics();
 
   // A stream has its place, at once or after `waited`.
@@ -31,8 +43,10 @@ class Metrics {
   // A message that goes to a client.
   void Sent(const v1::ServerMessage& message);
 
-  // Serves /metrics over HTTP at "host:port" until destruction.
-  absl::Status Serve(const std::string& address);
+  // Serves /metrics over HTTP at "host:port" until Stop. `sources` must live until then. Once.
+  absl::Status Serve(const std::string& address, const MetricSources& sources);
+  // Waits for a scrape under way. Again, or without Serve: a no-op. Destruction is Stop.
+  void Stop();
   // Of the HTTP server; 0: not serving.
   int port() const;
 

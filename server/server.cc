@@ -104,8 +104,7 @@ class ParleyServerImpl final : public ParleyServer {
   ParleyServerImpl(const ServerOptions& options, engine::Engine* engine, engine::SpeechDetector* detector,
                    std::unique_ptr<streaming::PictureDecoders> pictures, const Clock* clock,
                    std::map<std::string, std::string> shown_config)
-      : metrics_(engine),
-        detector_(detector == nullptr ? nullptr : streaming::DetectorThread::Start(detector)),
+      : detector_(detector == nullptr ? nullptr : streaming::DetectorThread::Start(detector)),
         pictures_(std::move(pictures)),
         media_pool_(options.media_threads),
         engine_(engine),
@@ -139,7 +138,10 @@ class ParleyServerImpl final : public ParleyServer {
     environment_.registry = &registry_;
     service_ = std::make_unique<Service>(&environment_);
   }
-  ~ParleyServerImpl() override { Shutdown(); }
+  ~ParleyServerImpl() override {
+    Shutdown();
+    metrics_.Stop();  // before what it asks goes
+  }
 
   absl::Status Listen() {
     const ServerOptions& options = environment_.options;
@@ -184,7 +186,10 @@ class ParleyServerImpl final : public ParleyServer {
       connection.fd = fd;
       acceptor_->HandleNewConnection(&connection);
     });
-    if (options.metrics_address != "none") return metrics_.Serve(options.metrics_address);
+    if (options.metrics_address != "none") {
+      return metrics_.Serve(options.metrics_address,
+                            {.engine = engine_, .listener = listener_.get(), .pictures = pictures_.get()});
+    }
     return absl::OkStatus();
   }
 

@@ -2,6 +2,7 @@
 // processes (process_decoders.h), threads of this process (thread_decoders.h) or nobody else (Inline).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,10 +43,21 @@ class PictureDecoder {
   virtual void Decode(Frame frame, Done done) = 0;
 };
 
+// Since the beginning; of decoders without processes all zero.
+struct PictureDecoderCounts {
+  int64_t started = 0;  // processes
+  // Of these, those that ended before their call did; see process_decoders.h.
+  int64_t overdue = 0;  // DEADLINE_EXCEEDED
+  int64_t killed = 0;   // ABORTED
+  int64_t crashed = 0;  // INVALID_ARGUMENT, or nobody says why
+  int64_t fork_server_restarts = 0;
+};
+
 // Thread-safe. Must outlive its decoders.
 class PictureDecoders {
  public:
   virtual ~PictureDecoders() = default;
+  virtual PictureDecoderCounts counts() const { return {}; }
   // INVALID_ARGUMENT, UNIMPLEMENTED: what cannot be decoded here.
   virtual absl::StatusOr<std::unique_ptr<PictureDecoder>> Open(VideoCodec codec, int64_t max_pixels) = 0;
 

@@ -70,6 +70,10 @@ class Impl : public ProcessDecoders {
   }
 
   absl::StatusOr<std::unique_ptr<PictureDecoder>> Open(VideoCodec codec, int64_t max_pixels) override;
+  PictureDecoderCounts counts() const override {
+    absl::MutexLock lock(&mutex_);
+    return counts_;
+  }
 
   void Wake() override {
     const uint64_t one = 1;
@@ -235,6 +239,7 @@ class Impl : public ProcessDecoders {
     call.started = clock_->Now();
     if (call.gone) {  // since its last frame
       call.backoff.Failed(call.started);
+      Count(&PictureDecoderCounts::crashed);
       Incident("a picture decoder ended that had nothing to do");
       DropChild(id, call);
     }
@@ -245,6 +250,7 @@ class Impl : public ProcessDecoders {
       if (!child.ok()) return EndChild(id, call, absl::AbortedError(child.status().message()));
       call.child = *std::move(child);
       call.cpu = absl::ZeroDuration();
+      Count(&PictureDecoderCounts::started);
       owners_[next_child_] = id;
       Watch(call.child->socket(), next_child_);
       ++next_child_;
@@ -297,6 +303,11 @@ class Impl : public ProcessDecoders {
   // The child is no use any more; neither is the job that it has, if any.
   void EndChild(CallId id, Call& call, const absl::Status& why) {
     GiveUpPlace(id, call);
+    if (call.child != nullptr) {
+      Count(absl::IsDeadlineExceeded(why) ? &PictureDecoderCounts::overdue
+            : absl::IsAborted(why)        ? &PictureDecoderCounts::killed
+                                          : &PictureDecoderCounts::crashed);
+    }
     call.backoff.Failed(clock_->Now());
     Incident(absl::StrCat("a call's picture decoder was given up: ", why.message()));
     DropChild(id, call);
@@ -396,6 +407,7 @@ class Impl : public ProcessDecoders {
     if (source_watched_) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source_->fd(), nullptr);
     source_watched_ = false;
     ready_ = false;
+    Count(&PictureDecoderCounts::fork_server_restarts);
     Incident(absl::StrCat("the picture decoders' fork server is started again: ", why));
     source_backoff_.Failed(clock_->Now());
     for (auto& [id, call] : calls_) {
@@ -405,6 +417,11 @@ class Impl : public ProcessDecoders {
       queue_.Forget(id);
       Lose(call, absl::AbortedError("the picture decoders are being started again"));
     }
+  }
+
+  void Count(int64_t PictureDecoderCounts::*count) {
+    absl::MutexLock lock(&mutex_);
+    ++(counts_.*count);
   }
 
   bool Watch(int fd, uint64_t tag) {
@@ -438,7 +455,8 @@ class Impl : public ProcessDecoders {
   absl::Status start_status_;         // before started_
   std::atomic<uint32_t> codecs_ = 0;  // bit 1 << VideoCodec
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  PictureDecoderCounts counts_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   CallId last_call_ ABSL_GUARDED_BY(mutex_) = 0;
   // Bounded: of each call one frame, its beginning and its end.

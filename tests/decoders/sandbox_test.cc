@@ -112,6 +112,13 @@ TEST_F(SandboxTest, ACrashLosesTheFrameAndTheNextOneHasAnotherDecoder) {
     EXPECT_THAT(std::string(Decode(*decoder, "count").status().message()), HasSubstr("frames: 1"));
   }
   EXPECT_FALSE(incidents().empty());
+  const PictureDecoderCounts counts = decoders_->counts();
+  EXPECT_EQ(counts.started, 4);
+  EXPECT_EQ(counts.overdue + counts.killed + counts.crashed, 2);
+  if (!kSanitized) {
+    EXPECT_EQ(counts.crashed, 2);
+  }
+  EXPECT_EQ(counts.fork_server_restarts, 0);
 }
 
 TEST_F(SandboxTest, ADecoderThatEndsByItselfIsReplaced) {
@@ -146,6 +153,7 @@ TEST_F(SandboxTest, AFrameThatTakesTooLongIsDroppedAndItsDecoderEnded) {
     EXPECT_TRUE(absl::IsDeadlineExceeded(outcome.Get().status())) << what << ": " << outcome.Get().status();
     EXPECT_TRUE(Decode(*decoder, "picture 4").ok());
   }
+  EXPECT_EQ(decoders_->counts().overdue, 2);
 }
 
 TEST_F(SandboxTest, MemoryThatADecoderTakesEndsAtItsLimitAndTheCallGoesOn) {
@@ -165,6 +173,7 @@ TEST_F(SandboxTest, ADecoderKilledInMidFrameLosesThatFrameOnly) {
   kill(decoders[0], SIGKILL);
   EXPECT_TRUE(absl::IsAborted(outcome.Get().status())) << outcome.Get().status();
   EXPECT_TRUE(Decode(*decoder_, "picture 4").ok());
+  EXPECT_EQ(decoders_->counts().killed, 1);
 }
 
 TEST_F(SandboxTest, AForkServerThatDiesIsStartedAgainAndEveryCallGoesOn) {
@@ -183,6 +192,7 @@ TEST_F(SandboxTest, AForkServerThatDiesIsStartedAgainAndEveryCallGoesOn) {
     while (!Decode(*decoder, "picture 4").ok()) std::this_thread::yield();
   }
   EXPECT_NE(ForkServer(), fork_server);
+  EXPECT_EQ(decoders_->counts().fork_server_restarts, 1);
 }
 
 TEST_F(SandboxTest, TheEndOfTheServerEndsItsDecoders) {

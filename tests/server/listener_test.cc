@@ -198,6 +198,7 @@ TEST_F(ListenerTest, AConnectionTooManyIsClosedAndItsPlaceIsFreeAgainLater) {
   EXPECT_TRUE(Client(port()).closed());
   EXPECT_EQ(listener_->counts().refused_full, 1);
   EXPECT_EQ(listener_->counts().open, 3);
+  EXPECT_EQ(listener_->counts().accepted, 3);
   clients.clear();
   taken_.CloseAll();
   EXPECT_TRUE(Eventually([&] { return listener_->counts().open == 0; }));
@@ -246,7 +247,8 @@ TEST_F(ListenerTest, WhenDescriptorsRunOutItGoesOnAsSoonAsThereAreSome) {
     EXPECT_TRUE(refused.closed());
   }
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_GT(listener_->counts().refused_full, 0);
+  EXPECT_GT(listener_->counts().refused_descriptors, 0);
+  EXPECT_EQ(listener_->counts().refused_full, 0);
   EXPECT_EQ(listener_->counts().reopened, 0);
   const Client client(port());
   EXPECT_TRUE(EventuallyTakes(5));

@@ -13,6 +13,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/log.h"
+#include "server/metrics.h"
+#include "streaming/decoders/picture_decoders.h"
 #include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
@@ -237,6 +239,48 @@ TEST(MetricsPage, IsServedOnIpv6OrRefusedByName) {
     } else {
       EXPECT_THAT(std::string(started.status().message()), HasSubstr("IPv6"));
     }
+  }
+}
+
+TEST(MetricsPage, ShowsConnectionsAndThoseThatWereRefused) {
+  TestSetup setup;
+  setup.metrics = true;
+  setup.server.max_connections = 2;
+  TestServer server(setup);
+  const LoopbackSocket first(server.server().port());
+  const LoopbackSocket second(server.server().port());
+  LoopbackSocket third(server.server().port());
+  third.ReadAll();  // until it is closed
+  const std::string page = server.MetricsPage();
+  for (const char* line :
+       {"parley_connections_open 2", "parley_connections_accepted_total 2",
+        "parley_connections_refused_total{reason=\"full\"} 1",
+        "parley_connections_refused_total{reason=\"peer\"} 0",
+        "parley_connections_refused_total{reason=\"descriptors\"} 0", "parley_listener_reopened_total 0"}) {
+    EXPECT_THAT(page, HasSubstr(line));
+  }
+}
+
+TEST(MetricsPage, ShowsPictureDecodersThatWereLostAndWhy) {
+  class Decoders : public streaming::PictureDecoders {
+   public:
+    streaming::PictureDecoderCounts counts() const override {
+      return {.started = 9, .overdue = 1, .killed = 2, .crashed = 3, .fork_server_restarts = 4};
+    }
+    absl::StatusOr<std::unique_ptr<streaming::PictureDecoder>> Open(streaming::VideoCodec, int64_t) override {
+      return absl::UnimplementedError("only counts");
+    }
+  };
+  const Decoders decoders;
+  Metrics metrics;
+  ASSERT_TRUE(metrics.Serve("127.0.0.1:0", {.pictures = &decoders}).ok());
+  const std::string page = HttpGet(metrics.port(), "/metrics");
+  for (const char* line :
+       {"parley_picture_decoders_started_total 9", "parley_picture_decoders_lost_total{reason=\"overdue\"} 1",
+        "parley_picture_decoders_lost_total{reason=\"killed\"} 2",
+        "parley_picture_decoders_lost_total{reason=\"crashed\"} 3",
+        "parley_picture_fork_server_restarts_total 4"}) {
+    EXPECT_THAT(page, HasSubstr(line));
   }
 }
 
