@@ -4,10 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
+#include <regex>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "server/log.h"
 
 namespace parley::server {
@@ -194,6 +198,53 @@ TEST(Options, HelpNamesUnitsAndDefaults) {
   EXPECT_THAT(parsed->exit_text, HasSubstr("--idle-limit SECONDS"));
   EXPECT_THAT(parsed->exit_text, HasSubstr("50051"));
   EXPECT_THAT(parsed->exit_text, HasSubstr("SIGTERM"));
+}
+
+// By name; of --help, the flags that a file may set. Empty: no default.
+std::map<std::string, std::string> DefaultsOfHelp() {
+  const std::string help = Parse({"--help"})->exit_text;
+  static const std::regex flag("^  --([a-z-]+)(?: (.*?))?(?:  .*)?$");
+  std::map<std::string, std::string> defaults;
+  for (const auto line : absl::StrSplit(help, '\n')) {
+    std::smatch parts;
+    const std::string text(line);
+    if (!std::regex_match(text, parts, flag) || parts[1] == "version" || parts[1] == "config") continue;
+    const std::string usage = parts[2];
+    const size_t equals = usage.rfind('=');
+    defaults[parts[1]] = equals == std::string::npos ? "" : usage.substr(equals + 1);
+  }
+  return defaults;
+}
+
+TEST(DeployedConfigFile, HoldsEveryFlagWithItsDefaultAndNothingElse) {
+  const std::map<std::string, std::string> defaults = DefaultsOfHelp();
+  ASSERT_GE(defaults.size(), 40u);
+  static const std::regex setting("(# )?([a-z-]+) = (.*)");
+  std::ifstream file(PARLEY_SOURCE_DIR "/deploy/server.toml");
+  std::map<std::string, std::string> held;
+  std::string everything;  // what is commented out, too
+  for (std::string line; std::getline(file, line);) {
+    std::smatch parts;
+    if (!std::regex_match(line, parts, setting)) {
+      EXPECT_TRUE(line.empty() || line[0] == '#') << line;
+      continue;
+    }
+    const std::string name = parts[2];
+    EXPECT_TRUE(held.emplace(name, absl::StrReplaceAll(std::string(parts[3]), {{"\"", ""}})).second) << line;
+    absl::StrAppend(&everything, name, " = ", std::string(parts[3]), "\n");
+    const auto flag = defaults.find(name);
+    ASSERT_NE(flag, defaults.end()) << "there is no flag --" << name;
+    if (flag->second.empty()) {
+      EXPECT_TRUE(parts[1].matched || held[name] == "false") << line;
+    } else {
+      EXPECT_FALSE(parts[1].matched) << line;
+      EXPECT_EQ(held[name], flag->second) << name;
+    }
+  }
+  for (const auto& [name, value] : defaults)
+    EXPECT_TRUE(held.contains(name)) << "--" << name << " is missing";
+  const auto parsed = ParseFile(everything);
+  EXPECT_TRUE(parsed.ok()) << parsed.status();
 }
 
 TEST(Options, ShownConfigurationHoldsNoKeyPaths) {
