@@ -329,7 +329,7 @@ void Responses::ResumeDelivery() {
   if (phase_ != Phase::kAnswering) return;
   for (TokenDelta& delta : std::exchange(current_.held_tokens, {}))
     OnText(current_.attempt, std::move(delta));
-  if (const auto done = std::exchange(current_.held_done, std::nullopt)) EndAnswer(*done);
+  EndHeldAnswer();
 }
 
 void Responses::EmitOfActiveAnswer(decltype(CallEvent::payload) payload) {
@@ -363,6 +363,12 @@ void Responses::EndAnswer(const engine::AnswerResult& result) {
   Finish();
 }
 
+bool Responses::EndHeldAnswer() {
+  const auto done = std::exchange(current_.held_done, std::nullopt);
+  if (done.has_value()) EndAnswer(*done);
+  return done.has_value();
+}
+
 void Responses::Finish() {
   phase_ = Phase::kIdle;
   current_ = Current{};
@@ -393,8 +399,7 @@ void Responses::Interrupt(absl::Duration speech) {
   current_.held_tokens.clear();
   outlet_->RaiseEpoch();
   outlet_->Emit(Interrupted{kept, speech}, turn_id, response_id);
-  if (const auto done = std::exchange(current_.held_done, std::nullopt)) return EndAnswer(*done);
-  host_->OnResponseState();
+  if (!EndHeldAnswer()) host_->OnResponseState();
 }
 
 bool Responses::Cancel(uint64_t response_id) {
@@ -408,11 +413,7 @@ bool Responses::Cancel(uint64_t response_id) {
   current_.ended = ResponseEnd::kCancelled;
   Fence(current_.answer, HeardOf(current_.answer));
   current_.held_tokens.clear();
-  if (const auto done = std::exchange(current_.held_done, std::nullopt)) {
-    EndAnswer(*done);
-  } else {
-    host_->OnResponseState();
-  }
+  if (!EndHeldAnswer()) host_->OnResponseState();
   return true;
 }
 

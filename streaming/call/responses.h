@@ -170,6 +170,8 @@ class Responses {
   void OnText(uint64_t attempt, TokenDelta delta);
   void OnDone(uint64_t attempt, const engine::AnswerResult& result);
   void EndAnswer(const engine::AnswerResult& result);
+  // The answer that ended while its delivery was paused. False: there is none.
+  bool EndHeldAnswer();
   void Finish();
   void EmitOfActiveAnswer(decltype(CallEvent::payload) payload);
   void Fence(Answer& answer, int kept_tokens);
