@@ -1,9 +1,7 @@
 #include "streaming/decoders/process_decoders.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "streaming/decoders/child_life.h"
 #include "streaming/decoders/child_link.h"
 #include "streaming/decoders/fork_server.h"
 #include "streaming/video/picture_header.h"
@@ -370,30 +369,7 @@ class Impl : public ProcessDecoders {
     // What it said last still counts.
     if (call.running && !call.gone) OnReadable(owner->second, call);
     if (call.child != nullptr && call.child->child() == event.child)
-      OnEnded(owner->second, call, event.status);
-  }
-
-  void OnEnded(CallId id, Call& call, int status) {
-    const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    switch (signal) {
-      case SIGXCPU:
-        return EndChild(id, call,
-                        absl::DeadlineExceededError("the picture decoder used up its processor time"));
-      case SIGKILL:
-        return EndChild(id, call,
-                        absl::AbortedError("the picture decoder was killed, as when memory is short"));
-      case SIGSYS:
-        return EndChild(id, call,
-                        absl::InvalidArgumentError("the picture decoder did what it may not (SIGSYS)"));
-      case 0:
-        return EndChild(
-            id, call,
-            absl::AbortedError(absl::StrCat("the picture decoder ended with code ", WEXITSTATUS(status))));
-      default:
-        return EndChild(
-            id, call,
-            absl::InvalidArgumentError(absl::StrCat("the picture decoder crashed (signal ", signal, ")")));
-    }
+      EndChild(owner->second, call, StatusOfEnd(event.status));
   }
 
   void OnSourceLost(const std::string& why) {
@@ -492,22 +468,6 @@ absl::StatusOr<std::unique_ptr<PictureDecoder>> Impl::Open(VideoCodec codec, int
 }
 
 }  // namespace
-
-DecoderConfig ConfigOf(VideoCodec codec, int64_t max_pixels, int64_t max_frame_bytes) {
-  // A still: the picture as the format has it (at most 8 bytes a pixel, and as many for the coefficients of a
-  // progressive JPEG), as libswscale wrote it, and turned. A stream: up to 16 pictures that later ones refer
-  // to, at 1.5 bytes a pixel, or 9 at 3. What does not fit is refused as out of memory, other formats of the
-  // largest size included. Beside it tables: of a lossless WebP made for it those take 250 times its bytes.
-  constexpr int64_t kTables = 64 << 20;
-  const int64_t bytes_a_pixel = HasIndependentFrames(codec) ? 24 : 40;
-  DecoderConfig config;
-  config.codec = static_cast<int32_t>(codec);
-  config.cpu_seconds = 4 * 3600;
-  config.max_pixels = max_pixels;
-  config.max_frame_bytes = max_frame_bytes;
-  config.memory_bytes = kTables + bytes_a_pixel * max_pixels;
-  return config;
-}
 
 absl::StatusOr<std::unique_ptr<ProcessDecoders>> ProcessDecoders::Start(ProcessDecodersOptions options) {
   std::string program = options.program;

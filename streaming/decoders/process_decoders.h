@@ -58,7 +58,4 @@ class ProcessDecoders : public PictureDecoders {
   virtual void Wake() = 0;
 };
 
-// The core time and address space that a decoder of this codec may take; see process_decoders.cc.
-DecoderConfig ConfigOf(VideoCodec codec, int64_t max_pixels, int64_t max_frame_bytes);
-
 }  // namespace parley::streaming
