@@ -42,9 +42,10 @@ CallReactor::CallReactor(grpc::CallbackServerContext* context, const CallEnviron
       call_id_(environment->registry->NewCallId()),
       arrived_(environment->dependencies.clock->Now()),
       last_read_(arrived_),
-      queue_({.max_messages = static_cast<size_t>(environment->options.max_queue_messages),
-              .max_bytes = static_cast<size_t>(environment->options.max_queue_bytes)}),
-      progress_(arrived_) {}
+      outgoing_(this,
+                {.max_messages = static_cast<size_t>(environment->options.max_queue_messages),
+                 .max_bytes = static_cast<size_t>(environment->options.max_queue_bytes)},
+                environment->dependencies.clock, environment->metrics) {}
 
 CallReactor::~CallReactor() = default;
 
@@ -146,7 +147,7 @@ std::optional<Fault> CallReactor::Act(v1::ClientMessage& message) {
       CloseInput();
       return std::nullopt;
     case v1::ClientMessage::kAudio:
-      CountAudio(message.audio());
+      env_.metrics->AudioTaken(audio_meter_.Take(message.audio(), *inbound_.config->audio));
       break;
     case v1::ClientMessage::kVideo:
       env_.metrics->FrameTaken();
@@ -186,14 +187,7 @@ std::optional<Fault> CallReactor::StartCall(const CallConfig& config) {
   if (!live.ok()) {
     const absl::Status& status = live.status();
     Log(LogLevel::kWarn, "call not started", {{"call_id", call_id_}, {"status", status.ToString()}});
-    Fault fault = MakeFault(absl::IsInvalidArgument(status)     ? v1::INVALID_CONFIG
-                            : absl::IsResourceExhausted(status) ? v1::AT_CAPACITY
-                                                                : v1::ENGINE_FAILED,
-                            std::string(status.message()));
-    if (fault.code == v1::AT_CAPACITY) {
-      fault.retry_after_ms = ClampTo<uint32_t>(absl::ToInt64Milliseconds(env_.options.retry_after));
-    }
-    return fault;
+    return NotStarted(status, env_.options.retry_after);
   }
   inbound_.config = config;
   bool gone = false;
@@ -231,21 +225,6 @@ std::optional<Fault> CallReactor::Update(const v1::SessionUpdate& update) {
   inbound_.config = std::get<CallConfig>(parsed);
   if (const auto live = call()) live->UpdateConfig(*inbound_.config);
   return std::nullopt;
-}
-
-void CallReactor::CountAudio(const v1::AudioChunk& audio) {
-  const streaming::AudioFormat& format = *inbound_.config->audio;
-  if (format.codec == streaming::AudioCodec::kPcm16) {
-    env_.metrics->AudioTaken(static_cast<double>(audio.data().size()) / (2.0 * format.channels) /
-                             format.sample_rate_hz);
-  } else if (next_sample_.has_value() && audio.first_sample_index() > *next_sample_) {
-    // A packet's length is known once the next one begins; a gap is not audio.
-    constexpr uint64_t kLongestPacket = 48'000 * 120 / 1'000;
-    env_.metrics->AudioTaken(
-        static_cast<double>(std::min(audio.first_sample_index() - *next_sample_, kLongestPacket)) /
-        format.sample_rate_hz);
-  }
-  next_sample_ = audio.first_sample_index();
 }
 
 void CallReactor::CloseInput() {
@@ -330,13 +309,11 @@ void CallReactor::OnEvent(streaming::CallEvent event) {
 }
 
 void CallReactor::SendEvent(streaming::CallEvent event) {
-  epoch_ = std::max(epoch_, event.epoch);
+  outgoing_.RaiseEpoch(event.epoch);
   if (const auto* changed = std::get_if<streaming::ConfigChanged>(&event.payload)) {
     SendReady(changed->config, event.epoch);
   } else if (const auto* times = std::get_if<streaming::TurnTimes>(&event.payload)) {
-    v1::ServerMessage message = ToProto(event);
-    message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
-    if (!ended() && !queue_.PushMetrics(std::move(message), *times)) Overflowed();
+    if (!ended() && !outgoing_.PushMetrics(ToProto(event), *times)) Overflowed();
   } else if (std::holds_alternative<streaming::CallEnded>(event.payload)) {
     End(grpc::Status::OK, kCompleted);
   } else if (const auto* error = std::get_if<streaming::CallError>(&event.payload); error && error->fatal) {
@@ -345,7 +322,8 @@ void CallReactor::SendEvent(streaming::CallEvent event) {
     End(Fault{.code = ToProto(error->code), .message = error->message, .fatal = true}, error->client_seq);
   } else {
     // The client must not get tokens of an answer after it was told that the answer is over.
-    if (std::holds_alternative<streaming::Interrupted>(event.payload)) queue_.DropTokens(event.response_id);
+    if (std::holds_alternative<streaming::Interrupted>(event.payload))
+      outgoing_.DropTokens(event.response_id);
     v1::ServerMessage message = ToProto(event);
     if (message.has_error())
       message.mutable_error()->set_retryable(PolicyOf(message.error().code()).retryable);
@@ -368,14 +346,12 @@ void CallReactor::SendReady(const CallConfig& config, uint64_t epoch) {
 
 void CallReactor::Send(v1::ServerMessage message) {
   if (ended()) return;
-  message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
-  message.set_epoch(std::max(message.epoch(), epoch_));
-  if (!queue_.Push(std::move(message))) Overflowed();
+  if (!outgoing_.Push(std::move(message))) Overflowed();
   Pump();
 }
 
 void CallReactor::Overflowed() {
-  queue_.Clear();
+  outgoing_.Clear();
   End(MakeFault(v1::SLOW_READER, "the client does not read what it is sent"), 0);
 }
 
@@ -383,9 +359,7 @@ void CallReactor::End(const Fault& fault, uint64_t client_seq) {
   if (ended()) return;
   v1::ServerMessage message = ToProto(fault, client_seq);
   message.mutable_error()->set_fatal(true);
-  message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->Now()));
-  message.set_epoch(epoch_);
-  queue_.PushLast(std::move(message));
+  outgoing_.PushLast(std::move(message));
   if (opened_ == absl::InfinitePast()) env_.metrics->CallRefused(fault.code);
   End(grpc::Status(PolicyOf(fault.code).status, fault.message), LabelOf(fault.code));
 }
@@ -393,46 +367,24 @@ void CallReactor::End(const Fault& fault, uint64_t client_seq) {
 void CallReactor::End(grpc::Status status, std::string reason) {
   if (ended()) return;
   phase_ = Phase::kEnding;
-  final_status_ = std::move(status);
   end_reason_ = std::move(reason);
-  progress_ = env_.dependencies.clock->Now();
+  outgoing_.EndWith(std::move(status));
 }
 
 void CallReactor::Pump() {
-  if (writing_ || phase_ == Phase::kFinished) return;
-  std::optional<v1::ServerMessage> message;
-  if (!cancelled_) message = queue_.Pop(env_.dependencies.clock->Now());
-  if (message.has_value()) {
-    env_.metrics->Sent(*message);
-    bool own_buffer = false;
-    write_buffer_.Clear();
-    const grpc::Status serialized =
-        grpc::SerializationTraits<v1::ServerMessage>::Serialize(*message, &write_buffer_, &own_buffer);
-    if (serialized.ok()) {
-      writing_ = true;
-      progress_ = env_.dependencies.clock->Now();
-      StartWrite(&write_buffer_);
-      return;
-    }
-    queue_.Clear();
-    End(grpc::Status(grpc::StatusCode::INTERNAL, "a message could not be written"), "internal");
-  }
-  if (ended()) {
-    phase_ = Phase::kFinished;
-    progress_ = env_.dependencies.clock->Now();
-    Finish(final_status_);
-  }
+  if (outgoing_.Pump()) return;
+  End(grpc::Status(grpc::StatusCode::INTERNAL, "a message could not be written"), "internal");
+  outgoing_.Pump();
 }
 
 void CallReactor::OnWriteDone(bool ok) {
   bool abort = false;
   {
     absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    progress_ = env_.dependencies.clock->Now();
+    outgoing_.OnWritten();
     if (!ok) {
       // The connection is gone.
-      queue_.Clear();
+      outgoing_.Clear();
       End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"), "client_gone");
       abort = true;
     }
@@ -446,8 +398,7 @@ void CallReactor::OnWriteDone(bool ok) {
 void CallReactor::OnCancel() {
   {
     absl::MutexLock lock(&mutex_);
-    cancelled_ = true;
-    queue_.Clear();
+    outgoing_.Cancel();
     // The end of what it sends may come first, and looks like a client that has said all.
     if (end_reason_ == kCompleted) end_reason_ = "client_gone";
     End(grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone"), "client_gone");
@@ -494,11 +445,10 @@ void CallReactor::Tick(absl::Time now) {
   {
     absl::MutexLock lock(&mutex_);
     const ServerOptions& options = env_.options;
-    const bool stuck = writing_ && now - progress_ > options.slow_reader;
+    const bool stuck = outgoing_.Stuck(now, options.slow_reader);
     if (done_) return;
     if (ended()) {
-      // Finish waits for the client to take what is before it: not for ever.
-      if (now - progress_ > options.slow_reader && !cancelled_) context_->TryCancel();
+      if (stuck) context_->TryCancel();
     } else if (stuck) {
       Overflowed();
     } else if (phase_ == Phase::kOpening && now - arrived_ > kOpenLimit) {

@@ -11,7 +11,7 @@
 // stays with gRPC, under its flow control.
 //
 // Flow control: one message is read at a time, and none while more of the call's audio or messages waits than
-// should. One message is written at a time; the rest waits in OutgoingQueue under its policy. A write that
+// should. One message is written at a time; the rest waits in OutgoingStream. A write that
 // does not complete within ServerOptions::slow_reader ends the call with SLOW_READER; a client that does not
 // take even that within the same time again is cut off.
 #pragma once
@@ -31,11 +31,12 @@
 #include "base/executor.h"
 #include "engine/api/engine.h"
 #include "parley/v1/parley.pb.h"
+#include "server/audio_meter.h"
 #include "server/call_registry.h"
 #include "server/codes.h"
 #include "server/metrics.h"
 #include "server/options.h"
-#include "server/outgoing_queue.h"
+#include "server/outgoing_stream.h"
 #include "server/peer.h"
 #include "server/validation.h"
 #include "streaming/call/capture_clock.h"
@@ -82,12 +83,11 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
  private:
   enum class Phase {
-    kOpening,   // waits for SessionOpen
-    kWaiting,   // waits for a place; nothing is read
-    kOpen,      // takes messages
-    kClosing,   // the client has said all; the LiveCall finishes what it owes
-    kEnding,    // the status is decided; what is queued is written, then Finish
-    kFinished,  // Finish was called
+    kOpening,  // waits for SessionOpen
+    kWaiting,  // waits for a place; nothing is read
+    kOpen,     // takes messages
+    kClosing,  // the client has said all; the LiveCall finishes what it owes
+    kEnding,   // the status is decided; what is queued is written before it
   };
 
   CallReactor(grpc::CallbackServerContext* context, const CallEnvironment* environment);
@@ -100,7 +100,6 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   // With a place, and no read under way; then reads on.
   std::optional<Fault> StartCall(const streaming::CallConfig& config) ABSL_LOCKS_EXCLUDED(mutex_);
   std::optional<Fault> Update(const v1::SessionUpdate& update);
-  void CountAudio(const v1::AudioChunk& audio);
   void CloseInput();
   void ContinueReading();
 
@@ -114,7 +113,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void End(grpc::Status status, std::string reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Overflowed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return phase_ >= Phase::kEnding; }
+  bool ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return phase_ == Phase::kEnding; }
 
   std::shared_ptr<streaming::LiveCall> call() ABSL_LOCKS_EXCLUDED(mutex_);
   // Frees the conversation. Not on the LiveCall's strand and not under the lock: there, AbortSoon.
@@ -135,14 +134,13 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::optional<streaming::CallConfig> wanted_;  // by SessionOpen
   uint64_t open_seq_ = 0;                        // its
   streaming::CaptureClock capture_clock_;
-  std::optional<uint64_t> next_sample_;  // where the last Opus packet began, to count audio by
+  AudioMeter audio_meter_;
 
   absl::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
   absl::Time entered_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // when it asked for a place
   std::shared_ptr<streaming::LiveCall> call_ ABSL_GUARDED_BY(mutex_);
   bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   // Events that came before SessionReady was queued.
   std::vector<streaming::CallEvent> early_events_ ABSL_GUARDED_BY(mutex_);
@@ -152,13 +150,7 @@ class CallReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   absl::Time closing_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   absl::Time opened_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 
-  OutgoingQueue queue_ ABSL_GUARDED_BY(mutex_);
-  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  grpc::ByteBuffer write_buffer_ ABSL_GUARDED_BY(mutex_);
-  // When the transport last took something, or had to start to.
-  absl::Time progress_ ABSL_GUARDED_BY(mutex_);
-  grpc::Status final_status_ ABSL_GUARDED_BY(mutex_);
+  OutgoingStream outgoing_ ABSL_GUARDED_BY(mutex_);
   std::string end_reason_ ABSL_GUARDED_BY(mutex_);
 };
 

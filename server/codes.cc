@@ -1,5 +1,7 @@
 #include "server/codes.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace parley::server {
@@ -45,6 +47,17 @@ CodePolicy PolicyOf(v1::Code code) {
 
 Fault MakeFault(v1::Code code, std::string message) {
   return Fault{.code = code, .message = std::move(message), .fatal = PolicyOf(code).fatal};
+}
+
+Fault NotStarted(const absl::Status& status, absl::Duration retry_after) {
+  Fault fault = MakeFault(absl::IsInvalidArgument(status)     ? v1::INVALID_CONFIG
+                          : absl::IsResourceExhausted(status) ? v1::AT_CAPACITY
+                                                              : v1::ENGINE_FAILED,
+                          std::string(status.message()));
+  if (fault.code == v1::AT_CAPACITY)
+    fault.retry_after_ms = static_cast<uint32_t>(
+        std::clamp<int64_t>(absl::ToInt64Milliseconds(retry_after), 0, std::numeric_limits<uint32_t>::max()));
+  return fault;
 }
 
 }  // namespace parley::server

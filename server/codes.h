@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "parley/v1/parley.pb.h"
 
 namespace parley::server {
@@ -32,5 +34,8 @@ struct Fault {
 
 // A fault with what the table says for its code.
 Fault MakeFault(v1::Code code, std::string message);
+
+// What the client is told of a call that could not be started. `retry_after`: where there was no room for it.
+Fault NotStarted(const absl::Status& status, absl::Duration retry_after);
 
 }  // namespace parley::server
