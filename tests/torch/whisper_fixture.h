@@ -1,0 +1,108 @@
+// Whisper base on its real weights, and what it writes.
+#pragma once
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/bundle/mapped_file.h"
+#include "engine/bundle/tokenizer_files.h"
+#include "engine/torch/weights.h"
+#include "engine/torch/whisper/load.h"
+#include "engine/whisper/draft.h"
+#include "engine/whisper/parts.h"
+#include "gtest/gtest.h"
+#include "tests/reference/wav.h"
+
+namespace parley::engine::whisper {
+
+inline std::string TowerPath() {
+  const char* folder = std::getenv("PARLEY_MODEL_DIR");
+  return std::string(folder != nullptr ? folder : "") + "/audio_tower";
+}
+
+inline absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& language,
+                                                            Arithmetic arithmetic = Arithmetic::kFp32) {
+  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
+  if (!weights.ok()) return weights.status();
+  const auto config = bundle::ReadTextFile(TowerPath() + "/config.json");
+  if (!config.ok()) return config.status();
+  const auto json = bundle::ReadTextFile(TowerPath() + "/tokenizer.json");
+  if (!json.ok()) return json.status();
+  auto data = bundle::TokenizerFromJson(*json, "tokenizer.json");
+  if (!data.ok()) return data.status();
+  auto tokenizer = text::Tokenizer::Create(*std::move(data));
+  if (!tokenizer.ok()) return tokenizer.status();
+  return whisper::LoadWhisper(*weights, *config, *std::move(tokenizer), language, arithmetic, /*threads=*/2);
+}
+
+// Loaded once: it takes seconds.
+inline const Whisper& English() {
+  static const auto* whisper = new absl::StatusOr<std::unique_ptr<Whisper>>(LoadWhisper("en"));
+  EXPECT_TRUE(whisper->ok()) << whisper->status();
+  if (!whisper->ok()) std::abort();
+  return ***whisper;
+}
+
+struct Written {
+  std::string text;
+  int slices = 0;
+  int early_tokens = 0;
+  std::shared_ptr<const TranscriptDraft> draft;
+  // Of all windows.
+  std::vector<TokenId> tokens() const {
+    std::vector<TokenId> all;
+    for (const auto& window : static_cast<const WhisperDraft&>(*draft).windows) {
+      all.insert(all.end(), window.written.begin(), window.written.end());
+    }
+    return all;
+  }
+};
+
+inline Written Write(const Whisper& whisper, std::vector<float> samples,
+                     std::shared_ptr<const TranscriptDraft> draft = nullptr) {
+  const auto transcription = whisper.StartTranscription(std::move(samples), std::move(draft));
+  for (int i = 1; i < 1000; ++i) {
+    const absl::StatusOr<bool> done = transcription->Advance();
+    EXPECT_TRUE(done.ok()) << done.status();
+    if (!done.ok()) break;
+    if (*done) {
+      const Transcription::Result& result = transcription->result();
+      const Written written = {result.text, i, result.early_tokens, transcription->draft()};
+      EXPECT_EQ(result.tokens, static_cast<int>(written.tokens().size()));
+      return written;
+    }
+  }
+  ADD_FAILURE() << "the transcription does not end";
+  return {"", 0, 0, std::make_shared<WhisperDraft>()};
+}
+
+inline std::string Transcribe(const Whisper& whisper, std::vector<float> samples) {
+  return Write(whisper, std::move(samples)).text;
+}
+
+// Clips one after the other, each with so much silence after it.
+inline std::vector<float> Sentences(const std::vector<std::string>& clips, int silence) {
+  std::vector<float> samples;
+  for (const std::string& clip : clips) {
+    for (const float sample : parley::testing::ReadClip(clip)) samples.push_back(sample);
+    samples.resize(samples.size() + silence);
+  }
+  return samples;
+}
+
+inline std::map<std::string, std::string> ReferenceTranscripts() {
+  std::map<std::string, std::string> transcripts;
+  std::ifstream file(parley::testing::ReferencePath("whisper_transcripts.txt"));
+  for (std::string line; std::getline(file, line);) {
+    const size_t tab = line.find('\t');
+    transcripts[line.substr(0, tab)] = line.substr(tab + 1);
+  }
+  return transcripts;
+}
+
+}  // namespace parley::engine::whisper
