@@ -3,16 +3,30 @@
 
   readme_commands.py --server BINARY --client BINARY --load BINARY --model BUNDLE [unittest arguments]
 
-Commands that this test cannot run whole are run as far as it can: scripts that build by their --help, the
-microphone and camera by their flags, what grpcurl is asked by a stand-in of few lines (grpc_json.py).
+Every line of every `sh` block is run, with addresses, ports and files of the test's own. What is not run whole:
+
+  deploy/quickstart, deploy/test     --help: they install packages, and build and test all of this
+  tests/soak/run                     --help: it takes twenty minutes, half a minute of it is a test of its own
+  cmake, ctest, by hand              configured in a folder of its own, where the build is a dry one (compiling takes
+                                     minutes, and what is tested was built so) and the tests are listed
+  parley-call --mic --camera         the flags: a test machine has neither
+  parley-load --search, --duration   the flags, and one load of few seconds: a search takes minutes, and what it finds is
+                                     the machine's
+  curl                               Python's own client, and curl itself where it is installed
+  grpcurl                            grpc_json.py, a stand-in of few lines that takes the same arguments, and grpcurl
+                                     itself where it is installed
+  deploy/edge at 0.0.0.0:443         a free port of the loopback address, with the certificates of tests/server
 """
 
 import argparse
 import json
 import os
+import pathlib
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,12 +34,19 @@ import unittest
 
 from harness import SOURCE, Client, Server
 
+CERTIFICATES = SOURCE / "tests/server/testdata"
+
 BINARIES = None
 
 
+def blocks(language):
+    """The fenced blocks of this language, each as its lines."""
+    fences = re.findall(r"^```(\w*)\n(.*?)^```", (SOURCE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return [[line for line in text.splitlines() if line.strip()] for name, text in fences if name == language]
+
+
 def commands():
-    blocks = re.findall(r"^```sh\n(.*?)^```", (SOURCE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [line for block in blocks("sh") for line in block]
 
 
 def commands_of(name):
@@ -52,20 +73,33 @@ class ReadmeCommands(unittest.TestCase):
                 self.assertIn(argument, usage)
 
     def test_every_command_is_one_this_test_knows(self):
-        known = ("./deploy/", "build/release/server/parley-server ", "build/release/clients/cpp/parley-call ",
+        known = ("./deploy/", "tests/soak/run", "build/release/server/parley-server ", "build/release/clients/cpp/parley-call ",
                  "build/release/clients/cpp/parley-load ",
                  "grpcurl ", "curl http://127.0.0.1:9464/metrics", 'eval "$(./deploy/setup --env)"',
                  "cmake --preset release", "cmake --build build/release", "ctest --test-dir build/release")
         self.assertGreater(len(commands()), 10)
         for command in commands():
             self.assertTrue(command.startswith(known), command)
+        for line in (line for block in blocks("") for line in block):
+            self.assertFalse(line.startswith(known), f"a command that is in no sh block: {line}")
 
     def test_scripts_are_there(self):
-        scripts = [shlex.split(command)[0] for command in commands() if command.startswith("./deploy/")]
+        scripts = [shlex.split(command)[0] for command in commands() if command.startswith(("./deploy/", "tests/"))]
         self.assertIn("./deploy/quickstart", scripts)
         for script in scripts:
             subprocess.run([SOURCE / script, "--help"], check=True, capture_output=True)
-        subprocess.run([SOURCE / "deploy/setup", "--env"], check=True, capture_output=True)
+
+    def test_builds_by_hand_begin_as_written(self):
+        block = next(block for block in blocks("sh") if "cmake --preset release" in block)
+        folder = f"{self.folder.name}/build"
+        more = {"cmake --preset": f" -B {folder}", "cmake --build": " -- -n", "ctest": " -N"}
+        script = ["set -e"]
+        for command in block:
+            command += next((extra for start, extra in more.items() if command.startswith(start)), "")
+            script.append(command.replace("build/release", folder))
+        done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=SOURCE, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout[-2000:])
+        self.assertRegex(done.stdout, r"Total Tests: [1-9]\d+")
 
     def test_the_server_starts_as_written(self):
         for arguments in commands_of("parley-server"):
@@ -75,10 +109,38 @@ class ReadmeCommands(unittest.TestCase):
             arguments = [argument.replace("unix:build/", f"unix:{self.folder.name}/") for argument in arguments]
             self.assertEqual(Server(BINARIES.server, *arguments).stop(), 0, arguments)
 
-    def test_the_edge_has_the_flags_as_written(self):
-        self.assertGreater(len(commands_of("deploy/edge")), 0)
-        for arguments in commands_of("deploy/edge"):
-            self.check_flags(SOURCE / "deploy/edge", arguments)
+    def test_a_call_through_the_edge_ends_properly(self):
+        """The block of "In public": a server at a socket file, the edge in front of it, and a call over TLS."""
+        block = next(block for block in blocks("sh") if any(line.startswith("./deploy/edge") for line in block))
+        self.assertEqual([shlex.split(line)[0] for line in block],
+                         ["build/release/server/parley-server", "./deploy/edge"])
+        (server_words, edge_words) = (shlex.split(line)[1:] for line in block)
+        self.check_flags(SOURCE / "deploy/edge", edge_words)
+        socket_file = f"unix:{self.folder.name}/edge.sock"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        own = {"~/.cache/parley/models/parley-small": BINARIES.model, "unix:build/parley.sock": socket_file,
+               "0.0.0.0:443": address, "fullchain.pem": str(CERTIFICATES / "localhost.cert.pem"),
+               "privkey.pem": str(CERTIFICATES / "localhost.key.pem")}
+        server = Server(BINARIES.server, *[own.get(word, word) for word in server_words])
+        try:
+            with open(pathlib.Path(self.folder.name) / "edge.log", "w+") as log:
+                edge = subprocess.Popen([SOURCE / "deploy/edge", *[own.get(word, word) for word in edge_words]],
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+                try:
+                    call = [BINARIES.client, "--server", address, "--tls-ca", CERTIFICATES / "localhost.cert.pem",
+                            "--tls-server-name", "localhost"]
+                    for more in (["--health"], ["--text", "What is the capital of France?"]):
+                        done = subprocess.run([*call, *more], capture_output=True, text=True, timeout=120)
+                        log.seek(0)
+                        self.assertEqual(done.returncode, 0, f"{more}: {done.stderr}{done.stdout}\n{log.read()}")
+                    self.assertIn("Paris", done.stdout)
+                finally:
+                    edge.send_signal(signal.SIGTERM)
+                    self.assertEqual(edge.wait(60), 0)
+        finally:
+            self.assertEqual(server.stop(), 0)
 
     def test_calls_end_properly(self):
         for arguments in commands_of("parley-call"):
@@ -104,7 +166,13 @@ class ReadmeCommands(unittest.TestCase):
         self.assertEqual((line["turns_answered"], line["turns_other"]), (line["turns"], 0), done.stderr)
 
     def test_metrics_are_served(self):
+        (arguments,) = (shlex.split(command)[1:] for command in commands() if command.startswith("curl "))
+        own = [word.replace("127.0.0.1:9464", f"127.0.0.1:{self.server.metrics_port}") for word in arguments]
         self.assertIn("parley_calls_active", self.server.metrics())
+        if shutil.which("curl"):
+            done = subprocess.run(["curl", "-sS", *own], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("parley_calls_active", done.stdout)
 
     def test_grpcurl_gets_answers(self):
         """By grpcurl itself where it is installed; always by grpc_json.py, which takes the same arguments."""
