@@ -7,6 +7,7 @@ namespace parley::streaming {
 
 void BargeIn::GoesOn(absl::Duration speech, std::vector<float> samples) {
   speech_ = speech;
+  if (speech <= kShort) return;
   // One question at a time: under load an answer to an older one is better than none.
   if (!asked_ && !deciding()) Ask(std::move(samples));
 }

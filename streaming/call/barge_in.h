@@ -1,13 +1,14 @@
 // Sound over an answer: is it a turn of the user? Its words say.
 //
-// Once it has lasted interruption_min_duration, delivery of the answer pauses and what was said so far is
-// transcribed. Words interrupt the answer; without words it is asked again as the sound goes on. When the
-// sound is over, all of it is transcribed: words make it a turn that interrupts the answer, and without words
-// the answer goes on.
+// Once it has lasted interruption_min_duration, delivery of the answer pauses. Once it has lasted kShort what
+// was said so far is transcribed: words interrupt the answer; without words it is asked again as the sound
+// goes on. When the sound is over, all of it is transcribed: words make it a turn that interrupts the answer,
+// and without words the answer goes on.
 //
-// A transcriber finds words in a hum ("M. M. Thun"), but is not sure of them: of a sound up to kShort its
-// words count when it is. Longer ones are speech: nobody hums for so long, and who speaks in noise is to be
-// heard.
+// A transcriber finds words in a hum ("M. M. Thun"), and others in a part of it ("An anthem"), of which it
+// may be sure: so a sound up to kShort is judged as a whole, and its words count when the transcriber is sure
+// of them. Nobody hears a difference, as the answer is paused. Longer ones are speech: nobody hums for so
+// long, and who speaks in noise is to be heard.
 //
 // What cannot be transcribed counts as words: better an answer too few than a user who is not heard.
 #pragma once

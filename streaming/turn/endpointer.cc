@@ -40,6 +40,8 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
   if (!open_) return events;
   if (voiced) {
     speech_end_ = speech_until_ = position_;
+    // What made the run a turn counts, though the turn was not open yet.
+    voiced_ = std::max(voiced_ + kWindow, run_->voiced_samples);
     if (std::exchange(paused_, false)) {
       events.push_back({.kind = TurnEvent::Kind::kResumed, .sample = position_, .probability = probability});
     }
@@ -79,7 +81,6 @@ void Endpointer::TellGrowth(TurnEvents& events) {
 
 void Endpointer::TellOverAnswer(float probability, TurnEvents& events) {
   if (!answer_active_) return;
-  // What made the run a turn counts, though the turn was not open yet.
   voiced_over_answer_ = std::max(voiced_over_answer_ + kWindow, run_->voiced_over_answer);
   const absl::Duration over_answer = SamplesToDuration(run_->voiced_over_answer);
   const int64_t length = position_ - turn_start_;
@@ -98,9 +99,9 @@ void Endpointer::SetAnswerActive(bool active) {
   if (active && !answer_active_) {
     voiced_over_answer_ = 0;
     next_over_answer_ = 0;
+    over_answer_ = false;
     if (run_.has_value()) run_->voiced_over_answer = 0;
   }
-  if (!active) over_answer_ = false;
   answer_active_ = active;
 }
 
@@ -186,6 +187,7 @@ void Endpointer::OpenTurn(int64_t speech_start, int64_t turn_start) {
   turn_start_ = turn_start;
   next_growth_ = kFirstGrowth;
   over_answer_ = answer_active_;
+  voiced_ = 0;
   voiced_over_answer_ = 0;
   next_over_answer_ = 0;
 }
@@ -199,7 +201,8 @@ TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {
                   .end = end,
                   .has_speech = config_.mode == TurnMode::kVad || speech_until_ > turn_start_};
   if (over_answer_ && config_.mode == TurnMode::kVad && config_.interruption_enabled) {
-    event.speech = SamplesToDuration(voiced_over_answer_);
+    const absl::Duration speech = SamplesToDuration(answer_active_ ? voiced_over_answer_ : voiced_);
+    if (answer_active_ || speech < config_.interruption_min_duration) event.speech = speech;
   }
   open_ = false;
   run_.reset();

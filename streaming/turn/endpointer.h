@@ -56,8 +56,10 @@ struct TurnEvent {
   int64_t start = 0;
   int64_t end = 0;
   bool has_speech = true;  // kCommitted; MANUAL mode: else the range holds claps, coughs, hum, or nothing
-  // kOverAnswer: how long the user has been speaking over the answer. kCommitted: the same, of a turn that
-  // was said over the answer from beginning to end, where interruption is enabled; else zero.
+  // kOverAnswer: how long the user has been speaking over the answer. kCommitted, where interruption is
+  // enabled: the same, of a turn that was said over the answer from beginning to end; of one that began over
+  // an answer which has ended since, how long it was if that is less than interruption_min_duration; else
+  // zero.
   absl::Duration speech;
 };
 using TurnEvents = absl::InlinedVector<TurnEvent, 4>;
@@ -156,7 +158,8 @@ class Endpointer {
   int64_t speech_end_ = 0;    // so far
   bool paused_ = false;       // it has been told
   int64_t next_growth_ = 0;   // of its length
-  bool over_answer_ = false;  // it began while the answer that is active was
+  bool over_answer_ = false;  // it began while the answer that is active, or was the last one, was
+  int64_t voiced_ = 0;        // without the dips
   int64_t voiced_over_answer_ = 0;
   int64_t next_over_answer_ = 0;  // of its length, when it is told again; 0: it was not told
 };

@@ -47,8 +47,29 @@ TEST_F(OverAnswerTest, AShortSoundOverAnAnswerThatIsBeingHeardIsNoTurnEither) {
   EXPECT_EQ(Count("interrupted 1/1 kept 2"), 1);
 }
 
+TEST_F(OverAnswerTest, AShortSoundIsNoTurnThoughTheAnswerEndsBeforeItsSilenceDoes) {
+  AnswerUpTo(3, 6);
+  const uint64_t epoch = last_epoch_;
+  Say(6);
+  Settle();
+  EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
+  News();
+  BeSilent(16);
+  EXPECT_THAT(News(), ElementsAre("stopped 2/0", "dismissed 2/0 too_short"));
+  EXPECT_EQ(last_epoch_, epoch);
+}
+
+TEST_F(OverAnswerTest, AQuestionThatBeginsBeforeTheAnswersEndIsATurn) {
+  AnswerUpTo(3, 6);
+  Say(6);
+  Settle();
+  News();
+  Say(20);
+  BeSilent(16);
+  EXPECT_EQ(Count("committed 2/0 silence"), 1);
+}
+
 TEST_F(OverAnswerTest, ALongerSoundWithoutWordsPausesTheAnswerWhichThenGoesOnWhereItWas) {
-  engine_.HearAside("");
   engine_.HearAside("");
   AnswerUpTo(3, 6);
   const uint64_t epoch = last_epoch_;
@@ -62,8 +83,16 @@ TEST_F(OverAnswerTest, ALongerSoundWithoutWordsPausesTheAnswerWhichThenGoesOnWhe
                                   "token 1/1 t1.5 ", "token 1/1 t1.6 ", "done 1/1 end_of_turn"));
   EXPECT_EQ(last_epoch_, epoch);
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4 t1.5 t1.6");
-  // The first question is what there was by then, the second all of it.
-  EXPECT_THAT(engine_.asides(), ElementsAre(16u * 512, 24u * 512));
+  // Parts of so short a sound say nothing of it.
+  EXPECT_THAT(engine_.asides(), ElementsAre(24u * 512));
+}
+
+TEST_F(OverAnswerTest, OfALongSoundWhatThereIsOfItIsAskedForItsWords) {
+  engine_.HearAside("");
+  AnswerUpTo(3);
+  Say(54);
+  BeSilent(16);
+  EXPECT_THAT(engine_.asides(), ElementsAre(54u * 512, 60u * 512));
 }
 
 TEST_F(OverAnswerTest, WordsOfAShortSoundThatTheTranscriberIsNotSureOfAreNone) {
@@ -88,9 +117,9 @@ TEST_F(OverAnswerTest, OfALongSoundAnyWordsCount) {
 TEST_F(OverAnswerTest, WordsThatComeLateInTheSoundInterrupt) {
   engine_.HearAside("");
   AnswerUpTo(3);
-  Say(16);
+  Say(54);
   EXPECT_EQ(Count("interrupted"), 0);
-  Say(8);
+  Say(27);
   EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1", "interrupted 1/1 kept 3"));
   Settle();
   engine_.SetAnswerTokens(1);
@@ -103,7 +132,7 @@ TEST_F(OverAnswerTest, WordsThatComeLateInTheSoundInterrupt) {
 TEST_F(OverAnswerTest, WhatTheEngineMadeWhileItWasAskedIsNotSentWhenTheWordsInterrupt) {
   engine_.HoldAsides();
   AnswerUpTo(3, 6);
-  Say(16);
+  Say(54);
   Steps(4);  // done, and held
   EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1"));
   engine_.WriteAside();
@@ -146,7 +175,7 @@ TEST_F(OverAnswerTest, SeveralShortWordsTogetherAreAskedForTheirWords) {
 TEST_F(OverAnswerTest, WhatCannotBeTranscribedCountsAsWords) {
   engine_.FailAsides(absl::InternalError("lost"));
   AnswerUpTo(3);
-  Say(16);
+  Turn(16);
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("fatal"), 0);
 }

@@ -209,18 +209,36 @@ TEST_F(EndpointerTest, ATurnSaidOverTheAnswerSaysHowLongItWas) {
   EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::Milliseconds(8 * 32));
 }
 
-TEST_F(EndpointerTest, ATurnThatTheAnswerDidNotOutlastIsNotOverIt) {
+TEST_F(EndpointerTest, AShortSoundThatTheAnswerDidNotOutlastIsStillOverIt) {
+  for (const int after : {0, 3}) {  // windows of the sound after the answer's end
+    endpointer_.SetAnswerActive(true);
+    Feed(6, kSpeech);
+    endpointer_.SetAnswerActive(false);
+    Feed(after, kSpeech);
+    Feed(16, kSilence);
+    ASSERT_EQ(Of(Kind::kCommitted).size(), 1u);
+    EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::Milliseconds((6 + after) * 32));
+    said_.clear();
+  }
+}
+
+TEST_F(EndpointerTest, ALongerTurnThatTheAnswerDidNotOutlastIsNotOverIt) {
   endpointer_.SetAnswerActive(true);
-  Feed(8, kSpeech);
+  Feed(6, kSpeech);
   endpointer_.SetAnswerActive(false);
+  Feed(10, kSpeech);
   Feed(16, kSilence);
-  Feed(8, kSpeech);  // and one that began before it
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 1u);
+  EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::ZeroDuration());
+}
+
+TEST_F(EndpointerTest, ATurnThatBeganBeforeTheAnswerIsNotOverIt) {
+  Feed(8, kSpeech);
   endpointer_.SetAnswerActive(true);
   Feed(8, kSpeech);
   Feed(16, kSilence);
-  ASSERT_EQ(Of(Kind::kCommitted).size(), 2u);
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 1u);
   EXPECT_EQ(Of(Kind::kCommitted)[0].event.speech, absl::ZeroDuration());
-  EXPECT_EQ(Of(Kind::kCommitted)[1].event.speech, absl::ZeroDuration());
 }
 
 TEST_F(EndpointerTest, SpeechInterruptsAcrossAPlosiveButNotAcrossAPause) {
