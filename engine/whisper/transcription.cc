@@ -127,6 +127,7 @@ void WhisperTranscription::BeginWindow() {
   closed_at_seconds_ = 0;
   no_speech_probability_ = 0;
   log_probability_ = 0;
+  sums_before_ = sums_;
   if (LoudestBlock(0) < kSilenceEnergy) {  // in silence Whisper hears a "you"
     EndWindow(Review());
   } else if (const WhisperDraft::Window* const settled = TakeSettledWindow(); settled != nullptr) {
@@ -150,7 +151,7 @@ const WhisperDraft::Window* WhisperTranscription::TakeSettledWindow() {
   log_probability_ = settled->log_probability;
   decoded_ = 0;
   for (const TokenId token : settled->written) {
-    ++result_.early_tokens;
+    ++sums_.early_tokens;
     if (Take(token)) break;
   }
   return settled;
@@ -159,7 +160,7 @@ const WhisperDraft::Window* WhisperTranscription::TakeSettledWindow() {
 absl::Status WhisperTranscription::OpenWindow() {
   const auto begin = samples_.begin() + static_cast<ptrdiff_t>(window_begin_);
   std::vector<float> audio(begin, begin + WindowSpeechSamples());
-  if (IsLastWindow()) audio.resize(audio.size() + kSilenceSamples);
+  if (IsLastWindow()) audio.resize(padded_ ? FullWindowSamples() : audio.size() + kSilenceSamples);
   audio.resize((audio.size() + kSamplesPerPosition - 1) / kSamplesPerPosition * kSamplesPerPosition);
   auto window = parts_.networks->Begin(audio);
   if (!window.ok()) return window.status();
@@ -236,8 +237,12 @@ absl::Status WhisperTranscription::TakeScores() {
   const size_t vocabulary = scores.size() / (proposed_ + 1);
   for (int held = 0;; ++held) {
     const TokenId token = Pick(scores.subspan(held * vocabulary, vocabulary));
-    result_.early_tokens += follower_.Wrote(token) ? 1 : 0;
+    sums_.early_tokens += follower_.Wrote(token) ? 1 : 0;
     if (Take(token)) {
+      if (repeats_) {
+        PadWindow();
+        return absl::OkStatus();
+      }
       const absl::StatusOr<Review> review = ReviewWindow();
       if (review.ok()) EndWindow(*review);
       return review.status();
@@ -269,8 +274,8 @@ TokenId WhisperTranscription::Pick(absl::Span<float> scores) {
   const double log_probability = LogProbability(scores, best);
   if (MaybeSilent()) log_probability_ += log_probability;
   if (measured_word) {
-    words_log_probability_ += log_probability;
-    ++words_measured_;
+    sums_.log_probability += log_probability;
+    ++sums_.words_measured;
   }
   return best;
 }
@@ -306,16 +311,20 @@ float WhisperTranscription::BlockEnergy(size_t begin) const {
 bool WhisperTranscription::Take(TokenId token) {
   if (token == parts_.tokens.end) return true;
   written_.push_back(token);
-  ++result_.tokens;
+  ++sums_.tokens;
   if (!IsTimestamp(token)) {
     segment_text_.push_back(token);
     // More of the same words than fit into the time: the decoder has lost its place in a short sound.
     const int repeated = RepeatedTail(segment_text_);
+    if (repeated > 0 && MayBePadded()) {
+      repeats_ = true;
+      return true;
+    }
     if (repeated > ActiveSeconds() * kMostRepeatedTokensASecond) {
       segment_text_.resize(segment_text_.size() - static_cast<size_t>(repeated));
       written_.resize(written_.size() - static_cast<size_t>(repeated));
-      result_.tokens -= repeated;
-      result_.early_tokens = std::min(result_.early_tokens, result_.tokens);
+      sums_.tokens -= repeated;
+      sums_.early_tokens = std::min(sums_.early_tokens, sums_.tokens);
       return true;
     }
   } else if (!segment_text_.empty()) {
@@ -324,6 +333,14 @@ bool WhisperTranscription::Take(TokenId token) {
     if (IsLastWindow() && !SpeechGoesOnAfter(closed_at_seconds_)) return true;
   }
   return PositionsAreUsedUp();
+}
+
+void WhisperTranscription::PadWindow() {
+  window_.reset();
+  sums_ = sums_before_;
+  repeats_ = false;
+  padded_ = true;
+  phase_ = Phase::kWindow;
 }
 
 double WhisperTranscription::ActiveSeconds() const {
@@ -435,6 +452,7 @@ WhisperTranscription::Outcome WhisperTranscription::OutcomeOfWindow() const {
 
 void WhisperTranscription::EndWindow(const Review& review) {
   window_.reset();
+  padded_ = false;
   WhisperDraft::Window& draft = done_.emplace_back(DraftOfWindow());
   if (IsSettled()) {
     draft.settled = true;
@@ -474,7 +492,9 @@ void WhisperTranscription::EndWindow(const Review& review) {
 void WhisperTranscription::Finish() {
   const std::string words = ValidUtf8(parts_.tokenizer->DecodeAll(text_));
   result_.text = std::string(absl::StripAsciiWhitespace(words));
-  if (words_measured_ > 0) result_.mean_log_probability = words_log_probability_ / words_measured_;
+  result_.tokens = sums_.tokens;
+  result_.early_tokens = sums_.early_tokens;
+  if (sums_.words_measured > 0) result_.mean_log_probability = sums_.log_probability / sums_.words_measured;
   result_.language = "en";
   for (const SpecialTokens::Language& language : parts_.tokens.languages) {
     if (language.id == language_) result_.language = language.code;

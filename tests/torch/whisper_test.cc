@@ -107,9 +107,15 @@ TEST(Whisper, NothingIsLostAfterAWordThatIsSaidSeveralTimes) {
     EXPECT_GE(CountOf("hello", hello), 5) << hello;
     EXPECT_THAT(hello, HasSubstr("hat is the capital of France?"));
     const std::string row = Transcribe(**whisper, parley::testing::ReadCase("row_your_boat"));
-    EXPECT_EQ(CountOf("row", row), 3) << row;
+    EXPECT_GE(CountOf("ro", row), 3) << row;
     EXPECT_EQ(CountOf("merrily", row), 4) << row;
-    EXPECT_THAT(row, HasSubstr("life is but a dream"));
+    EXPECT_EQ(CountOf("life is but a dream", row), 1) << row;
+    const std::string twice = Transcribe(**whisper, parley::testing::ReadCase("row_twice"));
+    EXPECT_EQ(CountOf("gently", twice), 2) << twice;
+    EXPECT_EQ(CountOf("stream", twice), 2) << twice;
+    const std::string ten = Transcribe(**whisper, parley::testing::ReadCase("ten_times"));
+    EXPECT_EQ(CountOf("11", ten), 1) << ten;
+    EXPECT_EQ(CountOf("12", ten), 1) << ten;
   }
 }
 
@@ -152,6 +158,16 @@ TEST(Whisper, ASentenceThatIsSaidTwiceIsWrittenTwice) {
   }
 }
 
+TEST(Whisper, AWindowThatIsWrittenAnewGivesTheSameFromAnyDraft) {
+  const std::vector<float> samples = parley::testing::ReadCase("row_twice");
+  const Written plain = Write(English(), samples);
+  for (const auto& draft : {plain.draft, Write(English(), Begin(samples, 0.5)).draft}) {
+    const Written again = Write(English(), samples, draft);
+    EXPECT_EQ(again.text, plain.text);
+    EXPECT_EQ(again.tokens(), plain.tokens());
+  }
+}
+
 TEST(Whisper, ASentenceThatIsSaidTwiceInALongUtteranceIsWrittenTheSameFromADraft) {
   const auto whisper = LoadWhisper("en", Arithmetic::kInt16);
   ASSERT_TRUE(whisper.ok()) << whisper.status();
@@ -179,8 +195,8 @@ TEST(Whisper, ACoughAfterASentenceAddsNoWords) {
 TEST(Whisper, ALoopOfTheDecoderEndsAndWhatWasSaidAfterItIsWritten) {
   const std::string text = Transcribe(English(), parley::testing::ReadCase("laughter_spoken"));
   EXPECT_GE(CountOf("ha ", text), 8) << text;
-  EXPECT_THAT(text, HasSubstr("that is very funny"));
-  EXPECT_THAT(text, HasSubstr("tell me another joke"));
+  EXPECT_EQ(CountOf("that is very funny", text), 1) << text;
+  EXPECT_EQ(CountOf("tell me another joke", text), 1) << text;
 }
 
 TEST(Whisper, WhateverTheDraftTheSameTokensAreWritten) {
