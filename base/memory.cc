@@ -1,5 +1,9 @@
 #include "base/memory.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <sstream>
 
@@ -7,6 +11,13 @@
 #include "base/read_file.h"
 
 namespace parley {
+
+void GiveFreedMemoryBack() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 8 << 20);
+#endif
+}
 
 int64_t MemAvailableOf(const std::string& meminfo) {
   std::istringstream lines(meminfo);

@@ -208,5 +208,6 @@ int Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   parley::OpenStandardStreams();
+  parley::GiveFreedMemoryBack();
   return parley::server::Run(argc, argv);
 }
