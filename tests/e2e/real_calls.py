@@ -137,8 +137,9 @@ class RealCalls(unittest.TestCase):
             return self.events_of(self.call("--json", "--max-tokens", "1000", "--file", file.name))
 
     def test_a_listeners_sound_over_the_answer_lets_it_go_on(self):
-        for sound, after_s in (("backchannel_mhm.wav", 0.65), ("backchannel_uh.wav", 0.75)):
-            with self.subTest(sound):
+        for sound, after_s in (("backchannel_mhm.wav", 0.65), ("backchannel_mhm.wav", 1.23),
+                               ("backchannel_uh.wav", 0.75)):
+            with self.subTest(sound, after_s=after_s):
                 events = self.events_over_an_answer(sound, after_s)
                 self.assertEqual(len(events.of("speech_started")), 2, "the sound is to be heard")
                 self.assertEqual(len(events.of("speech_dismissed")), 1)
