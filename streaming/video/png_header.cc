@@ -1,8 +1,11 @@
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "streaming/video/bytes.h"
 #include "streaming/video/still_header.h"
 
@@ -16,33 +19,66 @@ absl::Status Damaged(const char* what) {
   return absl::InvalidArgumentError(absl::StrCat("a damaged PNG picture: ", what));
 }
 
-// What the image data inflate to: a filter byte and the pixels of each row, section 8 for interlaced ones.
-// `ihdr`: the 13 bytes of its chunk. 0: a form that PNG does not have.
-int64_t ImageBytes(std::string_view ihdr) {
+// Rows of one length, one after the other.
+struct Rows {
+  int64_t count = 0;
+  int64_t bytes = 0;  // of each, its filter's type included
+};
+
+// What the image data inflate to: all rows, or those of each pass of an interlaced picture (section 8).
+// `ihdr`: the 13 bytes of its chunk. Empty: a form that PNG does not have.
+std::vector<Rows> ImageRows(std::string_view ihdr) {
   constexpr std::array<int, 7> kSamples = {1, 0, 3, 1, 2, 0, 4};  // by colour type
   const uint32_t colour = U8(ihdr, 9);
   const int64_t bits = colour < kSamples.size() ? U8(ihdr, 8) * kSamples[colour] : 0;
-  if (bits == 0 || bits > 64 || U8(ihdr, 12) > 1) return 0;
-  const int64_t width = Big32(ihdr, 0);
-  const int64_t height = Big32(ihdr, 4);
-  const auto bytes = [bits](int64_t columns, int64_t rows) {
-    return columns == 0 ? 0 : rows * (1 + (columns * bits + 7) / 8);
-  };
-  if (U8(ihdr, 12) == 0) return bytes(width, height);
+  if (bits == 0 || bits > 64 || U8(ihdr, 12) > 1) return {};
   struct Pass {
     int x, y, step_x, step_y;
   };
-  constexpr Pass kPasses[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
-                              {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
-  int64_t sum = 0;
-  for (const Pass& pass : kPasses) {
-    const auto count = [](int64_t size, int first, int step) { return (size - first + step - 1) / step; };
-    sum += bytes(count(width, pass.x, pass.step_x), count(height, pass.y, pass.step_y));
+  constexpr std::array<Pass, 1> kWhole = {{{0, 0, 1, 1}}};
+  constexpr std::array<Pass, 7> kInterlaced = {
+      {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}};
+  const auto count = [](int64_t size, int first, int step) { return (size - first + step - 1) / step; };
+  std::vector<Rows> all;
+  for (const Pass& pass :
+       U8(ihdr, 12) == 0 ? absl::MakeConstSpan(kWhole) : absl::MakeConstSpan(kInterlaced)) {
+    const int64_t columns = count(Big32(ihdr, 0), pass.x, pass.step_x);
+    const int64_t rows = count(Big32(ihdr, 4), pass.y, pass.step_y);
+    if (columns > 0 && rows > 0) all.push_back({rows, 1 + (columns * bits + 7) / 8});
   }
-  return sum;
+  return all;
 }
 
-// Whether `parts` inflate to `bytes` or more. libavcodec shows a picture whatever the number of its rows.
+// Looks at what inflates, piece by piece: that all rows are there, and that each names a filter that there
+// is. libavcodec shows a picture whatever the number of its rows, and leaves out those of other filters.
+class RowCheck {
+ public:
+  explicit RowCheck(std::vector<Rows> rows) : rows_(std::move(rows)) {}
+
+  bool complete() const { return at_ == rows_.size(); }
+  // False: a row is damaged. What follows the last row does not count.
+  bool Push(const uint8_t* data, int64_t size) {
+    constexpr uint8_t kLastFilter = 4;  // section 9.2
+    while (size > 0 && !complete()) {
+      const int64_t row_bytes = rows_[at_].bytes;
+      if (in_row_ == 0 && *data > kLastFilter) return false;
+      const int64_t step = std::min(size, row_bytes - in_row_);
+      data += step;
+      size -= step;
+      in_row_ += step;
+      if (in_row_ < row_bytes) break;
+      in_row_ = 0;
+      if (--rows_[at_].count == 0) ++at_;
+    }
+    return true;
+  }
+
+ private:
+  std::vector<Rows> rows_;  // those that are still to come
+  size_t at_ = 0;           // what of `rows_` is next
+  int64_t in_row_ = 0;      // bytes of the row that begun
+};
+
 class Inflater {
  public:
   Inflater() : ready_(inflateInit(&stream_) == Z_OK) {}
@@ -52,8 +88,10 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  absl::Status Check(const std::vector<std::string_view>& parts, int64_t bytes) {
+  // Whether `parts` inflate to `rows`, and perhaps more.
+  absl::Status Check(const std::vector<std::string_view>& parts, std::vector<Rows> rows) {
     if (!ready_) return absl::ResourceExhaustedError("no memory for a picture");
+    RowCheck check(std::move(rows));
     std::array<Bytef, 32 << 10> out;
     for (const std::string_view part : parts) {
       stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(part.data()));
@@ -62,8 +100,9 @@ class Inflater {
         stream_.next_out = out.data();
         stream_.avail_out = static_cast<uInt>(out.size());
         const int result = inflate(&stream_, Z_NO_FLUSH);
-        bytes -= static_cast<int64_t>(out.size() - stream_.avail_out);
-        if (bytes <= 0) return absl::OkStatus();
+        if (!check.Push(out.data(), static_cast<int64_t>(out.size() - stream_.avail_out)))
+          return Damaged("a row with a filter that PNG does not have");
+        if (check.complete()) return absl::OkStatus();
         if (result == Z_STREAM_END) return Damaged("rows are missing");
         if (result == Z_MEM_ERROR) return absl::ResourceExhaustedError("no memory for a picture");
         if (result != Z_OK && result != Z_BUF_ERROR) return Damaged("its data do not inflate");
@@ -82,7 +121,7 @@ class Inflater {
 absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pixels) {
   StillHeader header;
   std::vector<std::string_view> image_data;
-  int64_t image_bytes = 0;
+  std::vector<Rows> rows;
   size_t at = kSignatureBytes;
   int chunks = 0;
   header.pieces.push_back(data.substr(0, at));
@@ -106,8 +145,8 @@ absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pix
       if (header.width == 0 || header.height == 0) return Damaged("no width or height");
       if (absl::Status status = CheckSize(header.width, header.height, max_pixels); !status.ok())
         return status;
-      image_bytes = ImageBytes(body);
-      if (image_bytes == 0) return Damaged("a form that PNG does not have");
+      rows = ImageRows(body);
+      if (rows.empty()) return Damaged("a form that PNG does not have");
     } else if (type == "IDAT") {
       image_data.push_back(body);
     } else if (type == "eXIf") {
@@ -122,7 +161,7 @@ absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pix
     header.pieces.push_back(chunk);
     if (type == "IEND") break;
   }
-  if (absl::Status status = Inflater().Check(image_data, image_bytes); !status.ok()) return status;
+  if (absl::Status status = Inflater().Check(image_data, std::move(rows)); !status.ok()) return status;
   return header;
 }
 

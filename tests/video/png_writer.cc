@@ -8,10 +8,9 @@
 namespace parley::tests {
 namespace {
 
-// A row without filter.
 void AppendRow(const PngOptions& options, const std::vector<uint16_t>& row, std::string* to) {
   if (row.empty()) return;
-  *to += '\0';
+  *to += static_cast<char>(options.filter);
   unsigned bits = 0;
   int count = 0;
   for (const uint16_t sample : row) {
@@ -56,7 +55,9 @@ std::string WritePng(const PngOptions& options, const std::vector<uint16_t>& sam
         const auto from = samples.begin() + (size_t(y) * options.width + x) * per_pixel;
         row.insert(row.end(), from, from + per_pixel);
       }
-      AppendRow(options, row, &rows);
+      PngOptions of_row = options;
+      if (options.filtered_row >= 0 && options.filtered_row != y) of_row.filter = 0;
+      AppendRow(of_row, row, &rows);
     }
   }
   if (options.keep_bytes >= 0) rows.resize(options.keep_bytes);

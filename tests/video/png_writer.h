@@ -16,6 +16,8 @@ struct PngOptions {
   std::string palette;       // PLTE
   std::string transparency;  // tRNS
   std::string exif;          // eXIf
+  int filter = 0;            // what rows name as theirs; their samples are written without
+  int filtered_row = -1;     // the only one that names it; -1: all
   int64_t keep_bytes = -1;   // of what is compressed; the file is whole all the same
 };
 

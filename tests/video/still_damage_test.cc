@@ -151,6 +151,27 @@ TEST_P(EveryPng, RowsThatAreMissingAreDamage) {
   }
 }
 
+TEST(PngDamageTest, ARowWithAFilterThatPngDoesNotHaveIsDamage) {
+  tests::PngOptions options{.width = 200, .height = 99};
+  const std::vector<uint16_t> samples(200 * 99 * 3, 77);
+  for (const bool interlaced : {false, true}) {
+    options.interlaced = interlaced;
+    for (const int row : {-1, 0, 1, 50, 98}) {
+      options.filtered_row = row;
+      for (const int filter : {0, 1, 2, 3, 4}) {
+        options.filter = filter;
+        EXPECT_TRUE(Decode(VideoCodec::kPng, WritePng(options, samples)).ok()) << row << ' ' << filter;
+      }
+      for (const int filter : {5, 7, 255}) {
+        options.filter = filter;
+        const auto picture = Decode(VideoCodec::kPng, WritePng(options, samples));
+        EXPECT_EQ(picture.status().code(), absl::StatusCode::kInvalidArgument) << row << ' ' << filter;
+        EXPECT_THAT(std::string(picture.status().message()), HasSubstr("filter")) << row << ' ' << filter;
+      }
+    }
+  }
+}
+
 TEST(PngDamageTest, DataCutAnywhereWithChecksumsThatFitAreDamage) {
   for (const std::string name : {"cat.png", "cat_palette.png", "cat_grey16.png", "cat_alpha.png"}) {
     const std::string data = Photo(name);
