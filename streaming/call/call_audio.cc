@@ -81,6 +81,11 @@ void CallAudio::PushNow(const std::string& data, uint64_t first_sample_index, ab
 
 void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, absl::Time captured,
                        uint64_t client_seq) {
+  // Silence may be of any length where it is not sent, as long as it is told by the wall clock, too: one
+  // damaged index moves nothing.
+  if (input_->dtx() &&
+      clock_->Now() - last_arrival_ >= absl::Milliseconds(limits_.max_audio_gap_ms) - kDtxMargin)
+    Flush();
   absl::StatusOr<AudioSamples> audio = input_->Push(data, first_sample_index);
   if (!audio.ok()) {
     if (absl::IsOutOfRange(audio.status())) {
@@ -94,7 +99,7 @@ void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, abs
     }
     return;
   }
-  if (audio->concealed_samples > 0) {
+  if (audio->concealed_samples > 0 && !input_->dtx()) {
     Warn(CallCode::kAudioGap,
          absl::StrCat(ToMs(audio->concealed_samples), " ms of audio missing before sample ",
                       first_sample_index, "; filled in"));

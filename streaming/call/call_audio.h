@@ -68,8 +68,8 @@ class CallAudio {
 
   // A warning of one kind is given at most once in this time; the next one says how many were left out.
   static constexpr absl::Duration kWarningInterval = absl::Seconds(1);
-  // Where silence is not sent: wall time past `silence` without a chunk before the turn is committed, for the
-  // network's jitter.
+  // The network's jitter, where silence is not sent: wall time past `silence` without a chunk before the turn
+  // is committed, and by how much less of it than max_audio_gap_ms a longer silence may be told.
   static constexpr absl::Duration kDtxMargin = absl::Milliseconds(250);
   // A tick that comes so long after the one before it is late, and the server with it.
   static constexpr absl::Duration kLateTick = absl::Milliseconds(500);

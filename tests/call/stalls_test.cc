@@ -125,6 +125,37 @@ TEST_F(StallsTest, WhereSilenceIsNotSentMissingSamplesAreSilence) {
   EXPECT_EQ(Count("committed 1/0 audio_idle"), 1);
 }
 
+TEST_F(StallsTest, WhereSilenceIsNotSentItIsNeitherWarnedOfNorAnErrorHoweverLong) {
+  config_.audio->dtx = true;
+  for (const absl::Duration silence : {absl::Milliseconds(64), absl::Milliseconds(1'600), absl::Minutes(1)}) {
+    SCOPED_TRACE(silence);
+    next_sample_ = 0;
+    last_epoch_ = 0;
+    lines_.clear();
+    Start();
+    Say(20);
+    Stall(silence);
+    next_sample_ += static_cast<uint64_t>(absl::ToInt64Milliseconds(silence) * 16);
+    Say(20);
+    BeSilent(16);
+    EXPECT_EQ(Count("warning"), 0);
+    EXPECT_EQ(Count("error"), 0);
+    EXPECT_EQ(Count("committed"), silence < absl::Milliseconds(100) ? 1 : 2);
+  }
+}
+
+TEST_F(StallsTest, WhereSilenceIsNotSentOneDamagedIndexMovesNothing) {
+  config_.audio->dtx = true;
+  Start();
+  Say(10);
+  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
+  Settle();
+  EXPECT_EQ(Count("error audio_gap seq 99"), 1);
+  Say(10);
+  BeSilent(16);
+  EXPECT_EQ(Count("committed"), 1);
+}
+
 TEST_F(StallsTest, WhereSilenceIsNotSentTheSilenceThatWasSentCounts) {
   config_.audio->dtx = true;
   Start();
@@ -162,6 +193,7 @@ TEST_F(StallsTest, AnOpusStreamShowsByItsPacketsThatItLeavesOutSilence) {
   send(0, 60);  // a second and a bit
   ASSERT_TRUE(seen);
   EXPECT_EQ(Count("committed"), 1);
+  EXPECT_EQ(Count("warning"), 0);
   send(0.5f, 20);
   Stall(absl::Milliseconds(800));
   EXPECT_EQ(Count("committed 2/0 audio_idle"), 1);
