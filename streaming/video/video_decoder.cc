@@ -33,17 +33,51 @@ AVCodecID CodecId(VideoCodec codec) {
   return AV_CODEC_ID_NONE;
 }
 
-absl::Status Damaged(int error, const FfmpegLog& log) {
+// What libavcodec's JPEG decoder (mjpegdec.c) logs about damage, by its beginning, and what it means. The
+// number of "error count" is the place in a block, past its 64 coefficients, to which a code that does not
+// exist has led.
+struct Meaning {
+  std::string_view logged;
+  std::string_view words;
+};
+constexpr std::string_view kBlock = "the data of an 8 x 8 block are wrong or missing";
+constexpr std::string_view kEnd = "its data end too early";
+constexpr Meaning kMeanings[] = {
+    {"error count: ", kBlock},
+    {"ZRL overflow: ", kBlock},
+    {"error dc", kBlock},
+    {"error y=", kBlock},
+    {"overread ", kEnd},
+    {"bitstream truncated ", kEnd},
+    {"bitstream end ", kEnd},
+    {"huffman table decode error", "a Huffman table is wrong"},
+    {"bits ", "a Huffman table is wrong"},
+    {"dht: ", "a Huffman table is wrong"},
+    {"dqt: ", "a quantisation table is wrong"},
+    {"quant_index is invalid", "a quantisation table is named that does not exist"},
+    {"decode_sos: ac/dc index out of range", "a Huffman table is named that does not exist"},
+};
+
+std::string_view MeaningOf(VideoCodec codec, std::string_view logged) {
+  if (codec != VideoCodec::kJpeg) return logged;
+  for (const Meaning& meaning : kMeanings) {
+    if (logged.starts_with(meaning.logged)) return meaning.words;
+  }
+  return logged;
+}
+
+absl::Status Damaged(VideoCodec codec, int error, const FfmpegLog& log) {
   if (error == AVERROR(ENOMEM)) return absl::ResourceExhaustedError("no memory for the picture");
   char text[AV_ERROR_MAX_STRING_SIZE] = "";
   if (log.first_error().empty()) av_strerror(error, text, sizeof(text));
-  return absl::InvalidArgumentError(absl::StrCat("damaged picture: ", log.first_error(), text));
+  return absl::InvalidArgumentError(
+      absl::StrCat("damaged picture: ", std::string(MeaningOf(codec, log.first_error())), text));
 }
 
 }  // namespace
 
-VideoDecoder::VideoDecoder(int64_t max_pixels)
-    : memory_(std::make_shared<PictureMemory>(PictureBytesAllowed(max_pixels))) {}
+VideoDecoder::VideoDecoder(VideoCodec codec, int64_t max_pixels)
+    : codec_(codec), memory_(std::make_shared<PictureMemory>(PictureBytesAllowed(max_pixels))) {}
 
 // libavcodec's own allocation, counted: each buffer is wrapped in one that tells when it is let go.
 int VideoDecoder::GetBuffer(AVCodecContext* context, AVFrame* frame, int flags) {
@@ -85,7 +119,7 @@ absl::StatusOr<std::unique_ptr<VideoDecoder>> VideoDecoder::Open(VideoCodec code
   const AVCodec* found = avcodec_find_decoder(CodecId(codec));
   if (found == nullptr)
     return absl::UnimplementedError(absl::StrCat("this FFmpeg has no ", CodecName(codec)));
-  std::unique_ptr<VideoDecoder> decoder(new VideoDecoder(max_pixels));
+  std::unique_ptr<VideoDecoder> decoder(new VideoDecoder(codec, max_pixels));
   decoder->context_ = avcodec_alloc_context3(found);
   decoder->packet_ = av_packet_alloc();
   decoder->shown_ = av_frame_alloc();
@@ -158,7 +192,7 @@ absl::StatusOr<const AVFrame*> VideoDecoder::Decode(const std::vector<std::strin
   }
   if (error < 0) {
     av_frame_unref(shown_);
-    return Damaged(error, log);
+    return Damaged(codec_, error, log);
   }
   return shown_->buf[0] == nullptr ? nullptr : shown_;
 }

@@ -42,9 +42,10 @@ class VideoDecoder {
     bool exhausted = false;  // set when a picture did not fit
   };
 
-  explicit VideoDecoder(int64_t max_pixels);
+  VideoDecoder(VideoCodec codec, int64_t max_pixels);
   static int GetBuffer(AVCodecContext* context, AVFrame* frame, int flags);
 
+  const VideoCodec codec_;
   const std::shared_ptr<PictureMemory> memory_;
   AVCodecContext* context_ = nullptr;
   AVPacket* packet_ = nullptr;

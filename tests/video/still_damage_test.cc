@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "streaming/video/still_header.h"
 #include "streaming/video/video_input.h"
 #include "tests/video/media_encoder.h"
@@ -13,6 +15,7 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using tests::DecodeWithFfmpeg;
 using tests::Photo;
 using tests::TestPicture;
@@ -67,6 +70,24 @@ TEST(JpegDamageTest, CutAnywhereAndEndedProperlyIsDamage) {
     for (size_t size = 2; size + 5 < data.size(); size += size + 200 < data.size() ? 5 : 1) {
       ExpectRefusedOrWhole(VideoCodec::kJpeg, data.substr(0, size) + "\xff\xd9", **whole,
                            name + " cut at " + std::to_string(size));
+    }
+  }
+}
+
+TEST(JpegDamageTest, WhatIsWrongIsSaidInWords) {
+  std::string data = Photo("cat_420.jpg");
+  const auto cut = Decode(VideoCodec::kJpeg, data.substr(0, data.size() / 2) + "\xff\xd9");
+  EXPECT_EQ(std::string(cut.status().message()),
+            "damaged picture: the data of an 8 x 8 block are wrong or missing");
+  std::mt19937 random(1);
+  for (const std::string& name : kJpegs) {
+    for (int i = 0; i < 200; ++i) {
+      data = Photo(name);
+      for (int changes = 0; changes < 2; ++changes)
+        data[random() % data.size()] = static_cast<char>(random());
+      const std::string message(Decode(VideoCodec::kJpeg, data).status().message());
+      if (message.find("damaged picture: ") == std::string::npos) continue;  // said before the decoder
+      EXPECT_THAT(message, Not(testing::ContainsRegex("error |count|index|dqt|dc|[0-9]{6}"))) << name;
     }
   }
 }
