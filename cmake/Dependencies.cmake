@@ -12,6 +12,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)                                      # streaming/decoders
 pkg_check_modules(OPUS REQUIRED IMPORTED_TARGET opus)                                             # streaming/audio
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale libswresample)  # streaming, clients
+pkg_check_modules(VPX REQUIRED IMPORTED_TARGET vpx)                                               # streaming/video
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)                                             # streaming/video
 pkg_check_modules(AVDEVICE REQUIRED IMPORTED_TARGET libavdevice)                                  # clients
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)                                      # engine/text

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -16,6 +18,7 @@ struct PictureHeader {
   int64_t width = 0;  // 0: this frame does not tell (it goes on from an earlier one)
   int64_t height = 0;
   bool key_frame = true;
+  bool superframe = false;  // VP9: the message ends with an index of its frames
 };
 
 // The memory that a decoder may keep pictures in, all of them together, for pictures of at most `max_pixels`:
@@ -39,5 +42,8 @@ const char* CodecName(VideoCodec codec);
 // frame of this codec. RESOURCE_EXHAUSTED: over max_pixels, or over PictureBytesAllowed with the references
 // that the codec keeps.
 absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data, int64_t max_pixels);
+// What makes a superframe of one VP9 frame of so many bytes, put after it (Annex B): what a decoder finds
+// past the frame's end, in the frame's own bytes, is then no other frame, whose header nobody has read.
+std::array<char, 6> Vp9IndexOfOne(size_t frame_bytes);
 
 }  // namespace parley::streaming

@@ -23,6 +23,9 @@ absl::StatusOr<PictureHeader> ReadVp8(std::string_view data) {
   return header;
 }
 
+// A side of a picture as libvpx keeps it: in whole blocks, with a border.
+constexpr int64_t Padded(int64_t side) { return (side + 7) / 8 * 8 + 2 * 32; }
+
 // One frame, VP9 bitstream specification 0.6, section 6.2.
 absl::StatusOr<PictureHeader> ReadVp9Frame(std::string_view data, int64_t max_pixels) {
   PictureHeader header{.key_frame = false};
@@ -73,7 +76,8 @@ absl::StatusOr<PictureHeader> ReadVp9Frame(std::string_view data, int64_t max_pi
   header.height = int64_t{bits.Bits(16)} + 1;
   if (bits.overrun()) return absl::InvalidArgumentError("a VP9 frame that is cut short");
   if (absl::Status status = CheckSize(header.width, header.height, max_pixels); !status.ok()) return status;
-  const int64_t picture_bytes = header.width * header.height * half_samples * (deep ? 2 : 1) / 2;
+  const int64_t picture_bytes =
+      Padded(header.width) * Padded(header.height) * half_samples * (deep ? 2 : 1) / 2;
   constexpr int kReferences = 8;
   if (absl::Status status = CheckPictureBytes(picture_bytes, kReferences + 2, max_pixels); !status.ok()) {
     return status;
@@ -102,12 +106,20 @@ absl::StatusOr<PictureHeader> ReadVp9(std::string_view data, int64_t max_pixels)
     const auto header = ReadVp9Frame(data.substr(at, size), max_pixels);
     if (!header.ok()) return header;
     if (frame == 0) first = *header;
+    first.superframe = true;
     at += size;
   }
   return first;
 }
 
 }  // namespace
+
+std::array<char, 6> Vp9IndexOfOne(size_t frame_bytes) {
+  constexpr char kMarker = '\xd8';  // one frame, four bytes for its size
+  std::array<char, 6> index = {kMarker, 0, 0, 0, 0, kMarker};
+  for (int i = 0; i < 4; ++i) index[1 + i] = static_cast<char>(frame_bytes >> 8 * i);
+  return index;
+}
 
 absl::StatusOr<PictureHeader> ReadStreamHeader(VideoCodec codec, std::string_view data, int64_t max_pixels) {
   switch (codec) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "streaming/video/ffmpeg_log.h"
 #include "streaming/video/picture_header.h"
+#include "streaming/video/vpx_decoder.h"
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -25,12 +26,9 @@ AVCodecID CodecId(VideoCodec codec) {
       return AV_CODEC_ID_WEBP;
     case VideoCodec::kH264:
       return AV_CODEC_ID_H264;
-    case VideoCodec::kVp8:
-      return AV_CODEC_ID_VP8;
-    case VideoCodec::kVp9:
-      return AV_CODEC_ID_VP9;
+    default:  // vpx_decoder.h
+      return AV_CODEC_ID_NONE;
   }
-  return AV_CODEC_ID_NONE;
 }
 
 // What libavcodec's JPEG decoder (mjpegdec.c) logs about damage, by its beginning, and what it means. The
@@ -74,13 +72,38 @@ absl::Status Damaged(VideoCodec codec, int error, const FfmpegLog& log) {
       absl::StrCat("damaged picture: ", std::string(MeaningOf(codec, log.first_error())), text));
 }
 
-}  // namespace
+// One libavcodec decoder, owned.
+class LibavcodecDecoder : public VideoDecoder {
+ public:
+  static absl::StatusOr<std::unique_ptr<VideoDecoder>> Open(VideoCodec codec, int64_t max_pixels);
+  ~LibavcodecDecoder() override;
+  absl::StatusOr<const AVFrame*> Decode(const std::vector<std::string_view>& pieces, bool spare) override;
+  void Reset() override;
 
-VideoDecoder::VideoDecoder(VideoCodec codec, int64_t max_pixels)
-    : codec_(codec), memory_(std::make_shared<PictureMemory>(PictureBytesAllowed(max_pixels))) {}
+ private:
+  // Bytes of the pictures that live, the decoder's own and those given out. Outlives the decoder where one of
+  // them does.
+  struct PictureMemory {
+    explicit PictureMemory(int64_t limit) : allowed(limit) {}
+    const int64_t allowed;
+    int64_t used = 0;
+    bool exhausted = false;  // set when a picture did not fit
+  };
+
+  LibavcodecDecoder(VideoCodec codec, int64_t max_pixels)
+      : codec_(codec), memory_(std::make_shared<PictureMemory>(PictureBytesAllowed(max_pixels))) {}
+  static int GetBuffer(AVCodecContext* context, AVFrame* frame, int flags);
+
+  const VideoCodec codec_;
+  const std::shared_ptr<PictureMemory> memory_;
+  AVCodecContext* context_ = nullptr;
+  AVPacket* packet_ = nullptr;
+  AVFrame* shown_ = nullptr;
+  AVFrame* incoming_ = nullptr;
+};
 
 // libavcodec's own allocation, counted: each buffer is wrapped in one that tells when it is let go.
-int VideoDecoder::GetBuffer(AVCodecContext* context, AVFrame* frame, int flags) {
+int LibavcodecDecoder::GetBuffer(AVCodecContext* context, AVFrame* frame, int flags) {
   struct Counted {
     std::shared_ptr<PictureMemory> memory;
     AVBufferRef* inner;
@@ -90,7 +113,7 @@ int VideoDecoder::GetBuffer(AVCodecContext* context, AVFrame* frame, int flags) 
     counted->memory->used -= static_cast<int64_t>(counted->inner->size);
     av_buffer_unref(&counted->inner);
   };
-  const std::shared_ptr<PictureMemory>& memory = static_cast<VideoDecoder*>(context->opaque)->memory_;
+  const std::shared_ptr<PictureMemory>& memory = static_cast<LibavcodecDecoder*>(context->opaque)->memory_;
   if (const int error = avcodec_default_get_buffer2(context, frame, flags); error < 0) return error;
   int64_t size = 0;
   for (const AVBufferRef* buffer : frame->buf) size += buffer == nullptr ? 0 : int64_t(buffer->size);
@@ -114,12 +137,12 @@ int VideoDecoder::GetBuffer(AVCodecContext* context, AVFrame* frame, int flags) 
   return 0;
 }
 
-absl::StatusOr<std::unique_ptr<VideoDecoder>> VideoDecoder::Open(VideoCodec codec, int64_t max_pixels) {
+absl::StatusOr<std::unique_ptr<VideoDecoder>> LibavcodecDecoder::Open(VideoCodec codec, int64_t max_pixels) {
   FfmpegLog log;
   const AVCodec* found = avcodec_find_decoder(CodecId(codec));
   if (found == nullptr)
     return absl::UnimplementedError(absl::StrCat("this FFmpeg has no ", CodecName(codec)));
-  std::unique_ptr<VideoDecoder> decoder(new VideoDecoder(codec, max_pixels));
+  std::unique_ptr<LibavcodecDecoder> decoder(new LibavcodecDecoder(codec, max_pixels));
   decoder->context_ = avcodec_alloc_context3(found);
   decoder->packet_ = av_packet_alloc();
   decoder->shown_ = av_frame_alloc();
@@ -141,7 +164,7 @@ absl::StatusOr<std::unique_ptr<VideoDecoder>> VideoDecoder::Open(VideoCodec code
   // least.
   context->error_concealment = FF_EC_FAVOR_INTER;
   context->opaque = decoder.get();
-  context->get_buffer2 = &VideoDecoder::GetBuffer;
+  context->get_buffer2 = &LibavcodecDecoder::GetBuffer;
   if (const int error = avcodec_open2(context, found, nullptr); error < 0) {
     return absl::InternalError(
         absl::StrCat("FFmpeg's ", CodecName(codec), " decoder does not open: ", error));
@@ -149,14 +172,15 @@ absl::StatusOr<std::unique_ptr<VideoDecoder>> VideoDecoder::Open(VideoCodec code
   return decoder;
 }
 
-VideoDecoder::~VideoDecoder() {
+LibavcodecDecoder::~LibavcodecDecoder() {
   av_frame_free(&incoming_);
   av_frame_free(&shown_);
   av_packet_free(&packet_);
   avcodec_free_context(&context_);
 }
 
-absl::StatusOr<const AVFrame*> VideoDecoder::Decode(const std::vector<std::string_view>& pieces, bool spare) {
+absl::StatusOr<const AVFrame*> LibavcodecDecoder::Decode(const std::vector<std::string_view>& pieces,
+                                                         bool spare) {
   size_t size = 0;
   for (const std::string_view piece : pieces) size += piece.size();
   if (size > INT_MAX / 2) return absl::InvalidArgumentError("a frame of over a gigabyte");
@@ -197,9 +221,16 @@ absl::StatusOr<const AVFrame*> VideoDecoder::Decode(const std::vector<std::strin
   return shown_->buf[0] == nullptr ? nullptr : shown_;
 }
 
-void VideoDecoder::Reset() {
+void LibavcodecDecoder::Reset() {
   FfmpegLog log;
   avcodec_flush_buffers(context_);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<VideoDecoder>> VideoDecoder::Open(VideoCodec codec, int64_t max_pixels) {
+  if (codec == VideoCodec::kVp8 || codec == VideoCodec::kVp9) return VpxDecoder::Open(codec);
+  return LibavcodecDecoder::Open(codec, max_pixels);
 }
 
 }  // namespace parley::streaming

@@ -89,6 +89,7 @@ class StreamInput : public VideoInput {
  private:
   absl::StatusOr<const AVFrame*> DecodeFrame(std::string_view data, bool want) {
     std::vector<std::string_view> pieces = {data};
+    const auto index = Vp9IndexOfOne(data.size());
     bool spare = !want;
     if (codec_ == VideoCodec::kH264) {
       auto message = h264_.Read(data, waits_);
@@ -100,6 +101,7 @@ class StreamInput : public VideoInput {
       const auto header = ReadStreamHeader(codec_, data, max_pixels_);
       if (!header.ok()) return header.status();
       if (waits_ && !header->key_frame) return absl::UnavailableError("waiting for a key frame");
+      if (codec_ == VideoCodec::kVp9 && !header->superframe) pieces.emplace_back(index.data(), index.size());
     }
     auto frame = decoder_->Decode(pieces, spare);
     if (!frame.ok()) return frame;

@@ -148,6 +148,13 @@ TEST(ProcessDecoders, PicturesOfTheLargestSizeFitTheLimitOfMemory) {
     const auto decoded = Decode(*decoder, EncodeStill(codec, image));
     EXPECT_TRUE(decoded.ok()) << decoded.status();
   }
+  for (const VideoCodec codec : {VideoCodec::kVp8, VideoCodec::kVp9}) {
+    const auto decoder = Open(*decoders, codec);
+    for (const std::string& frame : EncodeStream(codec, {.width = 4096, .height = 4096, .frames = 3})) {
+      const auto decoded = Decode(*decoder, frame);
+      EXPECT_TRUE(decoded.ok()) << decoded.status();
+    }
+  }
 }
 
 }  // namespace

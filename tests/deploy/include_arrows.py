@@ -38,6 +38,7 @@ ARROWS = {
 HOMES = {
     r"grpc|grpcpp|google/protobuf|parley/v1": ["server", "clients"],
     r"libav\w*|libsw\w*|opus": ["streaming/audio", "streaming/video", "clients"],
+    r"vpx": ["streaming/video"],
     r"seccomp\.h": ["streaming/decoders"],
     r"ATen|torch|c10": ["engine/torch"],
     r"pcre2\.h|unicode": ["engine/text"],

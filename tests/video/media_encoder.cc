@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <random>
 #include <utility>
 
 extern "C" {
@@ -98,6 +99,7 @@ std::vector<std::string> Encode(VideoCodec codec, const std::vector<engine::Imag
     av_dict_set(&settings, "deadline", "realtime", 0);
     av_dict_set(&settings, "cpu-used", "8", 0);
     av_dict_set(&settings, "lag-in-frames", "0", 0);
+    Require(av_dict_parse_string(&settings, options.vpx.c_str(), "=", " ", 0) >= 0, options.vpx.c_str());
   } else if (codec == VideoCodec::kJpeg) {
     context->flags |= AV_CODEC_FLAG_QSCALE;
     context->global_quality = 2 * FF_QP2LAMBDA;
@@ -105,7 +107,8 @@ std::vector<std::string> Encode(VideoCodec codec, const std::vector<engine::Imag
     av_dict_set(&settings, "quality", "95", 0);
   }
   Require(avcodec_open2(context, found, &settings) >= 0, encoder.name);
-  av_dict_free(&settings);
+  const AVDictionaryEntry* unknown = av_dict_get(settings, "", nullptr, AV_DICT_IGNORE_SUFFIX);
+  Require(unknown == nullptr, unknown == nullptr ? "" : unknown->key);
 
   std::vector<std::string> packets;
   AVPacket* packet = av_packet_alloc();
@@ -156,8 +159,12 @@ engine::Image TestPicture(int width, int height, int frame) {
 
 std::vector<std::string> EncodeStream(VideoCodec codec, const StreamOptions& options) {
   std::vector<engine::Image> images;
+  std::mt19937 random(1);
   for (int i = 0; i < options.frames; ++i) {
     images.push_back(TestPicture(options.width, options.height, i));
+    if (!options.noisy) continue;
+    for (uint8_t& sample : images.back().pixels)
+      sample = static_cast<uint8_t>(std::clamp(sample + static_cast<int>(random() % 64) - 32, 0, 255));
   }
   return Encode(codec, images, options);
 }

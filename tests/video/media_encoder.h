@@ -18,6 +18,8 @@ struct StreamOptions {
   bool bt709_full = false;  // BT.709, full range; else BT.601, limited (JPEG: full)
   std::string x264 = "";    // H.264: further parameters of x264, "slices=4:cabac=0"
   bool deep_444 = false;    // H.264: 4:4:4 of 10 bits
+  std::string vpx = "";     // VP8, VP9: further options of FFmpeg's libvpx, "slices=4 profile=1"
+  bool noisy = false;       // the film has grain
 };
 
 // Picture `frame` of an endless test film: red, green, blue and grey quarters (clockwise from the top left,
