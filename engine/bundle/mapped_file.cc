@@ -1,6 +1,5 @@
 #include "engine/bundle/mapped_file.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -19,23 +18,10 @@
 #include "absl/base/const_init.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/read_file.h"
 
 namespace parley::engine::bundle {
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 absl::Status SystemError(const std::string& path) { return absl::ErrnoToStatus(errno, path); }
 
@@ -87,17 +73,16 @@ void EndWhereAMappedFileIsLost() {
 }
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
-  FileDescriptor file(path);
-  struct stat facts;
-  if (file.get() < 0 || fstat(file.get(), &facts) != 0) return SystemError(path);
-  if (!S_ISREG(facts.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, ": not a file"));
-  const size_t size = static_cast<size_t>(facts.st_size);
+  const absl::StatusOr<OpenFile> file = OpenFile::Regular(path);
+  if (!file.ok()) return file.status();
+  const auto size = static_cast<size_t>(file->bytes());
   if (size == 0) return absl::DataLossError(absl::StrCat(path, ": the file is empty"));
-  void* address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file->descriptor(), 0);
   if (address == MAP_FAILED) return SystemError(path);
   std::shared_ptr<const MappedFile> mapped(
       new MappedFile(path, absl::MakeConstSpan(static_cast<const std::byte*>(address), size)));
-  if (fstat(file.get(), &facts) != 0) return SystemError(path);
+  struct stat facts;
+  if (fstat(file->descriptor(), &facts) != 0) return SystemError(path);
   if (static_cast<size_t>(facts.st_size) != size) {
     return absl::DataLossError(absl::StrCat(path, ": the file changes while it is opened"));
   }
@@ -130,27 +115,8 @@ MappedFile::~MappedFile() {
 }
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit_bytes) {
-  FileDescriptor file(path);
-  struct stat facts;
-  if (file.get() < 0 || fstat(file.get(), &facts) != 0) return SystemError(path);
-  if (!S_ISREG(facts.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, ": not a file"));
-  const auto too_large = [&](size_t bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(path, ": ", bytes, " bytes, at most ", limit_bytes, " are read"));
-  };
-  if (static_cast<size_t>(facts.st_size) > limit_bytes) return too_large(facts.st_size);
-  std::string text;
-  text.reserve(static_cast<size_t>(facts.st_size));
-  char buffer[64 << 10];
-  while (true) {
-    const ssize_t n = read(file.get(), buffer, sizeof(buffer));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(path);
-    if (n == 0) break;
-    text.append(buffer, static_cast<size_t>(n));
-    if (text.size() > limit_bytes) return too_large(text.size());
-  }
-  if (text.empty()) return absl::DataLossError(absl::StrCat(path, ": the file is empty"));
+  absl::StatusOr<std::string> text = ReadRegularFile(path, limit_bytes);
+  if (text.ok() && text->empty()) return absl::DataLossError(absl::StrCat(path, ": the file is empty"));
   return text;
 }
 
