@@ -9,21 +9,22 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/read_file.h"
 #include "server/log.h"
 
 namespace parley::server {
 namespace {
+
+constexpr size_t kMostPemBytes = 4 << 20;
+constexpr size_t kMostAsked = 16;
 
 // gRPC's own credentials are made once of fixed certificates. Those of its C interface ask for them at each
 // handshake; this makes them the C++ interface's, which newer releases do themselves.
@@ -45,22 +46,6 @@ class Wrapped<Base, true> final : public Base {
  public:
   explicit Wrapped(grpc_server_credentials* of) : Base(of) {}
 };
-
-absl::StatusOr<std::string> ReadPem(const std::string& flag, const std::string& path,
-                                    const std::string& kind) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(flag, " ", path, ": cannot be read: ", errno == 0 ? "empty" : std::strerror(errno)));
-  }
-  std::string pem = text.str();
-  if (!absl::StrContains(pem, absl::StrCat(kind, "-----"))) {
-    return absl::FailedPreconditionError(absl::StrCat(flag, " ", path, ": holds no PEM block '", kind, "'"));
-  }
-  return pem;
-}
 
 // Whether the first certificate can be parsed, and the key, and they belong together.
 absl::Status CheckKeyPair(const ServerOptions& options, const std::string& certificate,
@@ -89,7 +74,25 @@ absl::Status CheckKeyPair(const ServerOptions& options, const std::string& certi
 
 }  // namespace
 
-absl::StatusOr<Certificates::Pem> Certificates::Read(const ServerOptions& options) {
+// What the watcher and the thread that reads the files share, and all that the latter has.
+struct Certificates::Reading {
+  bool Wanted() const ABSL_SHARED_LOCKS_REQUIRED(mutex) { return stopping || !asked.empty(); }
+  bool Over() const ABSL_SHARED_LOCKS_REQUIRED(mutex) { return stopping || !busy; }
+
+  absl::Mutex mutex;
+  bool stopping ABSL_GUARDED_BY(mutex) = false;
+  std::vector<Done> asked ABSL_GUARDED_BY(mutex);  // since the files were read last; at most kMostAsked
+  bool busy ABSL_GUARDED_BY(mutex) = false;        // there is a thread that reads
+  std::string at ABSL_GUARDED_BY(mutex);           // the flag and the file that it is at
+  std::optional<absl::StatusOr<Pem>> found ABSL_GUARDED_BY(mutex);
+};
+
+absl::StatusOr<std::string> Certificates::ReadFile(const std::string& path) {
+  return ReadRegularFile(path, kMostPemBytes);
+}
+
+absl::StatusOr<Certificates::Pem> Certificates::Read(const ServerOptions& options, const FileReader& read,
+                                                     Reading* reading) {
   Pem pem;
   const struct {
     const char* flag;
@@ -101,30 +104,45 @@ absl::StatusOr<Certificates::Pem> Certificates::Read(const ServerOptions& option
                {"--tls-client-ca", options.tls_client_ca, "CERTIFICATE", pem.client_authority}};
   for (const auto& file : files) {
     if (file.path.empty()) continue;  // only the authority may be left out
-    absl::StatusOr<std::string> text = ReadPem(file.flag, file.path, file.kind);
-    if (!text.ok()) return text.status();
+    {
+      absl::MutexLock lock(&reading->mutex);
+      reading->at = absl::StrCat(file.flag, " ", file.path);
+    }
+    absl::StatusOr<std::string> text = read(file.path);
+    if (!text.ok()) {
+      return absl::FailedPreconditionError(absl::StrCat(file.flag, " ", text.status().message()));
+    }
+    if (!absl::StrContains(*text, absl::StrCat(file.kind, "-----"))) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(file.flag, " ", file.path, ": holds no PEM block '", file.kind, "'"));
+    }
     file.to = *std::move(text);
   }
   return pem;
 }
 
-absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Load(const ServerOptions& options) {
-  absl::StatusOr<Pem> pem = Read(options);
+absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Load(const ServerOptions& options,
+                                                                 FileReader read) {
+  Reading reading;
+  absl::StatusOr<Pem> pem = Read(options, read, &reading);
   if (!pem.ok()) return pem.status();
   if (absl::Status status = CheckKeyPair(options, pem->chain, pem->key); !status.ok()) return status;
-  return std::unique_ptr<Certificates>(new Certificates(options, *std::move(pem)));
+  return std::unique_ptr<Certificates>(new Certificates(options, std::move(read), *std::move(pem)));
 }
 
-Certificates::Certificates(const ServerOptions& options, Pem pem)
-    : options_(options), in_use_(std::move(pem)) {
+Certificates::Certificates(const ServerOptions& options, FileReader read, Pem pem)
+    : options_(options),
+      read_(std::move(read)),
+      in_use_(std::move(pem)),
+      reading_(std::make_shared<Reading>()) {
   grpc_init();
   watcher_ = std::thread([this] { Watch(); });
 }
 
 Certificates::~Certificates() {
   {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
+    absl::MutexLock lock(&reading_->mutex);
+    reading_->stopping = true;
   }
   watcher_.join();
   grpc_shutdown();
@@ -178,9 +196,18 @@ absl::Status Certificates::Try(const Pem& pem) {
   return absl::OkStatus();
 }
 
-absl::Status Certificates::Reload() {
-  absl::MutexLock reload_lock(&reload_mutex_);
-  absl::StatusOr<Pem> pem = Read(options_);
+void Certificates::Reload(Done done) {
+  {
+    absl::MutexLock lock(&reading_->mutex);
+    if (!reading_->stopping && reading_->asked.size() < kMostAsked) {
+      reading_->asked.push_back(std::move(done));
+      return;
+    }
+  }
+  done(absl::ResourceExhaustedError("enough wait for the certificates to be read"));
+}
+
+absl::Status Certificates::Take(absl::StatusOr<Pem> pem) {
   absl::Status status = pem.status();
   std::string seen(status.message());
   if (pem.ok()) {
@@ -213,14 +240,62 @@ absl::Status Certificates::Reload() {
   return absl::OkStatus();
 }
 
+void Certificates::StartReading() const {
+  // Not joined: it may never come back from the file system.
+  std::thread([reading = reading_, options = options_, read = read_] {
+    absl::StatusOr<Pem> found = Read(options, read, reading.get());
+    absl::MutexLock lock(&reading->mutex);
+    reading->found = std::move(found);
+    reading->busy = false;
+  }).detach();
+}
+
 void Certificates::Watch() {
+  std::vector<Done> waiting;
+  const auto tell = [&waiting](const absl::Status& status) {
+    for (const Done& done : std::exchange(waiting, {})) done(status);
+  };
+  Reading& reading = *reading_;
+  bool late = false;
   while (true) {
+    std::optional<absl::StatusOr<Pem>> found;
+    std::string at;
     {
-      absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.certificate_check)) return;
+      absl::MutexLock lock(&reading.mutex);
+      if (!reading.busy) {
+        reading.mutex.AwaitWithTimeout(absl::Condition(&reading, &Reading::Wanted),
+                                       options_.certificate_check);
+        if (reading.stopping) break;
+        waiting = std::exchange(reading.asked, {});
+        reading.busy = true;
+        reading.at = absl::StrCat("--tls-cert ", options_.tls_cert);  // until the thread says more
+        StartReading();
+      }
+      reading.mutex.AwaitWithTimeout(absl::Condition(&reading, &Reading::Over),
+                                     options_.certificate_patience);
+      if (reading.stopping) break;
+      found = std::exchange(reading.found, std::nullopt);
+      if (!found.has_value()) {
+        at = reading.at;
+        for (Done& done : std::exchange(reading.asked, {})) waiting.push_back(std::move(done));
+      }
     }
-    Reload().IgnoreError();
+    if (found.has_value()) {
+      late = false;
+      tell(Take(*std::move(found)));
+      continue;
+    }
+    if (!std::exchange(late, true)) {
+      Log(LogLevel::kError, "a certificate file is not read to its end: those in use stay",
+          {{"file", at}, {"waited_s", absl::ToDoubleSeconds(options_.certificate_patience)}});
+    }
+    tell(absl::DeadlineExceededError(absl::StrCat(at, ": still being read")));
   }
+  {
+    absl::MutexLock lock(&reading.mutex);
+    for (Done& done : std::exchange(reading.asked, {})) waiting.push_back(std::move(done));
+  }
+  tell(absl::CancelledError("the server ends"));
 }
 
 }  // namespace parley::server

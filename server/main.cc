@@ -119,11 +119,21 @@ class SignalThread {
       }
     }
   }
+  // The files are read elsewhere: here the next signal is waited for, whatever the file system does.
   void ReadFilesAgain() {
     absl::MutexLock lock(&mutex_);
-    const absl::Status status = server_ == nullptr ? absl::OkStatus() : server_->ReloadCertificates();
-    Log(LogLevel::kInfo, "signal: certificates were read again",
-        {{"signal", SIGHUP}, {"in_use", status.ok() ? "those on disk" : "those of before"}});
+    if (server_ == nullptr) {
+      Log(LogLevel::kInfo, "signal: no files are read again before the server is ready, nor at its end",
+          {{"signal", SIGHUP}});
+    } else if (!server_->ReloadCertificates([](const absl::Status& status) {
+                 Log(LogLevel::kInfo, "signal: certificates were read again",
+                     {{"signal", SIGHUP},
+                      {"in_use", status.ok() ? "those on disk" : "those of before"},
+                      {"status", absl::StatusCodeToString(status.code())}});
+               })) {
+      Log(LogLevel::kInfo, "signal: there are no files to read again, as there is no TLS",
+          {{"signal", SIGHUP}});
+    }
   }
   bool serving() {
     absl::MutexLock lock(&mutex_);

@@ -71,6 +71,8 @@ struct ServerOptions {
   absl::Duration tick = absl::Milliseconds(100);
   // How often it is looked whether certificates have changed on disk. Not a flag.
   absl::Duration certificate_check = absl::Seconds(10);
+  // A certificate that takes longer to read is told in the log. Not a flag.
+  absl::Duration certificate_patience = absl::Seconds(5);
 };
 
 struct LogOptions {

@@ -231,8 +231,10 @@ class ParleyServerImpl final : public ParleyServer {
     });
   }
 
-  absl::Status ReloadCertificates() override {
-    return certificates_ == nullptr ? absl::OkStatus() : certificates_->Reload();
+  bool ReloadCertificates(std::function<void(const absl::Status& status)> done) override {
+    if (certificates_ == nullptr) return false;
+    certificates_->Reload(std::move(done));
+    return true;
   }
 
   // Whether the engine answers, and whether it takes more calls. Ten times a second and for each arrival.

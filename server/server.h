@@ -1,6 +1,8 @@
 // A running Parley server: the gRPC service with health and reflection, /metrics, and what calls share.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -29,9 +31,10 @@ class ParleyServer {
   // Health says NOT_SERVING, new calls are refused, live ones are told (GoAway) and may finish within
   // ServerOptions::drain_limit, then are cut. Blocks until none is left, then shuts down.
   virtual void Drain() = 0;
-  // Looks at the certificates on disk now; those that can be used are used from the next connection on. OK:
-  // what is on disk is in use, or there is no TLS. FAILED_PRECONDITION: it cannot be used.
-  virtual absl::Status ReloadCertificates() = 0;
+  // Has the certificates on disk looked at now, and waits for nothing; those that can be used are used from
+  // the next connection on. `done` is told once, on another thread or at once, what came of it: see
+  // Certificates::Done. False: there is no TLS, and `done` is dropped.
+  virtual bool ReloadCertificates(std::function<void(const absl::Status& status)> done) = 0;
   // Cuts every call and stops. Blocks until done. Again: a no-op.
   virtual void Shutdown() = 0;
 

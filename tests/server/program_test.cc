@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,7 @@ namespace {
 
 using M = v1::ServerMessage;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Program {
  public:
@@ -74,18 +77,27 @@ class Program {
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
+  // Reads stderr until these words come, or it ends.
+  void AwaitError(const std::string& words) {
+    char buffer[4'096];
+    while (errors_.find(words) == std::string::npos) {
+      const ssize_t n = read(err_, buffer, sizeof(buffer));
+      ASSERT_GT(n, 0) << words;
+      errors_.append(buffer, n);
+    }
+  }
   // All of stderr; call after Wait.
   std::string Errors() {
-    std::string text;
     char buffer[4'096];
-    for (ssize_t n; (n = read(err_, buffer, sizeof(buffer))) > 0;) text.append(buffer, n);
-    return text;
+    for (ssize_t n; (n = read(err_, buffer, sizeof(buffer))) > 0;) errors_.append(buffer, n);
+    return errors_;
   }
 
  private:
   pid_t pid_ = -1;
   FILE* out_ = nullptr;
   int err_ = -1;
+  std::string errors_;
 };
 
 std::vector<std::string> Fake(std::vector<std::string> more = {}) {
@@ -161,7 +173,7 @@ TEST(Program, LogsNothingThatAClientSaid) {
   EXPECT_EQ(program.Wait(), 0);
   const std::string log = program.Errors();
   EXPECT_THAT(log, HasSubstr("event=\"call opened\" call_id="));
-  EXPECT_THAT(log, ::testing::Not(HasSubstr("plover")));
+  EXPECT_THAT(log, Not(HasSubstr("plover")));
 }
 
 TEST(Program, AnErrorStreamThatNobodyReadsHoldsUpNoCallAndNoEnd) {
@@ -219,7 +231,43 @@ TEST(Program, AHangUpEndsNothing) {
   program.Signal(SIGHUP);
   program.Signal(SIGTERM);
   EXPECT_EQ(program.Wait(), 0);
-  EXPECT_THAT(program.Errors(), HasSubstr("certificates were read again"));
+  const std::string log = program.Errors();
+  EXPECT_THAT(log, HasSubstr("there are no files to read again"));
+  EXPECT_THAT(log, Not(HasSubstr("certificates were read again")));
+}
+
+TEST(Program, ACertificatePathThatIsNoFileHoldsUpNoSignalAndIsNamed) {
+  const std::string data = std::string(PARLEY_SOURCE_DIR) + "/tests/server/testdata/localhost.";
+  const std::string path = absl::StrCat(::testing::TempDir(), "/parley_program_test.", getpid(), ".pem");
+  for (const bool twice : {false, true}) {
+    std::filesystem::copy_file(data + "cert.pem", path, std::filesystem::copy_options::overwrite_existing);
+    Program program(Fake({"--tls-cert", path, "--tls-key", data + "key.pem"}));
+    const std::string address = program.Address();
+    grpc::SslCredentialsOptions trust;
+    std::ifstream file(data + "cert.pem");
+    trust.pem_root_certs = std::string(std::istreambuf_iterator<char>(file), {});
+    grpc::ChannelArguments arguments;
+    arguments.SetSslTargetNameOverride("localhost");
+    TestCall call(grpc::CreateCustomChannel(address, grpc::SslCredentials(trust), arguments));
+    ASSERT_TRUE(call.Open({}));
+    call.Await(M::kReady);
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    program.Signal(SIGHUP);
+    program.AwaitError(path + ": is a FIFO");
+    program.AwaitError("in_use=\"those of before\"");
+    program.Signal(SIGTERM);
+    call.Await(M::kGoAway);
+    if (twice) {
+      program.Signal(SIGTERM);
+      EXPECT_EQ(program.Wait(), 128 + SIGTERM);
+    } else {
+      call.Close();
+      EXPECT_TRUE(call.Finish().ok());
+      EXPECT_EQ(program.Wait(), 0);
+    }
+    std::filesystem::remove(path);
+  }
 }
 
 TEST(Program, SecondSignalStopsAtOnce) {

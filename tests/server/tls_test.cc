@@ -1,12 +1,18 @@
 // Calls over TLS: who gets in, and what happens when certificates are renewed on disk.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "server/certificates.h"
 #include "tests/server/server_harness.h"
 
 namespace parley::server {
@@ -14,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using M = v1::ServerMessage;
+using ::testing::HasSubstr;
 
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path);
@@ -62,6 +69,16 @@ class TlsTest : public ::testing::Test {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     return grpc::CreateCustomChannel(server.address(), grpc::SslCredentials(trust), arguments);
   }
+  static absl::Status Reload(TestServer& server) {
+    absl::Notification told;
+    absl::Status told_status;
+    EXPECT_TRUE(server.server().ReloadCertificates([&](const absl::Status& status) {
+      told_status = status;
+      told.Notify();
+    }));
+    told.WaitForNotification();
+    return told_status;
+  }
   static bool GetsIn(const TestServer& server, const std::string& trusted, const std::string& own = "") {
     TestCall call(Connect(server, trusted, own));
     call.Open({});
@@ -102,7 +119,7 @@ TEST_F(TlsTest, ARenewedCertificateIsShownToTheNextConnectionAndALiveCallGoesOn)
   live.Await(M::kReady);
   RenewBoth();
   EXPECT_TRUE(GetsIn(server, "localhost"));
-  EXPECT_TRUE(server.server().ReloadCertificates().ok());
+  EXPECT_TRUE(Reload(server).ok());
   EXPECT_TRUE(GetsIn(server, "renewed"));
   EXPECT_FALSE(GetsIn(server, "localhost"));
   live.SendText("Are you still there?");
@@ -120,17 +137,17 @@ TEST_F(TlsTest, ARenewalThatIsBrokenOrHalfDoneKeepsThePairInUse) {
   TestServer server(setup_);
   Renew("key.pem", "renewed.key.pem");  // not of the certificate that is still there
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(server.server().ReloadCertificates().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Reload(server).code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_TRUE(GetsIn(server, "localhost"));
   }
   fs::remove(folder_ + "/cert.pem");
-  EXPECT_EQ(server.server().ReloadCertificates().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Reload(server).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(GetsIn(server, "localhost"));
   std::ofstream(folder_ + "/cert.pem") << "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
-  EXPECT_EQ(server.server().ReloadCertificates().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Reload(server).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(GetsIn(server, "localhost"));
   Renew("cert.pem", "renewed.cert.pem");
-  EXPECT_TRUE(server.server().ReloadCertificates().ok());
+  EXPECT_TRUE(Reload(server).ok());
   EXPECT_TRUE(GetsIn(server, "renewed"));
 }
 
@@ -140,9 +157,101 @@ TEST_F(TlsTest, ARenewedClientAuthorityDecidesWhoGetsIn) {
   TestServer server(setup_);
   EXPECT_TRUE(GetsIn(server, "localhost", "client"));
   Renew("ca.pem", "renewed.cert.pem");
-  EXPECT_TRUE(server.server().ReloadCertificates().ok());
+  EXPECT_TRUE(Reload(server).ok());
   EXPECT_FALSE(GetsIn(server, "localhost", "client"));
   EXPECT_TRUE(GetsIn(server, "localhost", "renewed"));
+}
+
+TEST_F(TlsTest, WhatIsNoFileOrTooLongIsNotWaitedForAndThePairInUseStays) {
+  TestServer server(setup_);
+  const std::string path = folder_ + "/cert.pem";
+  fs::remove(path);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  absl::Status status = Reload(server);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--tls-cert " + path + ": is a FIFO"));
+  EXPECT_TRUE(GetsIn(server, "localhost"));
+  fs::remove(path);
+  std::ofstream(path).flush();
+  fs::resize_file(path, uintmax_t{1} << 40);  // a hole
+  status = Reload(server);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1099511627776 bytes"));
+  EXPECT_TRUE(GetsIn(server, "localhost"));
+  RenewBoth();
+  EXPECT_TRUE(Reload(server).ok());
+  EXPECT_TRUE(GetsIn(server, "renewed"));
+}
+
+// A file system that does not answer: reading begins, and does not end until the test says so.
+struct DeadMount {
+  absl::StatusOr<std::string> Read(const std::string& path) {
+    if (dead) {
+      began.Notify();
+      back.WaitForNotification();
+      dead = false;
+    }
+    return Certificates::ReadFile(path);
+  }
+  std::atomic<bool> dead{false};
+  absl::Notification began;
+  absl::Notification back;
+};
+
+TEST_F(TlsTest, AFileSystemThatDoesNotAnswerHoldsUpNeitherWhoAsksNorTheEnd) {
+  setup_.server.certificate_patience = absl::Milliseconds(1);
+  const auto mount = std::make_shared<DeadMount>();
+  std::vector<absl::StatusCode> told;
+  absl::Mutex mutex;
+  const auto tell = [&](const absl::Status& status) {
+    absl::MutexLock lock(&mutex);
+    told.push_back(status.code());
+  };
+  const auto await = [&](std::vector<absl::StatusCode> expected) {
+    absl::MutexLock lock(&mutex);
+    const auto enough = [&] { return told.size() >= expected.size(); };
+    mutex.Await(absl::Condition(&enough));
+    EXPECT_EQ(told, expected);
+  };
+  {
+    auto certificates =
+        Certificates::Load(setup_.server, [mount](const std::string& path) { return mount->Read(path); });
+    ASSERT_TRUE(certificates.ok()) << certificates.status();
+    mount->dead = true;
+    (*certificates)->Reload(tell);
+    mount->began.WaitForNotification();
+    await({absl::StatusCode::kDeadlineExceeded});
+    (*certificates)->Reload(tell);  // while it hangs
+    await({absl::StatusCode::kDeadlineExceeded, absl::StatusCode::kDeadlineExceeded});
+  }
+  mount->back.Notify();  // the thread that reads was left alone
+}
+
+TEST_F(TlsTest, WhenTheFileSystemAnswersAgainRenewalsAreFound) {
+  setup_.server.certificate_patience = absl::Milliseconds(1);
+  const auto mount = std::make_shared<DeadMount>();
+  auto certificates =
+      Certificates::Load(setup_.server, [mount](const std::string& path) { return mount->Read(path); });
+  ASSERT_TRUE(certificates.ok()) << certificates.status();
+  const auto reload = [&] {
+    absl::Notification told;
+    absl::Status told_status;
+    (*certificates)->Reload([&](const absl::Status& status) {
+      told_status = status;
+      told.Notify();
+    });
+    told.WaitForNotification();
+    return told_status;
+  };
+  mount->dead = true;
+  const absl::Status late = reload();
+  EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(late.message()), HasSubstr("--tls-cert " + folder_ + "/cert.pem"));
+  mount->back.Notify();
+  // Reading what hung may be over before or after this is asked.
+  EXPECT_TRUE(Eventually([&] { return reload().ok(); }));
+  RenewBoth();
+  EXPECT_TRUE(Eventually([&] { return reload().ok(); }));
 }
 
 }  // namespace
