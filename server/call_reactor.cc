@@ -1,6 +1,5 @@
 #include "server/call_reactor.h"
 
-#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/server_context.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/client_message.h"
 #include "server/convert.h"
 #include "server/dispatch.h"
 #include "server/log.h"
@@ -102,9 +102,7 @@ void CallReactor::OnReadDone(bool ok) {
     return;
   }
   v1::ClientMessage message;
-  const grpc::Status parsed =
-      grpc::SerializationTraits<v1::ClientMessage>::Deserialize(&read_buffer_, &message);
-  read_buffer_.Clear();
+  const grpc::Status parsed = ReadClientMessage(&read_buffer_, &message);
   {
     absl::MutexLock lock(&mutex_);
     if (ended()) return;
@@ -112,9 +110,18 @@ void CallReactor::OnReadDone(bool ok) {
   }
   if (parsed.ok()) {
     if (!Handle(std::move(message))) return;
+  } else if (parsed.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+    // As gRPC itself ends a stream with too long a message: by the status alone.
+    {
+      absl::MutexLock lock(&mutex_);
+      End(parsed, LabelOf(v1::TOO_LARGE));
+      Pump();
+    }
+    AbortCall();
+    return;
   } else {
     // Its seq is unknown, so nothing after it could be placed either.
-    Fault fault = MakeFault(v1::INVALID_MESSAGE, "not a ClientMessage: damaged, or text that is not UTF-8");
+    Fault fault = MakeFault(v1::INVALID_MESSAGE, parsed.error_message());
     fault.fatal = true;
     Report(std::move(fault), 0);
   }

@@ -72,8 +72,8 @@ def parse(arguments):
         number(1, 1_000_000), "N")
     add(limits, "--streams-a-second", "new streams of an IPv4 address or IPv6 /64 network, twice that at once; 0: any",
         20, number(0, 100_000), "N")
-    add(limits, "--max-message-bytes", "a longer message ends its call; more than the server takes, which has its own "
-        "limit and says so", 8 << 20, number(1 << 16, 1 << 30), "BYTES")
+    add(limits, "--max-message-bytes", "a longer message ends its call with RESOURCE_EXHAUSTED; more than the server takes, whose own "
+        "limit does the same", 8 << 20, number(1 << 16, 1 << 30), "BYTES")
     add(limits, "--memory-mib", "memory of buffers and connections", 512, number(32, 1 << 20), "MIB")
     add(limits, "--threads", "threads", min(2, os.cpu_count() or 1), number(1, 256), "N")
     times = parser.add_argument_group("times, in seconds")

@@ -13,10 +13,11 @@ import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import h2
-from door import DATA, SOURCE, Door, eventually
+from door import DATA, SOURCE, Door, Server, eventually
 
 BINARIES = None
 
@@ -90,6 +91,43 @@ class Plain(unittest.TestCase):
             call.send(pings(2, 1))
             self.assertEqual(call.read_until(h2.DATA, h2.RST_STREAM, h2.GOAWAY)[0], h2.DATA)
 
+    def test_a_message_over_the_doors_limit_ends_its_call_as_one_over_the_servers(self):
+        direct = Server(BINARIES.server, "--engine", "fake")
+        self.addCleanup(direct.stop)
+        door = self.door()
+        with tempfile.NamedTemporaryFile(suffix=".jpg") as picture:
+            picture.write(b"\xff\xd8\xff")
+            for size, server, words in ((9_000_000, direct, "Received message larger than max"),
+                                        (6_000_000, door, "Received message larger than max"),
+                                        (9_000_000, door, "at most 8388608 pass to this server")):
+                picture.truncate(size)
+                done = subprocess.run([BINARIES.client, "--server", server.address, "--image", picture.name, "--text", "hello"],
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn(words, done.stderr)
+                self.assertNotIn("ClientMessage", done.stdout + done.stderr)
+        door.stop()
+        self.assertEqual(door.log_text.count('"grpc":8'), 2)  # RESOURCE_EXHAUSTED
+
+    def test_a_long_message_is_seen_however_its_header_comes(self):
+        """Between messages that are taken, its five bytes cut anywhere; of a short one, too, which then is taken."""
+        door = self.door(edge=["--max-message-bytes", "65536"])
+        short = h2.client_message(2, h2.PING_MESSAGE)
+        for cut in range(6):
+            with door.open_call() as call:
+                call.send(h2.frame(h2.DATA, 0, 1, short[:cut]))
+                call.send(h2.frame(h2.DATA, 0, 1, short[cut:]))
+                self.assertEqual(call.read_until(h2.DATA, h2.HEADERS, h2.RST_STREAM)[0], h2.DATA)
+                long = h2.message(b"m" * 65_537)
+                call.send(h2.frame(h2.DATA, 0, 1, h2.client_message(3, h2.PING_MESSAGE) + long[:cut]))
+                self.assertEqual(call.read_until(h2.DATA, h2.HEADERS, h2.RST_STREAM)[0], h2.DATA)
+                for start in range(cut, len(long), 10_000):
+                    call.send(h2.frame(h2.DATA, 0, 1, long[start:start + 10_000]))
+                self.assertEqual(call.read_until(h2.DATA, h2.HEADERS, h2.RST_STREAM)[0], h2.HEADERS)
+        self.assertTrue(eventually(lambda: door.call_ends("too_large") == 6))
+        door.stop()
+        self.assertEqual(door.log_text.count('"grpc":8'), 6)
+
     def test_a_live_call_is_finished_when_the_door_is_told_to_stop(self):
         door = self.door()
         with door.open_call() as call:
@@ -119,8 +157,6 @@ class Plain(unittest.TestCase):
 
 class Tls(unittest.TestCase):
     def setUp(self):
-        import tempfile
-
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.put("localhost")

@@ -167,6 +167,21 @@ TEST_F(BadInput, BytesThatAreNoMessage) {
   ExpectServerGoesOn();
 }
 
+// What deploy/edge sends in place of a message over its limit: the call ends as with one over the server's.
+TEST_F(BadInput, ANoticeThatTheEdgeKeptAMessageEndsTheStreamByItsStatusAlone) {
+  grpc::Status status;
+  const std::string notice("\xffTOOLONG\x00\x89\x54\x40\x00\x80\x00\x00", 16);
+  EXPECT_EQ(ExchangeBytes(server_.NewChannel(), kConverse, notice, &status), "");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("a message of 9000000 bytes: at most 8388608"));
+  ExpectServerGoesOn();
+  // What only looks like it is no message.
+  for (const std::string& other : {notice.substr(0, 15), notice + "x", "\xfeTOOLONG" + notice.substr(8)}) {
+    ExchangeBytes(server_.NewChannel(), kConverse, other, &status);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  }
+}
+
 TEST_F(BadInput, EmptyPayloadAndWrongMode) {
   TestCall call(server_.NewChannel());
   call.Open(AudioConfig());
