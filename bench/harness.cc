@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/number_text.h"
 #include "base/processors.h"
 #include "base/standard_streams.h"
 
@@ -14,6 +15,10 @@ namespace parley::bench {
 namespace {
 
 constexpr double kHopeless = 1.5;
+
+CLI::Validator Valid(NumberCheck check) {
+  return CLI::Validator(std::move(check.fault), std::move(check.range));
+}
 
 absl::StatusOr<double> RunRested(const Run& run, const Pace& pace) {
   std::this_thread::sleep_for(pace.rest);
@@ -136,9 +141,9 @@ int SuiteMain(int argc, char** argv, absl::string_view description,
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--threads", options.threads, "Threads of both sides; 0: as many as the machine has")
-      ->check(CLI::Range(0, 256));
+      ->check(Valid(WholeNumber(0, 256)));
   app.add_option("--seconds", options.seconds, "How long each figure is measured, at least five rounds")
-      ->check(CLI::Range(0.0, 86400.0));
+      ->check(Valid(FiniteNumber(0, 86'400)));
   CLI11_PARSE(app, argc, argv);
   if (options.threads == 0) options.threads = ProcessorCount();
   const absl::Status status = body(options);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/number_text.h"
 
 namespace parley::server {
 namespace {
@@ -43,6 +44,7 @@ class Line {
     std::string word = text_.substr(begin, at_ - begin);
     static const auto* const plain = new std::regex(R"(true|false|[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?)");
     if (word.empty()) Refuse("there is no value");
+    if (HasZeroInFront(word)) Refuse(absl::StrCat("a number has no zero in front: ", word));
     if (!std::regex_match(word, *plain))
       Refuse("a value that is neither a number, nor true or false, stands in quotes, and there is one value");
     return word;

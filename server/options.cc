@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -16,25 +17,33 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/number_text.h"
 #include "server/config_file.h"
 #include "server/version.h"
 
 namespace parley::server {
 namespace {
 
+CLI::Validator Valid(NumberCheck check) {
+  return CLI::Validator(std::move(check.fault), std::move(check.range));
+}
+
 // A flag in seconds over an absl::Duration.
 void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& to, const std::string& help,
                 double low, double high) {
   app.add_option_function<double>(
          name, [&to](const double& seconds) { to = absl::Seconds(seconds); }, help)
-      ->check(CLI::Range(low, high))
+      ->check(Valid(FiniteNumber(low, high)))
       ->default_str(absl::StrCat(absl::ToDoubleSeconds(to)))
       ->type_name("SECONDS");
 }
 
 void AddInt(CLI::App& app, const std::string& name, int& to, const std::string& help, int low, int high,
             const std::string& unit) {
-  app.add_option(name, to, help)->check(CLI::Range(low, high))->capture_default_str()->type_name(unit);
+  app.add_option(name, to, help)
+      ->check(Valid(WholeNumber(low, high)))
+      ->capture_default_str()
+      ->type_name(unit);
 }
 
 void AddNetwork(CLI::App& app, ServerOptions& to) {
@@ -83,7 +92,7 @@ void AddCalls(CLI::App& app, ServerOptions& to) {
   app.add_option(
          "--max-load", to.max_load,
          "No more calls than take this share of the engine's time, as measured; more than 1: late answers")
-      ->check(CLI::Range(0.01, 1e6))
+      ->check(Valid(FiniteNumber(0.01, 1e6)))
       ->capture_default_str()
       ->type_name("SHARE");
   AddSeconds(app, "--max-call", to.max_call, "Longest call", 1, 7 * 86'400);
@@ -135,7 +144,7 @@ void AddEngine(CLI::App& app, ProgramOptions& to) {
       ->type_name("NAME");
   app.add_option("--kv-bytes", to.kv_bytes,
                  "Memory of all calls' contexts together; 0: a quarter of what is free at the start")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 50))
+      ->check(Valid(WholeNumber(0, uint64_t{1} << 50)))
       ->capture_default_str()
       ->type_name("BYTES");
   app.add_option("--kv-format", to.kv_format,

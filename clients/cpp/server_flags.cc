@@ -1,6 +1,12 @@
 #include "clients/cpp/server_flags.h"
 
+#include <utility>
+
 namespace parley::client {
+
+CLI::Validator Valid(NumberCheck check) {
+  return CLI::Validator(std::move(check.fault), std::move(check.range));
+}
 
 void AddServerFlags(CLI::App& app, ChannelOptions& channel) {
   app.add_option("--server", channel.server, "Where the server is; unix:PATH: at a socket file")

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -35,6 +36,11 @@ connections by peer: where that matters a firewall in front can. Envoy comes fro
 in deploy/lock/envoy.txt, and stays in ~/.cache/parley (PARLEY_CACHE)."""
 
 
+def whole_number(text):
+    """As the server's flags take it: decimal, without a zero in front. None: it is not one."""
+    return int(text) if re.fullmatch(r"[+-]?(0|[1-9][0-9]{0,18})", text) else None
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="deploy/edge", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -45,7 +51,9 @@ def parse(arguments):
 
     def number(low, high):
         def read(text):
-            value = int(text)
+            value = whole_number(text)
+            if value is None:
+                raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, or has a zero in front")
             if not low <= value <= high:
                 raise argparse.ArgumentTypeError(f"{value} is not from {low} to {high}")
             return value
@@ -72,8 +80,8 @@ def parse(arguments):
         number(1, 1_000_000), "N")
     add(limits, "--streams-a-second", "new streams of an IPv4 address or IPv6 /64 network, twice that at once; 0: any",
         20, number(0, 100_000), "N")
-    add(limits, "--max-message-bytes", "a longer message ends its call with RESOURCE_EXHAUSTED; more than the server takes, whose own "
-        "limit does the same", 8 << 20, number(1 << 16, 1 << 30), "BYTES")
+    add(limits, "--max-message-bytes", "a longer message ends its call with RESOURCE_EXHAUSTED; more than the "
+        "server takes, whose own limit does the same", 8 << 20, number(1 << 16, 1 << 30), "BYTES")
     add(limits, "--memory-mib", "memory of buffers and connections", 512, number(32, 1 << 20), "MIB")
     add(limits, "--threads", "threads", min(2, os.cpu_count() or 1), number(1, 256), "N")
     times = parser.add_argument_group("times, in seconds")
@@ -106,7 +114,7 @@ def check(parser, options):
         host, _, port = address.rpartition(":")
         try:
             ipaddress.ip_address(host.strip("[]"))
-            valid = 0 < int(port) <= 65_535
+            valid = 0 < (whole_number(port) or 0) <= 65_535 and port.isdigit()
         except ValueError:
             valid = False
         if not valid:

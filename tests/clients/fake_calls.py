@@ -91,6 +91,22 @@ class FakeCalls(unittest.TestCase):
         self.assertEqual(self.finish("--nonsense")[0], 2)
         self.assertEqual(self.finish("--file", "/nonexistent.mp4")[0], 1)
 
+    def test_a_number_is_decimal_finite_and_in_range(self):
+        call = [BINARIES.client, "--text", "hello"]
+        load = [BINARIES.load, "--file", str(SAMPLE)]
+        for program, whole, flags in (
+                (call, False, ("--wait", "--stills-fps", "--start-threshold", "--temperature", "--top-p",
+                               "--repetition-penalty", "--speaking-fps", "--silent-fps")),
+                (call, True, ("--silence-ms", "--audio-idle-ms", "--max-tokens", "--top-k", "--seed")),
+                (load, False, ("--wait", "--calls", "--duration", "--first-token-ms", "--token-gap-ms", "--share",
+                               "--most-calls")),
+                (load, True, ("--seed", "--max-tokens"))):
+            for flag in flags:
+                for value in ("4.5", "010") if whole else ("nan", "inf"):
+                    done = subprocess.run([*program, f"{flag}={value}"], capture_output=True, text=True, timeout=60)
+                    self.assertEqual(done.returncode, 2, f"{flag} {value}: {done.stderr}")
+                    self.assertIn(f"{flag}: ", done.stderr)
+
 
 class SlowLine:
     """A connection to `server` whose first bytes come late, as over a line of many hops."""

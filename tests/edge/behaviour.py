@@ -242,6 +242,12 @@ class Flags(unittest.TestCase):
                 (["--plaintext", "--server", "192.0.2.1:1"], "not a socket file nor a loopback address"),
                 (["--plaintext", "--listen", "localhost"], "written ADDRESS:PORT"),
                 (["--plaintext", "--memory-mib", "1"], "is not from"),
+                (["--plaintext", "--drain-limit", "nan"], "is not a whole number"),
+                (["--plaintext", "--drain-limit", "4.5"], "is not a whole number"),
+                (["--plaintext", "--drain-limit", "010"], "zero in front"),
+                (["--plaintext", "--max-connections", "1_000"], "is not a whole number"),
+                (["--plaintext", "--keepalive", " 5"], "is not a whole number"),
+                (["--plaintext", "--listen", "127.0.0.1:4_43"], "written ADDRESS:PORT"),
                 (["--plaintext", "--tls-cert", "/no/such.pem"], "cannot be read"),
                 (["--plaintext", "--nonsense"], "--nonsense")):
             done = self.run_edge(*arguments)

@@ -143,6 +143,34 @@ TEST(ConfigFile, AValueOfAnotherKindIsRefusedByName) {
   }
 }
 
+TEST(Options, ANumberIsDecimalFiniteAndInRangeOnTheCommandLineAndInAFile) {
+  const std::string help = Parse({"--help"})->exit_text;
+  static const std::regex number("--([a-z-]+) [A-Z]+:(INT|FLOAT) in ");
+  int numbers = 0;
+  for (std::sregex_iterator flag(help.begin(), help.end(), number); flag != std::sregex_iterator(); ++flag) {
+    ++numbers;
+    const std::string name = (*flag)[1];
+    const std::string option = "--" + name;
+    std::vector<const char*> wrong = {"nan", "-nan", "inf", "-inf", "1e999", "0x10", "010", "", "1s"};
+    if ((*flag)[2] == "INT") wrong.insert(wrong.end(), {"4.5", "1e1", "16.0"});
+    for (const char* value : wrong) {
+      const auto parsed = Parse({"--engine", "fake", option.c_str(), value});
+      EXPECT_THAT(std::string(parsed.status().message()), HasSubstr(option + ": ")) << value;
+      const auto quoted = ParseFile(absl::StrCat(name, " = \"", value, "\"\n"));
+      EXPECT_THAT(std::string(quoted.status().message()), HasSubstr(option + ": ")) << value;
+      EXPECT_FALSE(ParseFile(absl::StrCat(name, " = ", value, "\n")).ok()) << name << " = " << value;
+    }
+  }
+  EXPECT_GE(numbers, 30);
+  // None is without a check.
+  for (const char* unit : {"SECONDS=", "SHARE=", " N=", "BYTES=", "MS=", " PORT=", "PIXELS=", "TOKENS="})
+    EXPECT_THAT(help, Not(HasSubstr(unit)));
+  const auto whole = Parse({"--engine", "fake", "--max-calls", "4.5"});
+  EXPECT_THAT(std::string(whole.status().message()), HasSubstr("--max-calls: '4.5' is not a whole number"));
+  EXPECT_THAT(std::string(ParseFile("max-calls = 010").status().message()),
+              HasSubstr("line 1 of the --config file: a number has no zero in front: 010"));
+}
+
 TEST(Options, WhatIsWrongIsSaidInOneLine) {
   const std::string path = ::testing::TempDir() + "/parley_options_bad.toml";
   std::ofstream(path) << "max-cals = 5\n";

@@ -1,6 +1,9 @@
 #include "clients/cpp/parley_call/options.h"
 
 #include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "clients/cpp/server_flags.h"
@@ -23,8 +26,20 @@ The exit code is 0 when the call ended properly, 1 when it did not, 2 when the c
 template <typename Value, typename Message>
 CLI::Option* Field(CLI::App& app, const char* name, const char* help, Message* message,
                    void (Message::*set)(Value)) {
-  return app.add_option_function<Value>(
+  CLI::Option* field = app.add_option_function<Value>(
       name, [=](const Value& value) { (message->*set)(value); }, help);
+  if constexpr (std::is_arithmetic_v<Value>) {
+    using Limits = std::numeric_limits<Value>;
+    NumberCheck check;
+    if constexpr (Limits::is_integer) {
+      check = WholeNumber(Limits::min(), Limits::max());
+    } else {
+      check = FiniteNumber(Limits::lowest(), Limits::max());
+    }
+    check.range.clear();  // the server's to say
+    field->check(Valid(std::move(check)));
+  }
+  return field;
 }
 
 }  // namespace
@@ -39,7 +54,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   app.add_option("--wait", options.wait_s, "How long to wait for the server")
       ->type_name("SECONDS")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(Valid(FiniteNumber(0.0, 3600.0)))
       ->group("Server");
   app.add_flag("--health", options.health, "Place no call: wait until the server is ready for calls")
       ->group("Server");
@@ -80,7 +95,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
                  "JPEG pictures a second, where the camera or file has neither H.264, VP8 nor VP9")
       ->type_name("N")
       ->capture_default_str()
-      ->check(CLI::Range(0.1, 30.0))
+      ->check(Valid(FiniteNumber(0.1, 30.0)))
       ->group("What is sent");
 
   v1::SessionConfig* config = &options.config;

@@ -1,5 +1,7 @@
 #include "clients/cpp/parley_load/options.h"
 
+#include <limits>
+
 #include "CLI/CLI.hpp"
 #include "clients/cpp/server_flags.h"
 
@@ -31,7 +33,7 @@ std::optional<LoadProgramOptions> ParseLoadOptions(int argc, const char* const* 
   app.add_option("--wait", options.wait_s, "How long to wait for the server to be ready")
       ->type_name("SECONDS")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(Valid(FiniteNumber(0.0, 3600.0)))
       ->group("Server");
   app.add_option("--file", options.files,
                  "A recorded call with sound; repeatable, each call takes one by chance")
@@ -43,40 +45,42 @@ std::optional<LoadProgramOptions> ParseLoadOptions(int argc, const char* const* 
   app.add_option("--calls", options.load.calls, "Calls at once, on average")
       ->type_name("N")
       ->capture_default_str()
-      ->check(CLI::Range(0.1, 10'000.0));
+      ->check(Valid(FiniteNumber(0.1, 10'000.0)));
   double duration_s = 60;
   app.add_option("--duration", duration_s, "How long turns are counted, once the load has built up")
       ->type_name("SECONDS")
       ->capture_default_str()
-      ->check(CLI::Range(1.0, 86'400.0));
+      ->check(Valid(FiniteNumber(1.0, 86'400.0)));
   app.add_option("--seed", options.load.seed, "Of the times at which calls start")
       ->type_name("N")
+      ->check(Valid(WholeNumber(0, std::numeric_limits<decltype(options.load.seed)>::max())))
       ->capture_default_str();
   double first_token_ms = absl::ToDoubleMilliseconds(options.load.objective.first_token);
   double token_gap_ms = absl::ToDoubleMilliseconds(options.load.objective.token_gap);
   app.add_option("--first-token-ms", first_token_ms, "Objective: end of turn due -> first token")
       ->type_name("MS")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 60'000.0));
+      ->check(Valid(FiniteNumber(0.0, 60'000.0)));
   app.add_option("--token-gap-ms", token_gap_ms, "Objective: between tokens, 99th percentile")
       ->type_name("MS")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 60'000.0));
+      ->check(Valid(FiniteNumber(0.0, 60'000.0)));
   app.add_option("--share", options.load.objective.share, "Objective: share of turns that must meet it")
       ->type_name("SHARE")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(Valid(FiniteNumber(0.0, 1.0)));
   app.add_flag("--search", options.search, "Look for the most calls at once that meet the objective");
   app.add_option("--most-calls", options.most_calls, "Where --search stops")
       ->type_name("N")
       ->capture_default_str()
-      ->check(CLI::Range(1.0, 10'000.0));
+      ->check(Valid(FiniteNumber(1.0, 10'000.0)));
   app.add_option("--json", options.json, "Append one JSON object a run to this file; - is standard output")
       ->type_name("FILE");
   app.add_option_function<uint32_t>(
          "--max-tokens", [&](uint32_t value) { options.config.mutable_generation()->set_max_tokens(value); },
          "Tokens an answer may have")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(Valid(WholeNumber(0, std::numeric_limits<uint32_t>::max())));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
