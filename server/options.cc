@@ -18,11 +18,14 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/number_text.h"
+#include "base/read_file.h"
 #include "server/config_file.h"
 #include "server/version.h"
 
 namespace parley::server {
 namespace {
+
+constexpr size_t kMostConfigBytes = 1 << 20;
 
 CLI::Validator Valid(NumberCheck check) {
   return CLI::Validator(std::move(check.fault), std::move(check.range));
@@ -198,6 +201,12 @@ absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv) {
                  "Reads flags from this file: one name = value a line (TOML, strings in quotes); the command "
                  "line wins")
       ->type_name("FILE")
+      ->check(CLI::Validator(
+          [](const std::string& path) {
+            const absl::Status status = ReadRegularFile(path, kMostConfigBytes).status();
+            return std::string(status.message());
+          },
+          ""))
       ->configurable(false);
   app.config_formatter(std::make_shared<ConfigFile>([&app](const std::string& name) {
     const CLI::Option* flag = app.get_option_no_throw("--" + name);

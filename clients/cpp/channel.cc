@@ -1,16 +1,19 @@
 #include "clients/cpp/channel.h"
 
 #include <chrono>
-#include <fstream>
-#include <sstream>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/read_file.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 
 namespace parley::client {
 namespace {
+
+constexpr size_t kMostPemBytes = 4 << 20;
 
 std::chrono::system_clock::time_point DeadlineIn(absl::Duration timeout) {
   return std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout);
@@ -31,12 +34,16 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ChannelOptions&
   if (options.tls || !options.tls_ca_file.empty()) {
     grpc::SslCredentialsOptions ssl;
     if (!options.tls_ca_file.empty()) {
-      std::ifstream file(options.tls_ca_file, std::ios::binary);
-      std::ostringstream certificates;
-      if (!file || !(certificates << file.rdbuf())) {
-        return absl::NotFoundError(absl::StrCat("cannot read the CA file ", options.tls_ca_file));
+      absl::StatusOr<std::string> certificates = ReadRegularFile(options.tls_ca_file, kMostPemBytes);
+      if (!certificates.ok()) {
+        return absl::Status(certificates.status().code(),
+                            absl::StrCat("cannot read the CA file ", certificates.status().message()));
       }
-      ssl.pem_root_certs = certificates.str();
+      if (!absl::StrContains(*certificates, "CERTIFICATE-----")) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the CA file ", options.tls_ca_file, " holds no PEM certificate"));
+      }
+      ssl.pem_root_certs = *std::move(certificates);
     }
     credentials = grpc::SslCredentials(ssl);
     if (!options.tls_server_name.empty()) arguments.SetSslTargetNameOverride(options.tls_server_name);

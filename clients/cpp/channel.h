@@ -23,7 +23,8 @@ struct ChannelOptions {
   bool own_connection = false;
 };
 
-// Does not connect yet. NOT_FOUND: the CA file cannot be read.
+// Does not connect yet. Errors: the CA file is not there (NOT_FOUND), is no file, is over 4 MiB or holds no
+// certificate; they name it.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ChannelOptions& options);
 
 // Blocks until the transport is up. UNAVAILABLE after `timeout`.

@@ -61,6 +61,8 @@ def parse(arguments):
 
     def file(text):
         path = pathlib.Path(text).absolute()
+        if path.exists() and not path.is_file():
+            raise argparse.ArgumentTypeError(f"{text} is not a file, but a directory, a FIFO or the like")
         if not os.access(path, os.R_OK):
             raise argparse.ArgumentTypeError(f"{text} cannot be read")
         return path

@@ -6,11 +6,13 @@
 
 import argparse
 import json
+import os
 import pathlib
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -106,6 +108,19 @@ class FakeCalls(unittest.TestCase):
                     done = subprocess.run([*program, f"{flag}={value}"], capture_output=True, text=True, timeout=60)
                     self.assertEqual(done.returncode, 2, f"{flag} {value}: {done.stderr}")
                     self.assertIn(f"{flag}: ", done.stderr)
+
+    def test_what_is_no_file_is_named_and_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            fifo = f"{folder}/fifo"
+            os.mkfifo(fifo)
+            for path, words in ((fifo, "is a FIFO"), (folder, "is a directory")):
+                for flag in ("--image", "--tls-ca"):
+                    code, _, err = self.finish(flag, path, "--text", "hello")
+                    self.assertEqual(code, 1)
+                    self.assertIn(f"{path}: {words}", err)
+            code, _, err = self.finish("--file", folder)
+            self.assertEqual(code, 1)
+            self.assertIn(folder, err)
 
 
 class SlowLine:

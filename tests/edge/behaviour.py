@@ -248,6 +248,7 @@ class Flags(unittest.TestCase):
                 (["--plaintext", "--max-connections", "1_000"], "is not a whole number"),
                 (["--plaintext", "--keepalive", " 5"], "is not a whole number"),
                 (["--plaintext", "--listen", "127.0.0.1:4_43"], "written ADDRESS:PORT"),
+                (["--tls-cert", str(DATA)], "is not a file"),
                 (["--plaintext", "--tls-cert", "/no/such.pem"], "cannot be read"),
                 (["--plaintext", "--nonsense"], "--nonsense")):
             done = self.run_edge(*arguments)

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -169,6 +171,24 @@ TEST(Options, ANumberIsDecimalFiniteAndInRangeOnTheCommandLineAndInAFile) {
   EXPECT_THAT(std::string(whole.status().message()), HasSubstr("--max-calls: '4.5' is not a whole number"));
   EXPECT_THAT(std::string(ParseFile("max-calls = 010").status().message()),
               HasSubstr("line 1 of the --config file: a number has no zero in front: 010"));
+}
+
+TEST(Options, AConfigFileThatIsNoFileIsNamedAndNotWaitedFor) {
+  const std::string path = ::testing::TempDir() + "/parley_options_fifo.toml";
+  std::filesystem::remove(path);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  for (const auto& [file, words] :
+       {std::pair(path, "is a FIFO"), std::pair(::testing::TempDir(), "is a directory"),
+        std::pair(std::string("/dev/zero"), "is a device")}) {
+    const auto parsed = Parse({"--engine", "fake", "--config", file.c_str()});
+    EXPECT_THAT(std::string(parsed.status().message()), HasSubstr(absl::StrCat(file, ": ", words)));
+  }
+  std::filesystem::remove(path);
+  std::ofstream(path).flush();
+  std::filesystem::resize_file(path, uintmax_t{1} << 40);  // a hole
+  EXPECT_THAT(std::string(Parse({"--engine", "fake", "--config", path.c_str()}).status().message()),
+              HasSubstr("1099511627776 bytes"));
+  std::filesystem::remove(path);
 }
 
 TEST(Options, WhatIsWrongIsSaidInOneLine) {

@@ -4,18 +4,18 @@ extern "C" {
 #include <libavdevice/avdevice.h>
 }
 
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/read_file.h"
 
 namespace parley::client::media {
 namespace {
 
+constexpr size_t kMostStillBytes = 64 << 20;  // what a server may be set to take
 // Files interleave sound and picture within about this much; what is read ahead is put in order.
 constexpr absl::Duration kLookAhead = absl::Seconds(1);
 
@@ -169,11 +169,12 @@ absl::Duration Source::Missing() const {
 }
 
 absl::StatusOr<Still> ReadStill(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  if (!file || !(content << file.rdbuf())) return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  absl::StatusOr<std::string> content = ReadRegularFile(path, kMostStillBytes);
+  if (!content.ok()) {
+    return absl::Status(content.status().code(), absl::StrCat("cannot read ", content.status().message()));
+  }
   Still still;
-  still.data = content.str();
+  still.data = *std::move(content);
   if (absl::StartsWith(still.data, "\xff\xd8\xff")) {
     still.codec = v1::VideoFormat::JPEG;
   } else if (absl::StartsWith(still.data, "\x89PNG\r\n\x1a\n")) {
