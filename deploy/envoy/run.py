@@ -18,6 +18,8 @@ import time
 
 import config
 
+ANSWER_S = 5  # Envoy answers and ends within this
+
 DESCRIPTION = """\
 Envoy as the public door of a Parley server: TLS, and limits that hold where Debian's gRPC has none (rapid reset,
 CONTINUATION floods, connections by the thousand). Run it beside the server, which listens at a socket file:
@@ -159,8 +161,9 @@ class Admin:
         self.path = path
 
     def ask(self, method, what):
-        connection = http.client.HTTPConnection("localhost", timeout=5)
+        connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(ANSWER_S)
         try:
             connection.sock.connect(str(self.path))
             connection.request(method, what)
@@ -181,8 +184,22 @@ def drain(envoy, admin, limit_s):
         admin.ask("POST", "/drain_listeners?graceful")
         while time.monotonic() < end and envoy.poll() is None and admin.active_streams() > 0:
             time.sleep(.2)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         print(f"deploy/edge: Envoy does not answer ({error}): stopped at once", file=sys.stderr)
+
+
+def end(envoy):
+    """Its exit code for us. Envoy takes no signal while its main thread is in the file system, with a certificate that is
+    replaced by a FIFO or is on a network mount that hangs."""
+    envoy.terminate()
+    try:
+        envoy.wait(ANSWER_S)
+        return 0
+    except subprocess.TimeoutExpired:
+        print("deploy/edge: Envoy does not end, and is killed", file=sys.stderr)
+        envoy.kill()
+        envoy.wait()
+        return 1
 
 
 def die_with_parent():
@@ -221,9 +238,7 @@ def main():
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda *_: envoy.kill())
                 drain(envoy, admin, options.drain_limit)
-            envoy.terminate()
-            envoy.wait()
-            return 0
+            return end(envoy)
         print(f"deploy/edge: Envoy ended with {envoy.returncode}", file=sys.stderr)
         return 1
 

@@ -6,6 +6,7 @@ that does not read or has vanished is noticed, certificates, shutting down.
 """
 
 import argparse
+import os
 import shutil
 import signal
 import socket
@@ -199,6 +200,30 @@ class Tls(unittest.TestCase):
             self.assertTrue(eventually(another))
             call.send(pings(2, 1))  # the call that was there goes on
             self.assertIsNotNone(call.read_until(h2.DATA))
+
+    def test_a_certificate_that_cannot_be_read_to_its_end_holds_up_no_signal(self):
+        door = self.door()
+        with door.open_call(tls=self.client()) as call:
+            os.mkfifo(f"{self.folder.name}/new")
+            path = f"{self.folder.name}/server.cert.pem"
+            os.rename(f"{self.folder.name}/new", path)
+            writers = []
+
+            def envoy_reads():
+                try:
+                    writers.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+                except OSError:  # nobody does yet
+                    pass
+                return writers
+
+            self.assertTrue(eventually(envoy_reads))
+            self.addCleanup(os.close, writers[0])
+            call.send(pings(2, 1))
+            self.assertIsNotNone(call.read_until(h2.DATA))
+            door.process.send_signal(signal.SIGTERM)
+            self.assertEqual(door.process.wait(30), 1)
+        door.stop()
+        self.assertIn("Envoy does not answer", door.log_text)
 
     def test_with_an_authority_only_its_clients_come_in_and_the_server_learns_who(self):
         door = self.door("--client-ca", str(DATA / "client_ca.cert.pem"))
