@@ -8,6 +8,8 @@ import argparse
 import json
 import os
 import pathlib
+import re
+import select
 import signal
 import socket
 import subprocess
@@ -87,6 +89,31 @@ class FakeCalls(unittest.TestCase):
         code, out, err = client.finish()
         self.assertEqual(code, 0, err)
         self.assertIn("ended properly", out)
+
+    def test_control_c_ends_what_is_no_call_yet(self):
+        class Nobody:
+            address = "127.0.0.1:1"
+
+        with tempfile.TemporaryDirectory() as folder:
+            fifo = f"{folder}/fifo"
+            os.mkfifo(fifo)
+            opening = Client(BINARIES.client, self.server, "--file", fifo)
+            writer = None
+            while writer is None:  # until it is opened, whose file then gives nothing
+                try:
+                    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                except OSError:
+                    select.select([], [], [], .01)
+            waiting = Client(BINARIES.client, Nobody, "--wait", "3600", "--text", "hello")
+            status = pathlib.Path(f"/proc/{waiting.process.pid}/status")
+            both = 1 << signal.SIGINT - 1 | 1 << signal.SIGTERM - 1
+            while int(re.search(r"SigBlk:\s+(\w+)", status.read_text())[1], 16) & both != both:
+                select.select([], [], [], .01)  # until its thread takes them
+            for client, number in ((opening, signal.SIGINT), (waiting, signal.SIGTERM)):
+                client.process.send_signal(number)
+                self.assertEqual(client.process.wait(30), 128 + number)
+                client.finish()
+            os.close(writer)
 
     def test_a_wrong_command_line_is_told_apart_from_a_failed_call(self):
         self.assertEqual(self.finish()[0], 2)

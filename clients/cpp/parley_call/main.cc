@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -11,7 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/standard_streams.h"
@@ -76,40 +80,42 @@ void SendEmpty(Call& call, void (*set)(v1::ClientMessage&)) {
   call.Send(std::move(message)).status().IgnoreError();
 }
 
-// The first Ctrl-C (or SIGTERM) hangs up properly, the second breaks the call off.
-class HangUpOnSignal {
+// In a call the first Ctrl-C (or SIGTERM) hangs up properly, the second breaks the call off, and the third
+// ends the process, as a file may never give what is read of it. Outside of a call, while a server is waited
+// for or a file is opened, the first ends the process. Taken by a thread that lives as long as the process,
+// so that no handler runs anywhere.
+class SignalThread {
  public:
   // Before the first thread is started: all threads inherit the mask.
-  static void Block() {
-    const sigset_t signals = Signals();
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  SignalThread() {
+    sigemptyset(&signals_);
+    for (int signal : {SIGINT, SIGTERM}) sigaddset(&signals_, signal);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    std::thread([this] { Run(); }).detach();
   }
-
-  HangUpOnSignal(Progress& progress, Call& call) {
-    thread_ = std::thread([&progress, &call] {
-      const sigset_t signals = Signals();
-      for (int count = 0;; ++count) {
-        int signal = 0;
-        sigwait(&signals, &signal);
-        if (signal == SIGUSR1) return;  // the destructor's
-        progress.Stop();
-        if (count > 0) call.Cancel();
-      }
-    });
-  }
-  ~HangUpOnSignal() {
-    pthread_kill(thread_.native_handle(), SIGUSR1);
-    thread_.join();
+  // Both must stay until they are others, or null. `progress` alone: the call is being opened.
+  void SetCall(Progress* progress, Call* call) {
+    absl::MutexLock lock(&mutex_);
+    progress_ = progress;
+    call_ = call;
   }
 
  private:
-  static sigset_t Signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, signal);
-    return signals;
+  void Run() {
+    for (int count = 0;; ++count) {
+      int signal = 0;
+      sigwait(&signals_, &signal);
+      absl::MutexLock lock(&mutex_);
+      if (progress_ == nullptr || count > 1) std::_Exit(128 + signal);
+      progress_->Stop();
+      if (count > 0 && call_ != nullptr) call_->Cancel();
+    }
   }
-  std::thread thread_;
+
+  sigset_t signals_;
+  absl::Mutex mutex_;
+  Progress* progress_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Call* call_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
 struct Media {
@@ -157,7 +163,7 @@ absl::StatusOr<Media> OpenMedia(const Options& options, v1::SessionConfig& confi
   return opened;
 }
 
-int PlaceCall(const std::shared_ptr<grpc::Channel>& channel, const Options& options) {
+int PlaceCall(const std::shared_ptr<grpc::Channel>& channel, const Options& options, SignalThread& signals) {
   v1::SessionConfig config = options.config;
   auto opened = OpenMedia(options, config);
   if (!opened.ok()) return Fail(std::string(opened.status().message()));
@@ -170,6 +176,8 @@ int PlaceCall(const std::shared_ptr<grpc::Channel>& channel, const Options& opti
                    .verbose = options.verbose,
                    .color = isatty(STDOUT_FILENO) != 0},
                   Clock::Real());
+  // Before an event can be seen, which somebody may answer with Ctrl-C.
+  signals.SetCall(&progress, nullptr);
   const auto call = Call::Open(
       channel, config,
       [&](const v1::ServerMessage& event) {
@@ -177,7 +185,8 @@ int PlaceCall(const std::shared_ptr<grpc::Channel>& channel, const Options& opti
         progress.Observe(event);
       },
       [&](const absl::Status&) { progress.CallEnded(); });
-  HangUpOnSignal hang_up(progress, *call);
+  signals.SetCall(&progress, call.get());
+  const absl::Cleanup no_call = [&signals] { signals.SetCall(nullptr, nullptr); };
 
   absl::Status media_status;
   if (progress.WaitReady()) {
@@ -239,7 +248,7 @@ int Main(int argc, char** argv) {
   int exit_code = 0;
   const std::optional<Options> options = ParseOptions(argc, argv, &exit_code);
   if (!options.has_value()) return exit_code;
-  HangUpOnSignal::Block();
+  static SignalThread signals;
   auto channel = MakeChannel(options->channel);
   if (!channel.ok()) return Fail(std::string(channel.status().message()));
 
@@ -254,7 +263,7 @@ int Main(int argc, char** argv) {
     return Fail(absl::StrCat("no server at ", options->channel.server,
                              " (start parley-server, or say where it is with --server HOST:PORT)"));
   }
-  return options->capabilities ? PrintCapabilities(*channel) : PlaceCall(*channel, *options);
+  return options->capabilities ? PrintCapabilities(*channel) : PlaceCall(*channel, *options, signals);
 }
 
 }  // namespace
