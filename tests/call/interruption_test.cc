@@ -13,6 +13,9 @@ using testing::ElementsAre;
 
 class InterruptionTest : public CallFixture {
  protected:
+  // Windows of sound after which it is asked for its words while it goes on.
+  static constexpr int kWords = 54;
+
   // A typed question, and the engine has made `tokens` of its answer.
   void AnswerUpTo(int tokens) {
     pace_ = 0;
@@ -23,12 +26,12 @@ class InterruptionTest : public CallFixture {
   }
 };
 
-TEST_F(InterruptionTest, SpeechOverAnAnswerStopsItAtOnceAndHistoryKeepsWhatWasSent) {
+TEST_F(InterruptionTest, WordsOverAnAnswerStopItAndHistoryKeepsWhatWasSent) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
-  Say(16);
+  Say(kWords);
   EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1", "interrupted 1/1 kept 3"));
-  EXPECT_EQ(Last<Interrupted>()->speech, absl::Milliseconds(512));
+  EXPECT_EQ(Last<Interrupted>()->speech, absl::Milliseconds(kWords * 32));
   pace_ = -1;
   Say(1);
   EXPECT_THAT(News(), ElementsAre("done 1/1 interrupted"));
@@ -41,13 +44,13 @@ TEST_F(InterruptionTest, SpeechOverAnAnswerStopsItAtOnceAndHistoryKeepsWhatWasSe
 TEST_F(InterruptionTest, TokensMadeButNotYetToldAreNeverTold) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
-  Say(15);
+  Say(kWords - 1);
   engine_.Step();  // made; the call has not run since
   engine_.Step();
   call_->PushAudio(Pcm(0.5f), next_sample_, kNotKnown, ++seq_);
   next_sample_ += kChunk;
   Settle();
-  const auto interrupted = std::find(lines_.begin(), lines_.end(), "interrupted 1/1 kept 5");
+  const auto interrupted = std::find(lines_.begin(), lines_.end(), "interrupted 1/1 kept 3");
   ASSERT_NE(interrupted, lines_.end());
   for (auto line = interrupted; line != lines_.end(); ++line) EXPECT_NE(line->substr(0, 9), "token 1/1");
 }
@@ -60,7 +63,7 @@ TEST_F(InterruptionTest, BeforeTheFirstTokenNothingIsKeptAndTheUserGoesOn) {
   Turn();
   Steps(2);  // read; the answer is ordered, and no token of it made
   EXPECT_EQ(Count("response 1/1"), 1);
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 0"), 1);
   engine_.SetAnswerTokens(1);
   BeSilent(16);
@@ -75,7 +78,7 @@ TEST_F(InterruptionTest, WhileTheTurnIsReadItIsNotAnsweredAndTheUserGoesOn) {
   pace_ = 0;
   Start();
   Turn();
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("interrupted 1/0 kept 0"), 1);
   BeSilent(16);
   Settle();
@@ -91,7 +94,7 @@ TEST_F(InterruptionTest, AfterGenerationSpeechInterruptsWhatIsStillBeingHeard) {
   Settle();
   call_->AckPlayback(1, 2, ++seq_);
   pace_ = -1;
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(Count("interrupted 1/1 kept 2"), 1);
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2");
@@ -116,7 +119,7 @@ TEST_F(InterruptionTest, HistoryIsCutToWhatTheClientHeard) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(10);
   call_->AckPlayback(1, 4, ++seq_);
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 4"), 1);
   Settle();
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4");
@@ -126,7 +129,7 @@ TEST_F(InterruptionTest, AnAckOfMoreThanWasSentCountsAsAll) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
   call_->AckPlayback(1, 1'000'000, ++seq_);
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
 }
 
@@ -135,14 +138,14 @@ TEST_F(InterruptionTest, AnAckNeverTakesBackWhatWasHeard) {
   AnswerUpTo(5);
   call_->AckPlayback(1, 4, ++seq_);
   call_->AckPlayback(1, -7, ++seq_);
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 4"), 1);
 }
 
 TEST_F(InterruptionTest, AnAckThatComesAfterTheInterruptionCutsFurther) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(5);
-  Say(16);
+  Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 5"), 1);
   Settle();
   call_->AckPlayback(1, 2, ++seq_);
@@ -177,11 +180,12 @@ TEST_F(InterruptionTest, DisabledInterruptionLetsTheAnswerEndAndThenAnswersWhatW
   }
 }
 
-TEST_F(InterruptionTest, AShortWordThatOutlastsTheAnswerIsATurnOfItsOwn) {
+TEST_F(InterruptionTest, WordsThatOutlastTheAnswerAreATurnOfTheirOwn) {
   engine_.SetAnswerTokens(4);
   AnswerUpTo(1);
   Say(8);
   Settle();  // the answer ends
+  Say(10);
   BeSilent(16);
   Settle();
   EXPECT_EQ(Count("interrupted"), 0);
@@ -247,7 +251,7 @@ TEST_F(InterruptionTest, AnInterruptionRaisesTheEpochOnceAndLaterEventsCarryIt) 
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
   EXPECT_EQ(last_epoch_, 1u);
-  Say(40);
+  Say(kWords);
   Settle();
   EXPECT_EQ(last_epoch_, 2u);
 }

@@ -461,7 +461,7 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
   Pause();
   Steps(5);
   BeSilent(kRest);
-  Say(16);
+  Say(54);
   EXPECT_EQ(Count("interrupted 2/2 kept 3"), 1);
   Settle();
   EXPECT_EQ(Count("done 2/2 interrupted"), 1);
@@ -469,13 +469,12 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
 
 TEST_F(SpeculationTest, ACutOfAnEarlierAnswerDropsItAndTheTurnIsReadAfterTheCut) {
   engine_.SetAnswerTokens(3);
-  config_.turn.interruption_min_duration = absl::Milliseconds(300);
   for (const char* words : {"one", "dropped", "two"}) engine_.Hear(words);
   Start();
   Turn();
   call_->AckPlayback(1, 2, ++seq_);  // is being heard
   Settle();
-  Pause();  // interrupts, and pauses
+  Pause(54);  // interrupts, and pauses
   EXPECT_EQ(Count("interrupted 1/1 kept 2"), 1);
   EXPECT_EQ(started(), 2);
   call_->AckPlayback(1, 1, ++seq_);  // sent before the client knew: it heard less
