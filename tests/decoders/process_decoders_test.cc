@@ -20,8 +20,10 @@ using testing::HasSubstr;
 
 std::unique_ptr<ProcessDecoders> StartDecoders() {
   static const SimulatedClock clock;  // stands still: no limit of time ends by itself on a busy machine
+  DecodePolicy policy = PolicyOfThisMachine();
+  policy.call_burst = absl::Hours(1);  // of the processor's time, which does not stand still
   auto decoders = ProcessDecoders::Start(
-      {.program = PARLEY_DECODER_BINARY, .max_frame_bytes = 64 << 20, .clock = &clock});
+      {.program = PARLEY_DECODER_BINARY, .max_frame_bytes = 64 << 20, .policy = policy, .clock = &clock});
   EXPECT_TRUE(decoders.ok()) << decoders.status();
   return *std::move(decoders);
 }
