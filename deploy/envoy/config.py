@@ -202,6 +202,9 @@ def cluster(options):
             "max_concurrent_streams": STREAMS_A_SERVER_CONNECTION,
             "initial_stream_window_size": SERVER_STREAM_WINDOW,
             "initial_connection_window_size": MIB,
+            # The server widens the window with each message that it takes, and one frame may hold a thousand small
+            # ones: with Envoy's own limit of 10 a burst of them, as after a stall, cost the call.
+            "max_inbound_window_update_frames_per_data_frame_sent": 100_000,
             "connection_keepalive": keepalive(options.keepalive),
         }},
         common_http_protocol_options={"idle_timeout": SERVER_CONNECTION_IDLE},

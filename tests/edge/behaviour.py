@@ -21,6 +21,7 @@ import h2
 from door import DATA, SOURCE, Door, Server, eventually
 
 BINARIES = None
+CLEAR = 12  # InputClear of parley.proto: nothing answers it
 
 
 def pings(first, count):
@@ -74,6 +75,15 @@ class Plain(unittest.TestCase):
             # 230; the questions fit into the client's window.
             call.send(pings(2, 20_000))
             self.assertTrue(eventually(lambda: door.call_ends("slow_reader") == 1))
+
+    def test_a_burst_of_small_messages_costs_no_call(self):
+        """As after a stall of the network. The server widens the door's window more often than the door has frames."""
+        door = self.door()
+        with door.open_call() as call:
+            clears = b"".join(h2.client_message(seq, CLEAR) for seq in range(2, 20_002))
+            call.send(b"".join(h2.frame(h2.DATA, 0, 1, clears[i:i + 16_000]) for i in range(0, len(clears), 16_000)) +
+                      pings(20_002, 1))
+            self.assertEqual(call.read_until(h2.DATA, h2.HEADERS, h2.RST_STREAM, h2.GOAWAY)[0], h2.DATA)
 
     def test_a_client_that_vanished_is_noticed(self):
         door = self.door(edge=["--keepalive", "1"])
