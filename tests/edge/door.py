@@ -43,6 +43,19 @@ def eventually(condition, limit_s=30):
     return True
 
 
+def all_closed(connections, limit_s=20):
+    """Whether the other side closes each of them; they are closed on this side then, too."""
+    try:
+        for connection in connections:
+            connection.socket.settimeout(limit_s)
+            if not connection.closed():
+                return False
+        return True
+    finally:
+        for connection in connections:
+            connection.close()
+
+
 def open_call(address, **how):
     """A connection with a call that is open on its stream 1."""
     connection = h2.Connection(address, **how)
