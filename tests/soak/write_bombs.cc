@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/video/hostile_media.h"
 #include "tests/video/media_encoder.h"
 #include "tests/video/png_writer.h"
 
@@ -50,19 +51,6 @@ std::string PngOfChunks() {
   return png.substr(0, 33) + chunks + png.substr(33);
 }
 
-// 24 scans of 16 megapixels.
-std::string JpegOfScans() {
-  std::string jpeg("\xff\xd8\xff\xc0\0\x0b\x08\x10\0\x10\0\x01\x01\x11\0", 15);
-  for (int i = 0; i < 24; ++i) jpeg += std::string("\xff\xda\0\x08\x01\x01\0\0\x3f\0\x55", 11);
-  return jpeg + "\xff\xd9";
-}
-
-std::string H264OfAMillionUnits() {
-  std::string units = EncodeStream(VideoCodec::kH264, {.width = 64, .height = 64, .frames = 1})[0];
-  while (units.size() < kMessageBytes) units += std::string("\0\0\1\x41", 4);
-  return units;
-}
-
 // A quarter of each frame is lost, so that every frame refers to what is not there.
 std::vector<std::string> DamagedStream() {
   auto frames =
@@ -83,7 +71,7 @@ bool WriteAll(const std::string& folder) {
          Write(folder + "/scans.jpeg", std::vector(8, JpegOfScans())) &&
          Write(folder + "/16_megapixels.png", std::vector(8, LargePng())) &&
          Write(folder + "/chunks.png", {PngOfChunks()}) &&
-         Write(folder + "/units.h264", {H264OfAMillionUnits()}) &&
+         Write(folder + "/units.h264", {H264OfUnits(kMessageBytes)}) &&
          Write(folder + "/16_references_of_10_bits.h264",
                EncodeStream(VideoCodec::kH264, {.width = 1'024,
                                                 .height = 1'024,

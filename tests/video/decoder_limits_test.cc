@@ -14,6 +14,7 @@
 #include "streaming/video/video_input.h"
 #include "streaming/video/webp_lossless.h"
 #include "tests/video/bit_writer.h"
+#include "tests/video/hostile_media.h"
 #include "tests/video/media_encoder.h"
 #include "tests/video/png_writer.h"
 
@@ -82,8 +83,7 @@ absl::Status DecodeAll(VideoCodec codec, const std::vector<std::string>& message
 }
 
 TEST(DecoderLimitsTest, AMessageOfAMillionNalUnitsCostsNoMemory) {
-  std::string units = EncodeStream(VideoCodec::kH264, {.width = 64, .height = 64, .frames = 1})[0];
-  while (units.size() < 4 << 20) units += std::string("\0\0\1\x41", 4);
+  const std::string units = tests::H264OfUnits(4 << 20);
   EXPECT_LT(
       PeakGrowth([&] { return DecodeAll(VideoCodec::kH264, {units}); }, absl::StatusCode::kResourceExhausted),
       16 * kOverhead);
@@ -269,10 +269,7 @@ TEST(DecoderLimitsTest, PrefixCodesOfLosslessWebpAreBounded) {
 }
 
 TEST(DecoderLimitsTest, ManyScansOfALargeJpegAreRefused) {
-  // 24 scans of 16 megapixels.
-  std::string jpeg("\xff\xd8\xff\xc0\0\x0b\x08\x10\0\x10\0\x01\x01\x11\0", 15);
-  for (int i = 0; i < 24; ++i) jpeg += std::string("\xff\xda\0\x08\x01\x01\0\0\x3f\0\x55", 11);
-  const auto header = ReadStillHeader(VideoCodec::kJpeg, jpeg + "\xff\xd9", kMaxPixels);
+  const auto header = ReadStillHeader(VideoCodec::kJpeg, tests::JpegOfScans(), kMaxPixels);
   EXPECT_EQ(header.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(header.status().message()), HasSubstr("scans"));
 }
