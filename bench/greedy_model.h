@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 
 namespace parley::bench {
 

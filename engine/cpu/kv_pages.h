@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/attention.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 #include "engine/schedule/page_table.h"
 
 namespace parley::engine::cpu {

@@ -21,7 +21,7 @@
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/thread_team.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 
 namespace parley::engine::cpu {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/fake/fake_engine.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
 

@@ -17,8 +17,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "engine/api/conversation.h"
+#include "engine/model/language_model.h"
 #include "engine/runtime/conversation_history.h"
-#include "engine/runtime/language_model.h"
 
 namespace parley::engine {
 

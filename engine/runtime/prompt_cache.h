@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 #include "engine/text/token.h"
 
 namespace parley::engine {

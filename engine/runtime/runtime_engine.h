@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "engine/api/engine.h"
+#include "engine/model/model.h"
 #include "engine/runtime/context_keeper.h"
-#include "engine/runtime/model.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {

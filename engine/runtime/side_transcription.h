@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 #include "engine/runtime/operation.h"
 
 namespace parley::engine {

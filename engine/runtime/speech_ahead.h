@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 
 namespace parley::engine {
 

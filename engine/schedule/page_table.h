@@ -89,7 +89,7 @@ class PageTable {
   // Where the token at `position` is. REQUIRES: held or reserved.
   Place Locate(int position) const;
 
-  // See Sequence in engine/runtime/language_model.h.
+  // See Sequence in engine/model/language_model.h.
   void Truncate(int length);
   void Forget(int begin, int end);
   // Makes this one, empty until now, hold what `other` holds.

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/kernels/attention.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 #include "engine/torch/linear.h"
 
 namespace parley::engine {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 
 namespace parley::engine {
 

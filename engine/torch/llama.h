@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 #include "engine/torch/kv_cache.h"
 #include "engine/torch/linear.h"
 

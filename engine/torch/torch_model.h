@@ -7,7 +7,7 @@
 
 #include "engine/bundle/manifest.h"
 #include "engine/cpu/efficientnet/efficientnet.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 #include "engine/text/prompt_layout.h"
 #include "engine/text/tokenizer.h"
 #include "engine/whisper/whisper.h"

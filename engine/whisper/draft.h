@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 #include "engine/text/token.h"
 #include "engine/whisper/review.h"
 

@@ -25,7 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 #include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "engine/runtime/model.h"
+#include "engine/model/model.h"
 #include "engine/text/tokenizer.h"
 #include "engine/whisper/config.h"
 #include "engine/whisper/networks.h"

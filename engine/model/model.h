@@ -14,7 +14,7 @@
 #include "absl/types/span.h"
 #include "engine/api/engine.h"
 #include "engine/api/media.h"
-#include "engine/runtime/language_model.h"
+#include "engine/model/language_model.h"
 
 namespace parley::engine {
 
