@@ -7,8 +7,8 @@
 #include "engine/api/engine.h"
 #include "parley/v1/parley.pb.h"
 #include "server/codes.h"
-#include "streaming/call/call_config.h"
-#include "streaming/call/call_events.h"
+#include "streaming/api/call_config.h"
+#include "streaming/api/call_events.h"
 
 namespace parley::server {
 

@@ -3,7 +3,7 @@
 
 #include "absl/time/time.h"
 #include "parley/v1/parley.pb.h"
-#include "streaming/call/call_config.h"
+#include "streaming/api/call_config.h"
 #include "streaming/call/live_call.h"
 
 namespace parley::server {

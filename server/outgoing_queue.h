@@ -16,7 +16,7 @@
 
 #include "absl/time/time.h"
 #include "parley/v1/parley.pb.h"
-#include "streaming/call/call_events.h"
+#include "streaming/api/call_events.h"
 
 namespace parley::server {
 

@@ -15,7 +15,7 @@
 #include "parley/v1/parley.pb.h"
 #include "server/metrics.h"
 #include "server/outgoing_queue.h"
-#include "streaming/call/call_events.h"
+#include "streaming/api/call_events.h"
 
 namespace parley::server {
 

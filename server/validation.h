@@ -11,7 +11,7 @@
 
 #include "parley/v1/parley.pb.h"
 #include "server/codes.h"
-#include "streaming/call/call_config.h"
+#include "streaming/api/call_config.h"
 
 namespace parley::server {
 

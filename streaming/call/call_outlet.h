@@ -8,7 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "streaming/call/call_events.h"
+#include "streaming/api/call_events.h"
 #include "streaming/call/live_call.h"
 
 namespace parley::streaming {

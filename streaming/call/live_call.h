@@ -29,8 +29,8 @@
 #include "base/clock.h"
 #include "base/executor.h"
 #include "engine/api/engine.h"
-#include "streaming/call/call_config.h"
-#include "streaming/call/call_events.h"
+#include "streaming/api/call_config.h"
+#include "streaming/api/call_events.h"
 
 namespace parley::streaming {
 

@@ -30,8 +30,8 @@
 #include "absl/time/time.h"
 #include "engine/api/media.h"
 #include "engine/api/speech_detector.h"
-#include "streaming/call/call_config.h"
-#include "streaming/call/call_events.h"
+#include "streaming/api/call_config.h"
+#include "streaming/api/call_events.h"
 
 namespace parley::streaming {
 

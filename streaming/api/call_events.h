@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "engine/api/conversation.h"
 #include "engine/api/generation.h"
-#include "streaming/call/call_config.h"
+#include "streaming/api/call_config.h"
 
 namespace parley::streaming {
 
