@@ -4,13 +4,30 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <string_view>
 #include <utility>
 
 namespace parley::streaming {
 namespace {
+
+// The beginning of the shared memory, which is as large as the largest picture that a VideoInput gives.
+class SharedMemory final : public PictureTarget {
+ public:
+  explicit SharedMemory(uint8_t* memory) : memory_(memory) {}
+  uint8_t* Start(int width, int height) override {
+    width_ = width;
+    height_ = height;
+    return memory_;
+  }
+  int width() const { return width_; }
+  int height() const { return height_; }
+
+ private:
+  uint8_t* const memory_;
+  int width_ = 0;
+  int height_ = 0;
+};
 
 class Decoder {
  public:
@@ -35,14 +52,14 @@ class Decoder {
     }
     if (request.after_loss != 0)
       input_->OnLoss(Bytes(config_.parameter_sets_at(), request.parameter_set_bytes));
-    const auto image = input_->Decode(Bytes(config_.picture_bytes(), request.bytes), request.rotation_degrees,
-                                      request.want != 0);
-    DecodeReply reply = MakeReply(request.number, image.status());
-    if (!image.ok() || *image == nullptr) return reply;
+    SharedMemory target(memory_);
+    const auto written = input_->DecodeTo(Bytes(config_.picture_bytes(), request.bytes),
+                                          request.rotation_degrees, request.want != 0 ? &target : nullptr);
+    DecodeReply reply = MakeReply(request.number, written.status());
+    if (!written.ok() || !*written) return reply;
     reply.code = DecodeCode::kPicture;
-    reply.width = (*image)->width;
-    reply.height = (*image)->height;
-    std::memcpy(memory_, (*image)->pixels.data(), (*image)->pixels.size());
+    reply.width = target.width();
+    reply.height = target.height();
     return reply;
   }
 

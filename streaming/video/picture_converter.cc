@@ -128,7 +128,7 @@ absl::Status PictureConverter::Prepare(const AVFrame& frame) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<engine::ImagePtr> PictureConverter::Convert(const AVFrame& frame, int orientation) {
+absl::Status PictureConverter::Convert(const AVFrame& frame, int orientation, PictureTarget& target) {
   if (orientation < 1 || orientation > 8) {
     return absl::InvalidArgumentError("a rotation other than 0, 90, 180 and 270 degrees");
   }
@@ -148,15 +148,12 @@ absl::StatusOr<engine::ImagePtr> PictureConverter::Convert(const AVFrame& frame,
     for (size_t y = 0; y < height; ++y) Flatten(rows_.data() + y * stride, frame.width);
   }
 
-  auto image = std::make_shared<engine::Image>();
-  image->width = frame.width;
-  image->height = frame.height;
   constexpr int kFirstThatSwapsRowsAndColumns = 5;
-  if (orientation >= kFirstThatSwapsRowsAndColumns) std::swap(image->width, image->height);
-  image->pixels.resize(3 * width * height);
-  Turn(rows_.data(), stride, frame.width, frame.height, orientation, image->pixels.data());
+  const bool swaps = orientation >= kFirstThatSwapsRowsAndColumns;
+  Turn(rows_.data(), stride, frame.width, frame.height, orientation,
+       swaps ? target.Start(frame.height, frame.width) : target.Start(frame.width, frame.height));
   if (rows_.size() > kMaxKeptBytes) std::vector<uint8_t>().swap(rows_);
-  return image;
+  return absl::OkStatus();
 }
 
 }  // namespace parley::streaming

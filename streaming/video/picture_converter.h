@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "engine/api/media.h"
+#include "absl/status/status.h"
+#include "streaming/video/picture_target.h"
 
 struct AVFrame;
 struct SwsContext;
@@ -25,8 +25,9 @@ class PictureConverter {
 
   static constexpr uint8_t kBackground = 128;  // red, green and blue
 
-  // orientation: 1 to 8, see exif.h. INVALID_ARGUMENT: a pixel format or orientation that is not taken.
-  absl::StatusOr<engine::ImagePtr> Convert(const AVFrame& frame, int orientation);
+  // orientation: 1 to 8, see exif.h. INVALID_ARGUMENT: a pixel format or orientation that is not taken;
+  // nothing is written then.
+  absl::Status Convert(const AVFrame& frame, int orientation, PictureTarget& target);
 
  private:
   struct Kind {

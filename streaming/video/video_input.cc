@@ -1,5 +1,6 @@
 #include "streaming/video/video_input.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -18,31 +19,52 @@ extern "C" {
 namespace parley::streaming {
 namespace {
 
+class ImageTarget final : public PictureTarget {
+ public:
+  uint8_t* Start(int width, int height) override {
+    image_->width = width;
+    image_->height = height;
+    image_->pixels.resize(3 * static_cast<size_t>(width) * static_cast<size_t>(height));
+    return image_->pixels.data();
+  }
+  engine::ImagePtr Take() { return std::move(image_); }
+
+ private:
+  std::shared_ptr<engine::Image> image_ = std::make_shared<engine::Image>();
+};
+
 class StillInput : public VideoInput {
  public:
   StillInput(VideoCodec codec, int64_t max_pixels) : codec_(codec), max_pixels_(max_pixels) {}
 
-  absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) override {
+  absl::StatusOr<bool> DecodeTo(std::string_view data, int rotation_degrees, PictureTarget* target) override {
     const auto header = ReadStillHeader(codec_, data, max_pixels_);
     if (!header.ok()) return header.status();
-    if (!want) return nullptr;
+    if (target == nullptr) return false;
     // The sender who turns the frame has looked at it; else what the camera wrote holds.
     const int orientation =
         rotation_degrees == 0 ? header->orientation : OrientationOfRotation(rotation_degrees);
-    auto picture = DecodeOnce(header->pieces, orientation);
-    if (!picture.ok() || header->pieces_again.empty()) return picture;
-    const auto again = DecodeOnce(header->pieces_again, orientation);
-    if (!again.ok()) return again;
-    if ((*picture)->pixels != (*again)->pixels) {
+    if (header->pieces_again.empty()) {
+      if (absl::Status status = DecodeOnce(header->pieces, orientation, *target); !status.ok()) return status;
+      return true;
+    }
+    ImageTarget first, second;
+    if (absl::Status status = DecodeOnce(header->pieces, orientation, first); !status.ok()) return status;
+    if (absl::Status status = DecodeOnce(header->pieces_again, orientation, second); !status.ok())
+      return status;
+    const engine::ImagePtr picture = first.Take();
+    if (picture->pixels != second.Take()->pixels) {
       return absl::InvalidArgumentError("damaged picture: the last of its data are missing");
     }
-    return picture;
+    std::copy(picture->pixels.begin(), picture->pixels.end(), target->Start(picture->width, picture->height));
+    return true;
   }
 
   bool independent_frames() const override { return true; }
 
  private:
-  absl::StatusOr<engine::ImagePtr> DecodeOnce(const std::vector<std::string_view>& pieces, int orientation) {
+  absl::Status DecodeOnce(const std::vector<std::string_view>& pieces, int orientation,
+                          PictureTarget& target) {
     // A decoder each: a still leaves nothing behind (tables, pictures) that another could depend on.
     auto decoder = VideoDecoder::Open(codec_, max_pixels_);
     if (!decoder.ok()) return decoder.status();
@@ -52,7 +74,7 @@ class StillInput : public VideoInput {
     if (absl::Status status = CheckSize((*frame)->width, (*frame)->height, max_pixels_); !status.ok())
       return status;
     FfmpegLog log;
-    return converter_.Convert(**frame, orientation);
+    return converter_.Convert(**frame, orientation, target);
   }
 
   const VideoCodec codec_;
@@ -65,17 +87,19 @@ class StreamInput : public VideoInput {
   StreamInput(VideoCodec codec, int64_t max_pixels, std::unique_ptr<VideoDecoder> decoder)
       : codec_(codec), max_pixels_(max_pixels), decoder_(std::move(decoder)), h264_(max_pixels) {}
 
-  absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) override {
-    const auto frame = DecodeFrame(data, want);
+  absl::StatusOr<bool> DecodeTo(std::string_view data, int rotation_degrees, PictureTarget* target) override {
+    const auto frame = DecodeFrame(data, target != nullptr);
     if (!frame.ok()) {
       if (absl::IsUnavailable(frame.status())) return frame.status();
       // Later frames refer to what this one should have been.
       OnLoss({});
       return frame.status();
     }
-    if (!want || *frame == nullptr) return nullptr;
+    if (target == nullptr || *frame == nullptr) return false;
     FfmpegLog log;
-    return converter_.Convert(**frame, OrientationOfRotation(rotation_degrees));
+    absl::Status status = converter_.Convert(**frame, OrientationOfRotation(rotation_degrees), *target);
+    if (!status.ok()) return status;
+    return true;
   }
 
   bool independent_frames() const override { return false; }
@@ -122,6 +146,13 @@ class StreamInput : public VideoInput {
 };
 
 }  // namespace
+
+absl::StatusOr<engine::ImagePtr> VideoInput::Decode(std::string_view data, int rotation_degrees, bool want) {
+  ImageTarget target;
+  const auto written = DecodeTo(data, rotation_degrees, want ? &target : nullptr);
+  if (!written.ok()) return written.status();
+  return *written ? target.Take() : nullptr;
+}
 
 absl::StatusOr<std::unique_ptr<VideoInput>> VideoInput::Create(VideoCodec codec, int64_t max_pixels) {
   if (max_pixels < 1) return absl::InvalidArgumentError("max_pixels must be at least 1");

@@ -18,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/api/media.h"
+#include "streaming/video/picture_target.h"
 
 namespace parley::streaming {
 
@@ -39,7 +40,11 @@ class VideoInput {
   // INVALID_ARGUMENT: damaged, incomplete, or not of this codec; a stream then waits for its next key frame.
   // UNAVAILABLE: a stream that waits for a key frame got another one. RESOURCE_EXHAUSTED: over max_pixels,
   // over the memory that its pictures may take together, or over the limits of h264_stream.h.
-  virtual absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want) = 0;
+  absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int rotation_degrees, bool want);
+  // The same with the pixels where the caller wants them. `target`: null when the picture is not wanted.
+  // True: it was written.
+  virtual absl::StatusOr<bool> DecodeTo(std::string_view data, int rotation_degrees,
+                                        PictureTarget* target) = 0;
 
   // Stills: true, so a frame that is not wanted need not be decoded at all.
   virtual bool independent_frames() const = 0;

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -26,12 +27,10 @@
 namespace parley::streaming {
 namespace {
 
-engine::ImagePtr Picture(int width, int height) {
-  auto image = std::make_shared<engine::Image>();
-  image->width = width;
-  image->height = height;
-  image->pixels.assign(3 * static_cast<size_t>(width) * height, 7);
-  return image;
+absl::StatusOr<bool> Picture(int width, int height, PictureTarget* target) {
+  if (target == nullptr) return false;
+  std::fill_n(target->Start(width, height), 3 * static_cast<size_t>(width) * height, uint8_t{7});
+  return true;
 }
 
 // What came of a system call that is to be refused: the decoder is ended before this, or the error says it.
@@ -42,12 +41,13 @@ absl::Status Refused(const char* what, long result) {
 
 class Misbehaving : public VideoInput {
  public:
-  absl::StatusOr<engine::ImagePtr> Decode(std::string_view data, int, bool) override {
+  absl::StatusOr<bool> DecodeTo(std::string_view data, int, PictureTarget* target) override {
+    target_ = target;
     const std::string what(data);
     if (absl::StartsWith(what, "picture ")) {
       int side = 0;
       (void)absl::SimpleAtoi(what.substr(8), &side);
-      return Picture(side, side);
+      return Picture(side, side, target_);
     }
     if (what == "count") return absl::InvalidArgumentError(absl::StrCat("frames: ", ++frames_));
     if (what == "loop") {
@@ -94,13 +94,14 @@ class Misbehaving : public VideoInput {
   bool independent_frames() const override { return true; }
 
  private:
-  static absl::StatusOr<engine::ImagePtr> Result(const char* what, long result) {
+  absl::StatusOr<bool> Result(const char* what, long result) {
     absl::Status status = Refused(what, result);
     if (!status.ok()) return status;
-    return Picture(1, 1);  // it was allowed
+    return Picture(1, 1, target_);  // it was allowed
   }
   static void* Null() { return nullptr; }
 
+  PictureTarget* target_ = nullptr;  // of the frame under way
   int frames_ = 0;
   std::vector<std::unique_ptr<std::string>> blocks_;
 };
