@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-#include "engine/cpu/arithmetic.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/cpu_features.h"
 #include "engine/kernels/quantized_rows.h"
+#include "engine/model/arithmetic.h"
 
 namespace parley::engine::cpu {
 

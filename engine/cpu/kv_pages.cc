@@ -10,22 +10,11 @@ KvPagePool::KvPagePool(KvShape shape, int64_t max_bytes)
       page_bytes_(head_bytes_ * shape.layers * shape.kv_heads),
       pages_(max_bytes / page_bytes_) {}
 
-uint8_t* KvPagePool::Memory(int page) {
-  if (static_cast<size_t>(page) >= memory_.size()) memory_.resize(page + 1);
-  memory_[page].Resize(page_bytes_);
-  return memory_[page].data();
+absl::Status KvPagePool::Allocate(int64_t pages) {
+  while (static_cast<int64_t>(memory_.size()) < pages) memory_.emplace_back().Resize(page_bytes_);
+  return absl::OkStatus();
 }
 
-void KvPagePool::Copy(int from, int to) { std::memcpy(Memory(to), Memory(from), page_bytes()); }
-
-std::unique_ptr<Sequence> PagedSequence::Fork() const {
-  auto fork = std::make_unique<PagedSequence>(pool_);
-  fork->table_.Share(table_);
-  return fork;
-}
-
-absl::Status PagedSequence::Reserve(int tokens, absl::Span<const int> page_starts, int64_t most) {
-  return table_.Reserve(tokens, page_starts, most, [this](int from, int to) { pool_->Copy(from, to); });
-}
+void KvPagePool::Copy(int from, int to) { std::memcpy(Address(to), Address(from), page_bytes()); }
 
 }  // namespace parley::engine::cpu

@@ -22,33 +22,26 @@ constexpr int kRowsOfWork = 4;
 
 }  // namespace
 
-absl::Status Supports(const bundle::LanguageModelShape& shape) {
-  const auto refuse = [](absl::string_view what, int value, int multiple) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the CPU kernels need ", what, " to be a multiple of ", multiple, "; it is ", value));
-  };
-  if (shape.hidden % kernels::kGroup != 0) return refuse("the hidden width", shape.hidden, kernels::kGroup);
-  if (shape.ffn % kernels::kGroup != 0) return refuse("the feed-forward width", shape.ffn, kernels::kGroup);
-  if (shape.head_dim % 16 != 0) return refuse("the head width", shape.head_dim, 16);
-  if (shape.heads * shape.head_dim % kernels::kGroup != 0) {
-    return refuse("heads x head width", shape.heads * shape.head_dim, kernels::kGroup);
-  }
-  if (shape.head_dim > 256) return absl::InvalidArgumentError("the CPU kernels take heads of at most 256");
-  return absl::OkStatus();
-}
-
 Llama::Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options)
     : files_(std::move(files)),
       arithmetic_(options.arithmetic),
       kv_format_(options.kv_format),
+      hidden_width_(PaddedWidth::Of(shape().hidden, kernels::kGroup)),
+      ffn_width_(PaddedWidth::Of(shape().ffn, kernels::kGroup)),
+      hidden_(hidden_width_.padded()),
+      ffn_(ffn_width_.padded()),
+      head_dim_(PaddedHeadDim(shape().heads, shape().head_dim)),
+      norm_epsilon_(shape().rms_epsilon * static_cast<float>(shape().hidden) / static_cast<float>(hidden_)),
       team_(options.threads),
-      pool_({files_->shape().layers, files_->shape().kv_heads, files_->shape().head_dim, options.kv_format},
-            options.kv_bytes),
+      pool_({shape().layers, shape().kv_heads, head_dim_, options.kv_format}, options.kv_bytes),
       in_(options.arithmetic) {}
 
 absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
                                                    const LlamaOptions& options) {
-  if (absl::Status status = Supports(files->shape()); !status.ok()) return status;
+  if (files->shape().head_dim > kernels::kMaxHeadDim) {
+    return absl::InvalidArgumentError(absl::StrCat(files->path(), ": heads of ", files->shape().head_dim,
+                                                   "; the CPU kernels take at most ", kernels::kMaxHeadDim));
+  }
   std::unique_ptr<Llama> llama(new Llama(std::move(files), options));
   if (absl::Status status = llama->LoadWeights(); !status.ok()) return status;
   return llama;
@@ -56,41 +49,51 @@ absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const bundle:
 
 absl::Status Llama::LoadWeights() {
   absl::Status status;  // the first error
-  const auto matrix = [&](Weight weight, int layer = 0) {
-    absl::StatusOr<Matrix> read = ReadMatrix(*files_, weight, layer, arithmetic_);
+  const auto matrix = [&](Weight weight, const PaddedWidth& outputs, const PaddedWidth& inputs,
+                          int layer = 0) {
+    absl::StatusOr<Matrix> read = ReadMatrix(*files_, weight, layer, outputs, inputs, arithmetic_);
     if (!read.ok()) {
       status.Update(read.status());
       return Matrix();
     }
     return *std::move(read);
   };
-  const auto vector = [&](Weight weight, int layer = 0) {
+  const auto vector = [&](Weight weight, const PaddedWidth& width, int layer = 0) {
     absl::StatusOr<std::vector<float>> floats = files_->Floats(weight, layer);
     if (!floats.ok()) {
       status.Update(floats.status());
       return std::vector<float>();
     }
-    return *std::move(floats);
+    return Pad(*std::move(floats), width);
   };
+  const auto norm = [&](Weight weight, int layer = 0) {
+    std::vector<float> weights = vector(weight, hidden_width_, layer);
+    // See norm_epsilon_.
+    const float mean = std::sqrt(static_cast<float>(shape().hidden) / static_cast<float>(hidden_));
+    for (float& value : weights) value *= mean;
+    return weights;
+  };
+  const PaddedWidth queries = PaddedRotaryHeads(shape().heads, shape().head_dim, head_dim_);
+  const PaddedWidth key_values = PaddedRotaryHeads(shape().kv_heads, shape().head_dim, head_dim_);
   embedding_ = files_->Find(Weight::kEmbedding);
-  final_norm_ = vector(Weight::kFinalNorm);
-  head_ = matrix(Weight::kHead);
+  final_norm_ = norm(Weight::kFinalNorm);
+  head_ = matrix(Weight::kHead, PaddedWidth::Of(shape().vocabulary, 1), hidden_width_);
   for (int i = 0; i < shape().layers && status.ok(); ++i) {
     Layer& layer = layers_.emplace_back();
-    layer.attention_norm = vector(Weight::kAttentionNorm, i);
-    layer.query = matrix(Weight::kQuery, i);
-    layer.key = matrix(Weight::kKey, i);
-    layer.value = matrix(Weight::kValue, i);
+    layer.attention_norm = norm(Weight::kAttentionNorm, i);
+    layer.query = matrix(Weight::kQuery, queries, hidden_width_, i);
+    layer.key = matrix(Weight::kKey, key_values, hidden_width_, i);
+    layer.value = matrix(Weight::kValue, key_values, hidden_width_, i);
     if (shape().qkv_bias) {
-      layer.query_bias = vector(Weight::kQueryBias, i);
-      layer.key_bias = vector(Weight::kKeyBias, i);
-      layer.value_bias = vector(Weight::kValueBias, i);
+      layer.query_bias = vector(Weight::kQueryBias, queries, i);
+      layer.key_bias = vector(Weight::kKeyBias, key_values, i);
+      layer.value_bias = vector(Weight::kValueBias, key_values, i);
     }
-    layer.attention_out = matrix(Weight::kAttentionOut, i);
-    layer.ffn_norm = vector(Weight::kFfnNorm, i);
-    layer.gate = matrix(Weight::kGate, i);
-    layer.up = matrix(Weight::kUp, i);
-    layer.down = matrix(Weight::kDown, i);
+    layer.attention_out = matrix(Weight::kAttentionOut, hidden_width_, queries, i);
+    layer.ffn_norm = norm(Weight::kFfnNorm, i);
+    layer.gate = matrix(Weight::kGate, ffn_width_, hidden_width_, i);
+    layer.up = matrix(Weight::kUp, ffn_width_, hidden_width_, i);
+    layer.down = matrix(Weight::kDown, hidden_width_, ffn_width_, i);
   }
   return status;
 }
@@ -139,10 +142,10 @@ absl::Status Llama::LayOut(absl::Span<const StepEntry> entries) {
     shares_.push_back({sequence, rows_, tokens, table.length(), table.held(), pages_.size()});
     for (int t = 0; t < tokens; ++t) {
       const schedule::PageTable::Place place = table.Locate(table.length() + t);
-      slots_.push_back({pool_.Memory(place.page), place.slot});
+      slots_.push_back({pool_.Address(place.page), place.slot});
     }
     for (const schedule::PageTable::Entry& page : table.entries()) {
-      pages_.push_back(pool_.Memory(page.page));
+      pages_.push_back(pool_.Address(page.page));
       counts_.push_back(static_cast<uint8_t>(page.count));
     }
     for (int row = 0; row < tokens; row += kAttentionRows) {
@@ -154,35 +157,39 @@ absl::Status Llama::LayOut(absl::Span<const StepEntry> entries) {
 }
 
 void Llama::Embed(absl::Span<const StepEntry> entries) {
-  const int hidden = shape().hidden;
-  const int half = shape().head_dim / 2;
+  const int half = head_dim_ / 2;
+  const int turning = shape().head_dim / 2;  // the rest of a half is zeros
   const size_t rows = rows_;
-  x_.Resize(rows * hidden);
-  normed_.Resize(rows * hidden);
-  out_.Resize(rows * hidden);
+  x_.Resize(rows * hidden_);
+  normed_.Resize(rows * hidden_);
+  out_.Resize(rows * hidden_);
   cosines_.Resize(rows * half);
   sines_.Resize(rows * half);
-  q_.Resize(rows * shape().heads * shape().head_dim);
+  q_.Resize(rows * shape().heads * head_dim_);
   attended_.Resize(q_.size());
-  k_.Resize(rows * shape().kv_heads * shape().head_dim);
+  k_.Resize(rows * shape().kv_heads * head_dim_);
   v_.Resize(k_.size());
-  gate_.Resize(rows * shape().ffn);
-  up_.Resize(rows * shape().ffn);
+  gate_.Resize(rows * ffn_);
+  up_.Resize(rows * ffn_);
 
   const size_t row_bytes = embedding_.bytes.size() / embedding_.shape[0];
-  bundle::TensorView one = {embedding_.name, embedding_.dtype, {1, hidden}, {}};
+  bundle::TensorView one = {embedding_.name, embedding_.dtype, {1, shape().hidden}, {}};
   for (size_t e = 0; e < entries.size(); ++e) {
     for (int t = 0; t < shares_[e].tokens; ++t) {
       const int row = shares_[e].first + t;
       one.bytes = embedding_.bytes.subspan(entries[e].tokens[t] * row_bytes, row_bytes);
       // The type was read at load time; what remains is arithmetic.
-      Dequantize(one, absl::MakeSpan(x_.data() + static_cast<size_t>(row) * hidden, hidden)).IgnoreError();
+      float* const x = x_.data() + static_cast<size_t>(row) * hidden_;
+      Dequantize(one, absl::MakeSpan(x, shape().hidden)).IgnoreError();
+      std::fill(x + shape().hidden, x + hidden_, 0.0f);
       const float position = static_cast<float>(shares_[e].position + t);
-      for (int i = 0; i < half; ++i) {
+      for (int i = 0; i < turning; ++i) {
         const float angle = position * shape().rope_frequencies[i];
         cosines_.data()[row * half + i] = std::cos(angle);
         sines_.data()[row * half + i] = std::sin(angle);
       }
+      std::fill(cosines_.data() + row * half + turning, cosines_.data() + (row + 1) * half, 0.0f);
+      std::fill(sines_.data() + row * half + turning, sines_.data() + (row + 1) * half, 0.0f);
     }
   }
 }
@@ -192,7 +199,7 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
   Multiply(team_, in_, {{&layer.query, q_.data()}, {&layer.key, k_.data()}, {&layer.value, v_.data()}}, isa_);
   RotateAndStore(layer, index);
   Attend(index);
-  const int attended = shape().heads * shape().head_dim;
+  const int attended = shape().heads * head_dim_;
   in_.Reset(rows_, attended);
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
@@ -203,7 +210,7 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
 
   TakeNorm(x_.data(), out_.data(), rows_, layer.ffn_norm);
   Multiply(team_, in_, {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, isa_);
-  const int ffn = shape().ffn;
+  const int ffn = ffn_;
   in_.Reset(rows_, ffn);
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
@@ -216,7 +223,7 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
 }
 
 void Llama::RotateAndStore(const Layer& layer, int index) {
-  const int dim = shape().head_dim;
+  const int dim = head_dim_;
   const int heads = shape().heads;
   const int kv_heads = shape().kv_heads;
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
@@ -243,7 +250,7 @@ void Llama::RotateAndStore(const Layer& layer, int index) {
 }
 
 void Llama::Attend(int index) {
-  const int dim = shape().head_dim;
+  const int dim = head_dim_;
   const int heads = shape().heads;
   const int kv_heads = shape().kv_heads;
   const int group = heads / kv_heads;
@@ -259,7 +266,7 @@ void Llama::Attend(int index) {
                        .counts = counts_.data() + share.first_page,
                        .offset = pool_.Offset(index, head),
                        .head_dim = dim,
-                       .scale = 1 / std::sqrt(static_cast<float>(dim)),
+                       .scale = 1 / std::sqrt(static_cast<float>(shape().head_dim)),
                        .q = q_.data() + at,
                        .out = attended_.data() + at,
                        .rows = block.rows,
@@ -272,7 +279,7 @@ void Llama::Attend(int index) {
 }
 
 void Llama::Score(absl::Span<StepEntry> entries) {
-  const int hidden = shape().hidden;
+  const int hidden = hidden_;
   asking_.clear();
   for (size_t e = 0; e < entries.size(); ++e) {
     if (entries[e].logits == nullptr) continue;
@@ -297,13 +304,13 @@ void Llama::Score(absl::Span<StepEntry> entries) {
 }
 
 void Llama::TakeNorm(float* x, const float* add, int rows, const std::vector<float>& weight) {
-  const int hidden = shape().hidden;
+  const int hidden = hidden_;
   in_.Reset(rows, hidden);
   team_.For(rows, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
       const int64_t at = static_cast<int64_t>(row) * hidden;
       if (add != nullptr) kernels::Add(add + at, hidden, x + at, isa_);
-      kernels::RmsNorm(x + at, weight.data(), shape().rms_epsilon, hidden, normed_.data() + at, isa_);
+      kernels::RmsNorm(x + at, weight.data(), norm_epsilon_, hidden, normed_.data() + at, isa_);
       in_.Set(row, normed_.data() + at, isa_);
     }
   });

@@ -2,6 +2,8 @@
 // attention over pages, nothing of LibTorch. engine/torch/llama.h is the same model in plain tensor
 // operations.
 //
+// Every shape runs: widths that the kernels do not take as they are get padded (padded_width.h).
+//
 // A row's scores are the same bit for bit whatever other rows share its step, with however many threads:
 // prefill in pieces equals prefill at once, and an answer does not depend on load.
 #pragma once
@@ -15,13 +17,15 @@
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/cpu/activations.h"
-#include "engine/cpu/arithmetic.h"
 #include "engine/cpu/kv_pages.h"
 #include "engine/cpu/matrix.h"
+#include "engine/cpu/padded_width.h"
 #include "engine/kernels/aligned_buffer.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/thread_team.h"
+#include "engine/model/arithmetic.h"
 #include "engine/model/language_model.h"
+#include "engine/model/paged_sequence.h"
 
 namespace parley::engine::cpu {
 
@@ -32,19 +36,18 @@ struct LlamaOptions {
   kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
 };
 
-// Whether the kernels take this shape: INVALID_ARGUMENT says what they do not (widths that are no multiple of
-// 32).
-absl::Status Supports(const bundle::LanguageModelShape& shape);
-
 // Step is called by one thread at a time.
 class Llama final : public LanguageModel {
  public:
-  // `files` is kept: the embedding is read from it. Errors name the file.
+  // `files` is kept: the embedding is read from it. Errors name the file. INVALID_ARGUMENT: heads wider than
+  // the kernels take.
   static absl::StatusOr<std::unique_ptr<Llama>> Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
                                                      const LlamaOptions& options);
 
   const bundle::LanguageModelShape& shape() const { return files_->shape(); }
-  std::unique_ptr<PagedSequence> NewPagedSequence() { return std::make_unique<PagedSequence>(&pool_); }
+  std::unique_ptr<PagedSequence> NewPagedSequence() {
+    return std::make_unique<PagedSequence>(pool_.pages(), &pool_);
+  }
 
   int vocabulary() const override { return shape().vocabulary; }
   absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewPagedSequence(); }
@@ -104,6 +107,14 @@ class Llama final : public LanguageModel {
   const Arithmetic arithmetic_;
   const kernels::KvFormat kv_format_;
   const kernels::Isa isa_ = kernels::DetectIsa();
+  const PaddedWidth hidden_width_;
+  const PaddedWidth ffn_width_;
+  // As the buffers and the kernels have them.
+  const int hidden_;
+  const int ffn_;
+  const int head_dim_;
+  // Gives a mean over padded values that of the values alone.
+  const float norm_epsilon_;
   kernels::ThreadTeam team_;
   KvPagePool pool_;
 

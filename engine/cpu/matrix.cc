@@ -12,19 +12,24 @@ namespace {
 using kernels::FloatLinear;
 using kernels::QuantizedWeights;
 
+// Whether the integer kernels take the file's own blocks.
+bool KeepsBlocks(bundle::DType dtype) {
+  return dtype == bundle::DType::kQ4_0 || dtype == bundle::DType::kQ4_1 || dtype == bundle::DType::kQ8_0;
+}
+
 absl::StatusOr<Matrix> Read(const bundle::LanguageModelFiles& files, bundle::Weight weight, int layer,
+                            const PaddedWidth& output_width, const PaddedWidth& input_width,
                             Arithmetic arithmetic) {
   const bundle::TensorView view = files.Find(weight, layer);
+  if (!IsInteger(arithmetic) || !KeepsBlocks(view.dtype) || output_width.is_padded() ||
+      input_width.is_padded()) {
+    absl::StatusOr<std::vector<float>> floats = files.Floats(weight, layer);
+    if (!floats.ok()) return floats.status();
+    return Matrix::FromFloats(Pad(*std::move(floats), output_width, input_width), output_width.padded(),
+                              input_width.padded(), arithmetic);
+  }
   const int outputs = static_cast<int>(view.shape[0]);
   const int inputs = static_cast<int>(view.shape[1]);
-  const bool keeps =
-      IsInteger(arithmetic) && (view.dtype == bundle::DType::kQ4_0 || view.dtype == bundle::DType::kQ4_1 ||
-                                view.dtype == bundle::DType::kQ8_0);
-  if (!keeps) {
-    const absl::StatusOr<std::vector<float>> floats = files.Floats(weight, layer);
-    if (!floats.ok()) return floats.status();
-    return Matrix::FromFloats(*floats, outputs, inputs, arithmetic);
-  }
   const auto* bytes = reinterpret_cast<const uint8_t*>(view.bytes.data());
   absl::Span<const uint8_t> rows(bytes, view.bytes.size());
   std::vector<uint8_t> ordered;
@@ -79,8 +84,9 @@ void Matrix::Multiply(const Activations& x, int first, int count, int tile_begin
 }
 
 absl::StatusOr<Matrix> ReadMatrix(const bundle::LanguageModelFiles& files, bundle::Weight weight, int layer,
+                                  const PaddedWidth& outputs, const PaddedWidth& inputs,
                                   Arithmetic arithmetic) {
-  absl::StatusOr<Matrix> matrix = Read(files, weight, layer, arithmetic);
+  absl::StatusOr<Matrix> matrix = Read(files, weight, layer, outputs, inputs, arithmetic);
   if (matrix.ok()) return matrix;
   return absl::Status(matrix.status().code(), absl::StrCat(files.path(), ": ", files.Find(weight, layer).name,
                                                            ": ", matrix.status().message()));

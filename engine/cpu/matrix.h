@@ -7,10 +7,11 @@
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/cpu/activations.h"
-#include "engine/cpu/arithmetic.h"
+#include "engine/cpu/padded_width.h"
 #include "engine/kernels/cpu_features.h"
 #include "engine/kernels/float_linear.h"
 #include "engine/kernels/quantized_weights.h"
+#include "engine/model/arithmetic.h"
 
 namespace parley::engine::cpu {
 
@@ -34,9 +35,12 @@ class Matrix {
   std::variant<kernels::QuantizedWeights, kernels::FloatLinear> weights_;
 };
 
-// Of a checkpoint. With integers Q4_0, Q4_1 and Q8_0 keep the file's precision; every other type is quantised
-// to 8 bits in groups of 32. Rows come in the model's order. Errors name the file and the weight.
+// Of a checkpoint: [outputs.padded(), inputs.padded()]. With integers Q4_0, Q4_1 and Q8_0 keep the file's
+// precision where nothing is padded; every other type, and what is padded, is quantised to 8 bits in groups
+// of
+// 32. Rows come in the model's order. Errors name the file and the weight.
 absl::StatusOr<Matrix> ReadMatrix(const bundle::LanguageModelFiles& files, bundle::Weight weight, int layer,
+                                  const PaddedWidth& outputs, const PaddedWidth& inputs,
                                   Arithmetic arithmetic);
 
 }  // namespace parley::engine::cpu

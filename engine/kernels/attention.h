@@ -18,6 +18,7 @@
 namespace parley::engine::kernels {
 
 inline constexpr int kPageTokens = 16;
+inline constexpr int kMaxHeadDim = 512;
 
 enum class KvFormat {
   kFp32,
@@ -49,7 +50,7 @@ struct AttentionTask {
   const uint8_t* const* pages;  // in order of position; aligned to 64 bytes
   const uint8_t* counts;        // by page: tokens in it, 1 to kPageTokens, in its first slots
   int64_t offset;               // bytes from where a page points to this layer's and head's part of it
-  int head_dim;                 // a multiple of 16, at most 256
+  int head_dim;                 // a multiple of 16, at most kMaxHeadDim
   float scale;                  // 1 / sqrt(head_dim)
   // Query vectors that share this key/value head: rows x group, vector (r, g) at
   // q + r * row_stride + g * head_dim; its result goes to the same place of `out`, which may be `q`.

@@ -11,7 +11,6 @@ struct AttentionTask;
 
 namespace internal {
 
-inline constexpr int kMaxHeadDim = 256;
 // Below this a key or value counts as zeros in int8: 127 / largest must stay finite.
 inline constexpr float kSmallestKv = 1e-30f;
 // Where the scales of an int8 page begin: of keys by token, then of values.

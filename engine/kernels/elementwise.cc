@@ -18,8 +18,8 @@ void RmsNormPortable(const float* x, const float* weight, float epsilon, int n, 
   for (int i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void LayerNormPortable(const float* x, const float* weight, const float* bias, float epsilon, int n,
-                       float* out) {
+void LayerNormPortable(const float* x, const float* weight, const float* bias, float epsilon, int values,
+                       int n, float* out) {
   const auto join = [](const float(&lanes)[8]) {
     float four[4];
     for (int i = 0; i < 4; ++i) four[i] = lanes[i] + lanes[i + 4];
@@ -27,10 +27,13 @@ void LayerNormPortable(const float* x, const float* weight, const float* bias, f
   };
   float sums[8] = {};
   for (int i = 0; i < n; ++i) sums[i % 8] += x[i];
-  const float mean = join(sums) / static_cast<float>(n);
+  const float mean = join(sums) / static_cast<float>(values);
   float squares[8] = {};
   for (int i = 0; i < n; ++i) squares[i % 8] = std::fma(x[i] - mean, x[i] - mean, squares[i % 8]);
-  const float scale = 1.0f / std::sqrt(join(squares) / static_cast<float>(n) + epsilon);
+  // Each zero past the values has added the square of the mean.
+  const float variance =
+      (join(squares) - static_cast<float>(n - values) * mean * mean) / static_cast<float>(values);
+  const float scale = 1.0f / std::sqrt(variance + epsilon);
   for (int i = 0; i < n; ++i) out[i] = std::fma((x[i] - mean) * scale, weight[i], bias[i]);
 }
 
@@ -71,10 +74,10 @@ void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* o
   (isa == Isa::kPortable ? internal::RmsNormPortable : internal::RmsNormAvx2)(x, weight, epsilon, n, out);
 }
 
-void LayerNorm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* out,
-               Isa isa) {
-  (isa == Isa::kPortable ? internal::LayerNormPortable : internal::LayerNormAvx2)(x, weight, bias, epsilon, n,
-                                                                                  out);
+void LayerNorm(const float* x, const float* weight, const float* bias, float epsilon, int values, int n,
+               float* out, Isa isa) {
+  (isa == Isa::kPortable ? internal::LayerNormPortable : internal::LayerNormAvx2)(x, weight, bias, epsilon,
+                                                                                  values, n, out);
 }
 
 void BiasGelu(const float* x, const float* bias, int n, float* out, Isa isa) {

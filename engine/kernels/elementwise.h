@@ -10,10 +10,10 @@ namespace parley::engine::kernels {
 // out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i] (RMSNorm, arXiv:1910.07467). n is a multiple of 8.
 void RmsNorm(const float* x, const float* weight, float epsilon, int n, float* out, Isa isa = DetectIsa());
 
-// out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i] + bias[i] (arXiv:1607.06450). n is a
-// multiple of 8.
-void LayerNorm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* out,
-               Isa isa = DetectIsa());
+// out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i] + bias[i] (arXiv:1607.06450). Mean and
+// variance are those of `values` values; the others of x, up to n, are zeros. n is a multiple of 8.
+void LayerNorm(const float* x, const float* weight, const float* bias, float epsilon, int values, int n,
+               float* out, Isa isa = DetectIsa());
 
 // out[i] = v * Phi(v) with v = x[i] + bias[i] and Phi the normal distribution (GELU, arXiv:1606.08415), to
 // 1e-6. n is a multiple of 8.

@@ -29,16 +29,21 @@ void RmsNormAvx2(const float* x, const float* weight, float epsilon, int n, floa
   }
 }
 
-void LayerNormAvx2(const float* x, const float* weight, const float* bias, float epsilon, int n, float* out) {
+void LayerNormAvx2(const float* x, const float* weight, const float* bias, float epsilon, int values, int n,
+                   float* out) {
   __m256 sums = _mm256_setzero_ps();
   for (int i = 0; i < n; i += 8) sums = _mm256_add_ps(sums, _mm256_loadu_ps(x + i));
-  const __m256 mean = _mm256_set1_ps(Sum(sums) / static_cast<float>(n));
+  const float mean_value = Sum(sums) / static_cast<float>(values);
+  const __m256 mean = _mm256_set1_ps(mean_value);
   __m256 squares = _mm256_setzero_ps();
   for (int i = 0; i < n; i += 8) {
     const __m256 v = _mm256_sub_ps(_mm256_loadu_ps(x + i), mean);
     squares = _mm256_fmadd_ps(v, v, squares);
   }
-  const __m256 scale = _mm256_set1_ps(1.0f / __builtin_sqrtf(Sum(squares) / static_cast<float>(n) + epsilon));
+  // Each zero past the values has added the square of the mean.
+  const float variance =
+      (Sum(squares) - static_cast<float>(n - values) * mean_value * mean_value) / static_cast<float>(values);
+  const __m256 scale = _mm256_set1_ps(1.0f / __builtin_sqrtf(variance + epsilon));
   for (int i = 0; i < n; i += 8) {
     const __m256 scaled = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), mean), scale);
     _mm256_storeu_ps(out + i,

@@ -5,15 +5,16 @@
 namespace parley::engine::kernels::internal {
 
 void RmsNormPortable(const float* x, const float* weight, float epsilon, int n, float* out);
-void LayerNormPortable(const float* x, const float* weight, const float* bias, float epsilon, int n,
-                       float* out);
+void LayerNormPortable(const float* x, const float* weight, const float* bias, float epsilon, int values,
+                       int n, float* out);
 void BiasGeluPortable(const float* x, const float* bias, int n, float* out);
 void SwiGluPortable(const float* gate, const float* up, int n, float* out);
 void RotatePortable(const float* cosines, const float* sines, int head_dim, float* x);
 void AddPortable(const float* y, int n, float* x);
 
 void RmsNormAvx2(const float* x, const float* weight, float epsilon, int n, float* out);
-void LayerNormAvx2(const float* x, const float* weight, const float* bias, float epsilon, int n, float* out);
+void LayerNormAvx2(const float* x, const float* weight, const float* bias, float epsilon, int values, int n,
+                   float* out);
 void BiasGeluAvx2(const float* x, const float* bias, int n, float* out);
 void SwiGluAvx2(const float* gate, const float* up, int n, float* out);
 void RotateAvx2(const float* cosines, const float* sines, int head_dim, float* x);

@@ -71,8 +71,8 @@ TEST(LanguageModelShapeTest, WhatTheEngineDoesNotRunIsNamed) {
 }
 
 TEST(LanguageModelFilesTest, PackedAndSeparateProjectionsAreTheSameWeights) {
-  const auto separate = LanguageModelFiles::OpenFolder(SourcePath("torch/data/tiny_qwen2"));
-  const auto packed = LanguageModelFiles::OpenFolder(SourcePath("torch/data/tiny_packed"));
+  const auto separate = LanguageModelFiles::OpenFolder(SourcePath("reference/tiny_models/tiny_qwen2"));
+  const auto packed = LanguageModelFiles::OpenFolder(SourcePath("reference/tiny_models/tiny_packed"));
   ASSERT_TRUE(separate.ok()) << separate.status();
   ASSERT_TRUE(packed.ok()) << packed.status();
   EXPECT_TRUE(packed->shape().qkv_bias);
@@ -85,8 +85,8 @@ TEST(LanguageModelFilesTest, PackedAndSeparateProjectionsAreTheSameWeights) {
 }
 
 TEST(LanguageModelFilesTest, AWeightThatIsMissingOrOfAnotherShapeIsNamed) {
-  const std::string config = ReadBytes(SourcePath("torch/data/tiny_qwen2/config.json"));
-  const std::string weights = ReadBytes(SourcePath("torch/data/tiny_qwen2/model.safetensors"));
+  const std::string config = ReadBytes(SourcePath("reference/tiny_models/tiny_qwen2/config.json"));
+  const std::string weights = ReadBytes(SourcePath("reference/tiny_models/tiny_qwen2/model.safetensors"));
   TemporaryFolder folder;
   folder.Write("model.safetensors", weights);
 

@@ -11,10 +11,22 @@
 #include <tuple>
 #include <vector>
 
-#include "nlohmann/json.hpp"
 #include "tests/cpu/random_checkpoint.h"
+#include "tests/model/language_model_contract.h"
 
-namespace parley::engine::cpu {
+namespace parley::engine {
+
+std::unique_ptr<LanguageModel> LoadForTest(std::shared_ptr<const bundle::LanguageModelFiles> files) {
+  auto model = cpu::Llama::Load(std::move(files), {.threads = 2,
+                                                   .arithmetic = Arithmetic::kFp32,
+                                                   .kv_bytes = 1 << 20,
+                                                   .kv_format = kernels::KvFormat::kFp32});
+  EXPECT_TRUE(model.ok()) << model.status();
+  if (!model.ok()) return nullptr;
+  return *std::move(model);
+}
+
+namespace cpu {
 namespace {
 
 using testing::HasSubstr;
@@ -273,12 +285,25 @@ TEST(CpuLlama, RefusesTokensAndLengthsThatDoNotExist) {
   }
 }
 
-TEST(CpuLlama, NamesTheWidthThatTheKernelsDoNotTake) {
-  const auto files = Files({.hidden = 64, .ffn = 90}, "cpu_llama_odd");
+TEST(CpuLlama, NamesTheHeadsThatTheKernelsDoNotTake) {
+  const auto files = Files({.hidden = 1040, .ffn = 32, .heads = 2, .kv_heads = 1}, "cpu_llama_wide");
   const absl::Status status = Llama::Load(files, {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("90"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("heads of 520"));
+}
+
+// Of widths that the kernels take only padded: 28 to a head, 112, 90.
+TEST_P(CpuLlamaBits, OfAPaddedModelAreTheSameForPrefillInPiecesAndAtOnce) {
+  const auto files = Files({.hidden = 112, .ffn = 90}, "cpu_llama_padded");
+  auto llama = Llama::Load(files, {.threads = 2, .arithmetic = GetParam()});
+  ASSERT_TRUE(llama.ok()) << llama.status();
+  const std::vector<TokenId> tokens = Tokens(75, 1);
+  const std::vector<float> expected = RunTokens(**llama, *(*llama)->NewPagedSequence(), tokens);
+  const auto sequence = (*llama)->NewPagedSequence();
+  RunTokens(**llama, *sequence, {tokens.begin(), tokens.begin() + 37});
+  EXPECT_EQ(RunTokens(**llama, *sequence, {tokens.begin() + 37, tokens.end()}), expected);
 }
 
 }  // namespace
-}  // namespace parley::engine::cpu
+}  // namespace cpu
+}  // namespace parley::engine

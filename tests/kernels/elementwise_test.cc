@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -58,18 +59,21 @@ TEST(Rotate, TurnsPairsByTheirAngle) {
   }
 }
 
-TEST(LayerNorm, TakesTheMeanOffAndDividesByTheDeviation) {
-  const std::vector<float> x = Random(512, 1);
-  const std::vector<float> weight = Random(512, 2);
-  const std::vector<float> bias = Random(512, 3);
-  std::vector<float> out(512);
-  LayerNorm(x.data(), weight.data(), bias.data(), 1e-5f, 512, out.data());
-  double mean = 0;
-  for (float v : x) mean += v / 512.0;
-  double variance = 0;
-  for (float v : x) variance += (v - mean) * (v - mean) / 512.0;
-  for (int i = 0; i < 512; ++i) {
-    EXPECT_NEAR(out[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * weight[i] + bias[i], 1e-5);
+TEST(LayerNorm, TakesTheMeanOffAndDividesByTheDeviationOfTheValuesBeforeThePadding) {
+  for (const int values : {512, 500, 487}) {
+    std::vector<float> x = Random(512, 1);
+    std::fill(x.begin() + values, x.end(), 0.0f);
+    const std::vector<float> weight = Random(512, 2);
+    const std::vector<float> bias = Random(512, 3);
+    std::vector<float> out(512);
+    LayerNorm(x.data(), weight.data(), bias.data(), 1e-5f, values, 512, out.data());
+    double mean = 0;
+    for (int i = 0; i < values; ++i) mean += x[i] / static_cast<double>(values);
+    double variance = 0;
+    for (int i = 0; i < values; ++i) variance += (x[i] - mean) * (x[i] - mean) / values;
+    for (int i = 0; i < values; ++i) {
+      EXPECT_NEAR(out[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * weight[i] + bias[i], 1e-5);
+    }
   }
 }
 
@@ -92,10 +96,12 @@ TEST(Elementwise, GivesTheSameBitsOnEveryInstructionSet) {
   const std::vector<float> a = Random(n, 6, 5);
   const std::vector<float> b = Random(n, 7);
   const std::vector<float> c = Random(n, 8);
+  std::vector<float> padded = a;
+  std::fill(padded.end() - 3, padded.end(), 0.0f);
   const auto all = [&](Isa isa) {
     std::vector<std::vector<float>> results(5, std::vector<float>(n));
     RmsNorm(a.data(), b.data(), 1e-6f, n, results[0].data(), isa);
-    LayerNorm(a.data(), b.data(), c.data(), 1e-6f, n, results[1].data(), isa);
+    LayerNorm(padded.data(), b.data(), c.data(), 1e-6f, n - 3, n, results[1].data(), isa);
     SwiGlu(a.data(), b.data(), n, results[2].data(), isa);
     BiasGelu(a.data(), b.data(), n, results[3].data(), isa);
     results[4] = a;

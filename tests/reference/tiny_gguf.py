@@ -2,7 +2,7 @@
 
   python tiny_gguf.py [OUT_FOLDER]
 
-Needs numpy and gguf. llama.gguf and qwen2.gguf hold the very weights of tests/torch/data/tiny_*, whose
+Needs numpy and gguf. llama.gguf and qwen2.gguf hold the very weights of tests/reference/tiny_models/tiny_*, whose
 logits are transformers' (tiny_models.py): Llama's query and key rows in GGUF's order, Llama 3.1's rotary scaling as
 rope_freqs.weight, Qwen2's biases. qwen2_q8_0.gguf and llama_k.gguf are wide enough for the CPU kernels and for blocks
 of 256; their logits are those of the few lines of numpy below on the weights that the gguf package reads from them.

@@ -1,4 +1,4 @@
-"""Small random checkpoints in the Hugging Face layout with transformers' logits: tests/torch/data/tiny_*.
+"""Small random checkpoints in the Hugging Face layout with transformers' logits: tests/reference/tiny_models/tiny_*.
 
   python tiny_models.py OUT_FOLDER
 

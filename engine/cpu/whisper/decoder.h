@@ -1,6 +1,5 @@
 // Whisper's decoder on our own kernels: a causal transformer over the tokens, with cross attention to the
 // encoded audio. Several windows take a step together: their weights are read once.
-// engine/torch/whisper/decoder.h is the same in plain tensor operations.
 #pragma once
 
 #include <vector>
@@ -69,7 +68,9 @@ class WhisperDecoder {
   void Score(absl::Span<const Entry> entries);
 
   LayerRunner* const runner_;
-  const int width_;
+  const LayerWidths widths_;
+  const int width_;           // as the buffers have it
+  const int attended_width_;  // of all heads
   const int heads_;
   const int vocabulary_;
   const std::vector<whisper::AttentionHead> alignment_heads_;

@@ -1,5 +1,5 @@
 // Whisper's encoder on our own kernels: two convolutions over the log-mel frames, positions, transformer
-// layers. engine/torch/whisper/encoder.h is the same in plain tensor operations.
+// layers. engine/torch/whisper_encoder.h is the same in plain tensor operations.
 #pragma once
 
 #include <vector>
@@ -35,7 +35,9 @@ class WhisperEncoder {
   void Hear(absl::Span<const float> samples, int frames);
 
   LayerRunner* const runner_;
-  const int width_;
+  const LayerWidths widths_;
+  const int width_;           // as the buffers have it
+  const int attended_width_;  // of all heads
   const int heads_;
   const int mel_stride_;  // mel_bins rounded up to whole groups
   const LogMel log_mel_;
@@ -48,7 +50,7 @@ class WhisperEncoder {
   std::vector<float> loudest_;  // of each piece of frames
   Floats mel_;                  // [frames + 2, mel_stride]: a frame of zeros before and after
   Floats frames_;               // [frames + 2, width], likewise
-  Floats q_, k_, v_;            // [positions, width]
+  Floats q_, k_, v_;            // [positions, attended_width]
 };
 
 }  // namespace parley::engine::cpu

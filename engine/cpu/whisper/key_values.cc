@@ -1,7 +1,6 @@
 #include "engine/cpu/whisper/key_values.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace parley::engine::cpu {
 
@@ -36,7 +35,7 @@ void KeyValues::Attend(int layer, int head, bool causal, int rows, int64_t strid
                    .counts = counts_.data(),
                    .offset = Offset(layer, head),
                    .head_dim = head_dim_,
-                   .scale = 1 / std::sqrt(static_cast<float>(head_dim_)),
+                   .scale = scale_,
                    .q = q,
                    .out = q,
                    .rows = rows,

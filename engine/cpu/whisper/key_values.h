@@ -13,8 +13,9 @@ namespace parley::engine::cpu {
 class KeyValues {
  public:
   KeyValues() = default;
-  KeyValues(kernels::KvFormat format, int layers, int heads, int head_dim)
-      : format_(format), layers_(layers), heads_(heads), head_dim_(head_dim) {}
+  // `scale`: of scores, 1 / sqrt(head_dim without its padding).
+  KeyValues(kernels::KvFormat format, int layers, int heads, int head_dim, float scale)
+      : format_(format), layers_(layers), heads_(heads), head_dim_(head_dim), scale_(scale) {}
 
   int tokens() const { return tokens_; }
   // Makes room for tokens up to `tokens`; those that are there stay. Fewer: the last are dropped, their
@@ -35,6 +36,7 @@ class KeyValues {
   int layers_ = 0;
   int heads_ = 0;
   int head_dim_ = 0;
+  float scale_ = 1;
   int tokens_ = 0;
   std::vector<kernels::AlignedBuffer<uint8_t>> memory_;
   std::vector<const uint8_t*> pages_;

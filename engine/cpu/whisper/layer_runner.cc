@@ -33,7 +33,8 @@ void LayerRunner::TakeNorm(const float* x, int rows, const Norm& norm) {
   ForRows(rows, [&](int row) {
     const int64_t at = static_cast<int64_t>(row) * width;
     float* const normed = normed_.data() + at;
-    kernels::LayerNorm(x + at, norm.weight.data(), norm.bias.data(), kNormEpsilon, width, normed, isa_);
+    kernels::LayerNorm(x + at, norm.weight.data(), norm.bias.data(), kNormEpsilon, norm.values, width, normed,
+                       isa_);
     in_.Set(row, normed, isa_);
   });
 }

@@ -5,12 +5,12 @@
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "engine/cpu/activations.h"
-#include "engine/cpu/arithmetic.h"
 #include "engine/cpu/products.h"
 #include "engine/cpu/whisper/layers.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/cpu_features.h"
 #include "engine/kernels/thread_team.h"
+#include "engine/model/arithmetic.h"
 
 namespace parley::engine::cpu {
 

@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/cpu/arithmetic.h"
 #include "engine/cpu/float_reader.h"
 #include "engine/cpu/matrix.h"
+#include "engine/cpu/padded_width.h"
 #include "engine/kernels/aligned_buffer.h"
+#include "engine/model/arithmetic.h"
 
 namespace parley::engine::cpu {
 
@@ -20,6 +21,7 @@ struct Dense {
 };
 
 struct Norm {
+  int values = 0;                   // before the padding
   std::vector<float> weight, bias;  // [width]
 };
 inline constexpr float kNormEpsilon = 1e-5f;
@@ -36,16 +38,32 @@ struct FeedForwardLayer {
   Dense up, down;
 };
 
+// What the layers of the encoder, or of the decoder, are as wide as; padded where the kernels need it.
+struct LayerWidths {
+  LayerWidths(int width, int heads, int ffn);
+
+  PaddedWidth width;
+  PaddedWidth ffn;
+  PaddedWidth heads;  // of queries, keys and values
+  int head_dim;
+  float score_scale;  // of attention: 1 / sqrt(head width)
+};
+
 class LayerReader : public FloatReader {
  public:
   LayerReader(const bundle::Safetensors* file, Arithmetic arithmetic)
       : FloatReader(file), arithmetic_(arithmetic) {}
 
-  Norm ReadNorm(const std::string& name, int width);
-  Dense ReadDense(const std::string& name, int outputs, int inputs, bool bias = true);
-  AttentionLayer ReadAttention(const std::string& name, const std::string& norm, int width);
+  // All come padded.
+  std::vector<float> ReadRow(const std::string& name, const PaddedWidth& width);
+  // [rows, width]
+  std::vector<float> ReadRows(const std::string& name, int rows, const PaddedWidth& width);
+  Norm ReadNorm(const std::string& name, const PaddedWidth& width);
+  Dense ReadDense(const std::string& name, const PaddedWidth& outputs, const PaddedWidth& inputs,
+                  bool bias = true);
+  AttentionLayer ReadAttention(const std::string& name, const std::string& norm, const LayerWidths& widths);
   // "<layer>.fc1", "<layer>.fc2" and "<layer>.final_layer_norm".
-  FeedForwardLayer ReadFeedForward(const std::string& layer, int width, int ffn);
+  FeedForwardLayer ReadFeedForward(const std::string& layer, const LayerWidths& widths);
   // Rows of floats, [outputs, inputs].
   Matrix Pack(const std::string& name, const std::vector<float>& rows, int outputs, int inputs);
 

@@ -11,10 +11,10 @@
 
 namespace parley::engine {
 
-inline std::vector<float> RunChunk(LanguageModel& model, Sequence* sequence,
-                                   absl::Span<const TokenId> tokens) {
+inline std::vector<float> RunChunk(LanguageModel& model, Sequence* sequence, absl::Span<const TokenId> tokens,
+                                   absl::Span<const int> page_starts = {}) {
   std::vector<float> logits;
-  StepEntry entry{sequence, tokens, &logits};
+  StepEntry entry{sequence, tokens, &logits, page_starts};
   const absl::Status status = model.Step(absl::MakeSpan(&entry, 1));
   EXPECT_TRUE(status.ok()) << status;
   return logits;

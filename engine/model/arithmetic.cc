@@ -1,4 +1,4 @@
-#include "engine/cpu/arithmetic.h"
+#include "engine/model/arithmetic.h"
 
 namespace parley::engine {
 
