@@ -9,9 +9,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/assembly/arithmetic.h"
+#include "engine/assembly/kinds.h"
 #include "engine/bundle/tokenizer_files.h"
 #include "engine/text/prompt_layout.h"
-#include "engine/torch/arithmetic.h"
 #include "engine/torch/llama.h"
 
 namespace parley::bench {
@@ -102,11 +103,13 @@ absl::StatusOr<std::unique_ptr<LanguageModelSides>> LanguageModelSides::Load(con
 }
 
 absl::Status LanguageModelSides::LoadOurs(const std::string& suffix, const std::string& arithmetic) {
-  const absl::StatusOr<engine::ArithmeticChoice> choice =
-      engine::ChooseArithmetic(arithmetic, files_->shape());
+  const absl::StatusOr<engine::assembly::ArithmeticChoice> choice =
+      engine::assembly::ChooseArithmetic(arithmetic);
   if (!choice.ok()) return choice.status();
+  const engine::assembly::Kinds kinds = engine::assembly::CpuKinds();
   absl::StatusOr<std::unique_ptr<engine::LanguageModel>> model =
-      engine::MakeLanguageModel(files_, choice->language_model, {.threads = options_.threads});
+      engine::assembly::FindKind(kinds.language_models, files_->shape().architecture, "cpu")
+          ->load(files_, {.threads = options_.threads, .arithmetic = choice->language_model});
   if (!model.ok()) return model.status();
   Ours& ours =
       ours_.emplace_back(Ours{suffix, choice->language_model, choice->description, *std::move(model)});
@@ -160,7 +163,8 @@ absl::StatusOr<std::vector<std::vector<TokenId>>> LanguageModelSides::Prompts() 
 absl::Status LanguageModelSides::CheckTheySayTheSame() {
   const auto prompts = Prompts();
   if (!prompts.ok()) return prompts.status();
-  const absl::StatusOr<std::unique_ptr<engine::Llama>> exact = engine::Llama::Load(files_, Arithmetic::kFp32);
+  const absl::StatusOr<std::unique_ptr<engine::libtorch::Llama>> exact =
+      engine::libtorch::Llama::Load(files_, {.arithmetic = Arithmetic::kFp32});
   if (!exact.ok()) return exact.status();
   std::vector<ExactText> texts;
   for (const std::vector<TokenId>& prompt : *prompts) {

@@ -13,8 +13,8 @@
 #include "bench/machine_limits.h"
 #include "bench/peers/llama_cpp.h"
 #include "engine/bundle/language_model_files.h"
+#include "engine/model/arithmetic.h"
 #include "engine/model/language_model.h"
-#include "engine/torch/linear.h"
 
 namespace parley::bench {
 

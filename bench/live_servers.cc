@@ -8,7 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "bench/wav.h"
 #include "clients/cpp/media/source.h"
-#include "engine/torch/load.h"
+#include "engine/assembly/kinds.h"
+#include "engine/assembly/load.h"
 
 namespace parley::bench {
 namespace {
@@ -37,9 +38,9 @@ absl::StatusOr<std::vector<std::string>> Jpegs() {
 }  // namespace
 
 absl::StatusOr<LiveServers> StartLiveServers(const SuiteOptions& options) {
-  auto bundle = engine::LoadTorchBundle(
+  auto bundle = engine::assembly::LoadBundle(
       {.bundle_dir = options.model_dir, .threads = options.threads, .max_conversations = 2 * kMaxLiveCalls},
-      Clock::Real());
+      engine::assembly::CpuKinds(), Clock::Real());
   if (!bundle.ok()) return bundle.status();
   auto ours = LiveServer::Start(std::move(bundle->engine), std::move(bundle->speech_detector));
   if (!ours.ok()) return ours.status();

@@ -1,6 +1,6 @@
 // Suite `speech`: milliseconds to transcribe 2 to 30 s of speech that is all there, ours against
 // faster-whisper and whisper.cpp on the same weights.
-#include <ATen/Parallel.h>
+#include "engine/assembly/speech.h"
 
 #include <memory>
 #include <string>
@@ -12,13 +12,8 @@
 #include "bench/peers/transcribers.h"
 #include "bench/speech_clips.h"
 #include "engine/api/media.h"
-#include "engine/bundle/language_model_files.h"
+#include "engine/assembly/arithmetic.h"
 #include "engine/bundle/manifest.h"
-#include "engine/bundle/mapped_file.h"
-#include "engine/bundle/safetensors.h"
-#include "engine/bundle/tokenizer_files.h"
-#include "engine/torch/arithmetic.h"
-#include "engine/torch/whisper/load.h"
 #include "engine/whisper/whisper.h"
 
 namespace parley::bench {
@@ -31,24 +26,11 @@ class Ours {
   static absl::StatusOr<std::unique_ptr<Ours>> Load(const SuiteOptions& options) {
     const auto manifest = engine::bundle::ReadManifest(options.model_dir);
     if (!manifest.ok()) return manifest.status();
-    const auto files = engine::bundle::LanguageModelFiles::Open(manifest->language_model);
-    if (!files.ok()) return files.status();
-    auto choice = engine::ChooseArithmetic("auto", files->shape());
+    const auto choice = engine::assembly::ChooseArithmetic("auto");
     if (!choice.ok()) return choice.status();
-    const std::string& folder = manifest->audio_tower->path;
-    const auto weights = engine::bundle::Safetensors::OpenFolder(folder);
-    if (!weights.ok()) return weights.status();
-    const auto config = engine::bundle::ReadTextFile(folder + "/config.json");
-    if (!config.ok()) return config.status();
-    const auto tokenizer_json = engine::bundle::ReadTextFile(folder + "/tokenizer.json");
-    if (!tokenizer_json.ok()) return tokenizer_json.status();
-    auto data = engine::bundle::TokenizerFromJson(*tokenizer_json, folder);
-    if (!data.ok()) return data.status();
-    auto tokenizer = engine::text::Tokenizer::Create(*std::move(data));
-    if (!tokenizer.ok()) return tokenizer.status();
     auto whisper =
-        engine::whisper::LoadWhisper(*weights, *config, *std::move(tokenizer),
-                                     manifest->audio_bridge->language, choice->audio_tower, options.threads);
+        engine::assembly::LoadWhisperOnCpu(manifest->audio_tower->path, manifest->audio_bridge->language,
+                                           choice->speech_encoder, options.threads);
     if (!whisper.ok()) return whisper.status();
     return std::unique_ptr<Ours>(new Ours(*std::move(whisper), choice->description));
   }
@@ -73,7 +55,6 @@ class Ours {
 };
 
 absl::Status Speech(const SuiteOptions& options) {
-  at::set_num_threads(options.threads);
   const auto clips = ReadClips(options);
   if (!clips.ok()) return clips.status();
   const auto ours = Ours::Load(options);

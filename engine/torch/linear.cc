@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace parley::engine {
+namespace parley::engine::libtorch {
 namespace {
 
 class Fp32Linear final : public Linear {
@@ -49,4 +49,4 @@ std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Ten
   return nullptr;
 }
 
-}  // namespace parley::engine
+}  // namespace parley::engine::libtorch

@@ -6,9 +6,9 @@
 
 #include <memory>
 
-#include "engine/cpu/arithmetic.h"
+#include "engine/model/arithmetic.h"
 
-namespace parley::engine {
+namespace parley::engine::libtorch {
 
 // Immutable. Torch exceptions pass through.
 class Linear {
@@ -23,4 +23,4 @@ class Linear {
 std::unique_ptr<const Linear> MakeLinear(const at::Tensor& weight, const at::Tensor& bias,
                                          Arithmetic arithmetic);
 
-}  // namespace parley::engine
+}  // namespace parley::engine::libtorch

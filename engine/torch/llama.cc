@@ -19,7 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace parley::engine {
+namespace parley::engine::libtorch {
 namespace {
 
 using bundle::LanguageModelFiles;
@@ -36,21 +36,43 @@ class LoadError : public std::exception {
   absl::Status status_;
 };
 
-// A weight as an fp32 tensor, rows in the model's order.
-at::Tensor Read(const LanguageModelFiles& files, Weight weight, int layer) {
-  const absl::StatusOr<std::vector<float>> floats = files.Floats(weight, layer);
+// A weight as an fp32 tensor on the device, rows in the model's order.
+at::Tensor Read(const WeightSource& source, Weight weight, int layer = 0) {
+  const absl::StatusOr<std::vector<float>> floats = source.files.Floats(weight, layer);
   if (!floats.ok()) throw LoadError(floats.status());
-  at::Tensor tensor = at::empty(files.Find(weight, layer).shape, at::kFloat);
+  at::Tensor tensor = at::empty(source.files.Find(weight, layer).shape, at::kFloat);
   std::memcpy(tensor.mutable_data_ptr<float>(), floats->data(), floats->size() * sizeof(float));
-  return tensor;
+  return tensor.to(source.options.device);
 }
 
 // Several weights under one another, as one matrix (or one vector of biases).
-at::Tensor ReadStacked(const LanguageModelFiles& files, std::initializer_list<Weight> weights, int layer) {
+at::Tensor ReadStacked(const WeightSource& source, std::initializer_list<Weight> weights, int layer) {
   std::vector<at::Tensor> parts;
-  for (Weight weight : weights) parts.push_back(Read(files, weight, layer));
+  for (Weight weight : weights) parts.push_back(Read(source, weight, layer));
   return at::cat(parts, 0);
 }
+
+std::unique_ptr<const Linear> MakeLinear(const WeightSource& source, const at::Tensor& weight,
+                                         const at::Tensor& bias = {}) {
+  return libtorch::MakeLinear(weight, bias, source.options.arithmetic);
+}
+
+// The places of tokens as index tensors.
+class PlaceList {
+ public:
+  void Add(int page, int slot) {
+    pages_.push_back(page);
+    slots_.push_back(slot);
+  }
+  TokenPlaces On(at::Device device) const {
+    return {at::tensor(at::ArrayRef<int64_t>(pages_)).to(device),
+            at::tensor(at::ArrayRef<int64_t>(slots_)).to(device)};
+  }
+  int64_t size() const { return static_cast<int64_t>(pages_.size()); }
+
+ private:
+  std::vector<int64_t> pages_, slots_;
+};
 
 // Rotates the pairs (i, i + head_dim / 2): x [rows, n, head_dim]; cos, sin [rows, 1, head_dim / 2].
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
@@ -82,37 +104,35 @@ at::Tensor RmsNorm::Forward(const at::Tensor& x) const {
   return at::rms_norm(x, weight.sizes(), weight, epsilon);
 }
 
-Attention::Attention(const LanguageModelFiles& files, int layer, Arithmetic arithmetic)
+Attention::Attention(const WeightSource& source, int layer)
     : layer_(layer),
-      heads_(files.shape().heads),
-      kv_heads_(files.shape().kv_heads),
-      head_dim_(files.shape().head_dim),
+      heads_(source.files.shape().heads),
+      kv_heads_(source.files.shape().kv_heads),
+      head_dim_(source.files.shape().head_dim),
       qkv_(MakeLinear(
-          ReadStacked(files, {Weight::kQuery, Weight::kKey, Weight::kValue}, layer),
-          files.shape().qkv_bias
-              ? ReadStacked(files, {Weight::kQueryBias, Weight::kKeyBias, Weight::kValueBias}, layer)
-              : at::Tensor(),
-          arithmetic)),
-      out_(MakeLinear(Read(files, Weight::kAttentionOut, layer), at::Tensor(), arithmetic)) {}
+          source, ReadStacked(source, {Weight::kQuery, Weight::kKey, Weight::kValue}, layer),
+          source.files.shape().qkv_bias
+              ? ReadStacked(source, {Weight::kQueryBias, Weight::kKeyBias, Weight::kValueBias}, layer)
+              : at::Tensor())),
+      out_(MakeLinear(source, Read(source, Weight::kAttentionOut, layer))) {}
 
-at::Tensor Attention::Attend(const at::Tensor& q, const StepRows::Share& share,
-                             const at::Tensor& mask) const {
+at::Tensor Attention::Attend(const at::Tensor& q, const StepRows::Share& share, const KvPages& pages) const {
   const int64_t tokens = q.size(0);
   const int64_t group = heads_ / kv_heads_;  // query heads that share one key-value head
-  const int length = share.cache->held() + static_cast<int>(tokens);
-  const at::Tensor k = share.cache->Keys(layer_, length);    // [kv_heads, length, head_dim]
-  const at::Tensor v = share.cache->Values(layer_, length);  // [kv_heads, length, head_dim]
+  // [seen, kv_heads, head_dim] -> [kv_heads, seen, head_dim]
+  const at::Tensor k = pages.Keys(layer_, share.seen).transpose(0, 1);
+  const at::Tensor v = pages.Values(layer_, share.seen).transpose(0, 1);
 
   // [tokens, heads, head_dim] -> [kv_heads, group * tokens, head_dim]
   const at::Tensor grouped = q.transpose(0, 1).reshape({kv_heads_, group * tokens, head_dim_});
-  at::Tensor scores = at::matmul(grouped, k.transpose(1, 2));  // [kv_heads, group * tokens, length]
+  at::Tensor scores = at::matmul(grouped, k.transpose(1, 2));  // [kv_heads, group * tokens, seen]
   scores.mul_(1 / std::sqrt(static_cast<double>(head_dim_)));
-  if (mask.defined()) scores.view({heads_, tokens, length}).add_(mask);
+  if (share.mask.defined()) scores.view({heads_, tokens, -1}).add_(share.mask);
   const at::Tensor mixed = at::matmul(at::softmax(scores, -1), v);  // [kv_heads, group * tokens, head_dim]
   return mixed.view({heads_, tokens, head_dim_}).transpose(0, 1).reshape({tokens, heads_ * head_dim_});
 }
 
-at::Tensor Attention::Forward(const at::Tensor& x, const StepRows& rows) const {
+at::Tensor Attention::Forward(const at::Tensor& x, const StepRows& rows, KvPages& pages) const {
   const int64_t total = x.size(0);
   const at::Tensor qkv =
       qkv_->Forward(x).view({total, heads_ + 2 * kv_heads_, head_dim_});  // queries, keys, values by head
@@ -120,63 +140,66 @@ at::Tensor Attention::Forward(const at::Tensor& x, const StepRows& rows) const {
   const at::Tensor q = qk.narrow(1, 0, heads_);                       // [rows, heads, head_dim]
   const at::Tensor k = qk.narrow(1, heads_, kv_heads_);               // [rows, kv_heads, head_dim]
   const at::Tensor v = qkv.narrow(1, heads_ + kv_heads_, kv_heads_);  // [rows, kv_heads, head_dim]
+  pages.Write(layer_, rows.places, k, v);
 
   std::vector<at::Tensor> mixed;
   mixed.reserve(rows.shares.size());
-  for (size_t i = 0; i < rows.shares.size(); ++i) {
-    const StepRows::Share& share = rows.shares[i];
-    share.cache->Write(layer_, k.narrow(0, share.first, share.tokens),
-                       v.narrow(0, share.first, share.tokens));
-    mixed.push_back(Attend(q.narrow(0, share.first, share.tokens), share, rows.masks[i]));
+  for (const StepRows::Share& share : rows.shares) {
+    mixed.push_back(Attend(q.narrow(0, share.first, share.tokens), share, pages));
   }
-  return out_->Forward(mixed.size() == 1 ? mixed[0] : at::cat(mixed, 0));
+  return out_->Forward(at::cat(mixed, 0));
 }
 
-FeedForward::FeedForward(const LanguageModelFiles& files, int layer, Arithmetic arithmetic)
-    : ffn_(files.shape().ffn),
-      gate_up_(MakeLinear(ReadStacked(files, {Weight::kGate, Weight::kUp}, layer), at::Tensor(), arithmetic)),
-      down_(MakeLinear(Read(files, Weight::kDown, layer), at::Tensor(), arithmetic)) {}
+FeedForward::FeedForward(const WeightSource& source, int layer)
+    : ffn_(source.files.shape().ffn),
+      gate_up_(MakeLinear(source, ReadStacked(source, {Weight::kGate, Weight::kUp}, layer))),
+      down_(MakeLinear(source, Read(source, Weight::kDown, layer))) {}
 
 at::Tensor FeedForward::Forward(const at::Tensor& x) const {
   const at::Tensor gate_up = gate_up_->Forward(x);  // [rows, 2 * ffn]
   return down_->Forward(at::silu(gate_up.narrow(1, 0, ffn_)).mul_(gate_up.narrow(1, ffn_, ffn_)));
 }
 
-DecoderLayer::DecoderLayer(const LanguageModelFiles& files, int layer, Arithmetic arithmetic)
-    : attention_norm{Read(files, Weight::kAttentionNorm, layer), files.shape().rms_epsilon},
-      attention(files, layer, arithmetic),
-      ffn_norm{Read(files, Weight::kFfnNorm, layer), files.shape().rms_epsilon},
-      ffn(files, layer, arithmetic) {}
+DecoderLayer::DecoderLayer(const WeightSource& source, int layer)
+    : attention_norm{Read(source, Weight::kAttentionNorm, layer), source.files.shape().rms_epsilon},
+      attention(source, layer),
+      ffn_norm{Read(source, Weight::kFfnNorm, layer), source.files.shape().rms_epsilon},
+      ffn(source, layer) {}
 
-at::Tensor DecoderLayer::Forward(const at::Tensor& x, const StepRows& rows) const {
-  const at::Tensor h = x + attention.Forward(attention_norm.Forward(x), rows);
+at::Tensor DecoderLayer::Forward(const at::Tensor& x, const StepRows& rows, KvPages& pages) const {
+  const at::Tensor h = x + attention.Forward(attention_norm.Forward(x), rows, pages);
   return h + ffn.Forward(ffn_norm.Forward(h));
 }
 
-Llama::Llama(std::shared_ptr<const LanguageModelFiles> files, Arithmetic arithmetic)
-    : files_(std::move(files)), embedding_(files_->Find(Weight::kEmbedding)) {
-  rope_frequencies_ = at::tensor(at::ArrayRef<float>(shape().rope_frequencies));
+Llama::Llama(std::shared_ptr<const LanguageModelFiles> files, const LlamaOptions& options)
+    : files_(std::move(files)),
+      device_(options.device),
+      pages_(shape().layers, shape().kv_heads, shape().head_dim, options.kv_bytes,
+             at::TensorOptions(options.device).dtype(options.kv_type)),
+      embedding_(files_->Find(Weight::kEmbedding)) {
+  const WeightSource source = {*files_, options};
+  rope_frequencies_ = at::tensor(at::ArrayRef<float>(shape().rope_frequencies)).to(device_);
   layers_.reserve(static_cast<size_t>(shape().layers));
-  for (int layer = 0; layer < shape().layers; ++layer) layers_.emplace_back(*files_, layer, arithmetic);
-  norm_ = {Read(*files_, Weight::kFinalNorm, 0), shape().rms_epsilon};
-  head_ = MakeLinear(Read(*files_, Weight::kHead, 0), at::Tensor(), arithmetic);
+  for (int layer = 0; layer < shape().layers; ++layer) layers_.emplace_back(source, layer);
+  norm_ = {Read(source, Weight::kFinalNorm), shape().rms_epsilon};
+  head_ = MakeLinear(source, Read(source, Weight::kHead));
 }
 
 absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const LanguageModelFiles> files,
-                                                   Arithmetic arithmetic) {
+                                                   const LlamaOptions& options) {
   const c10::InferenceMode inference;
   const std::string path = files->path();
+  if (IsInteger(options.arithmetic)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": LibTorch computes in fp32 or bf16, not in ",
+                                                   ArithmeticName(options.arithmetic)));
+  }
   try {
-    return std::unique_ptr<Llama>(new Llama(std::move(files), arithmetic));
+    return std::unique_ptr<Llama>(new Llama(std::move(files), options));
   } catch (const LoadError& error) {
     return absl::Status(error.status().code(), absl::StrCat(path, ": ", error.status().message()));
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat(path, ": ", error.what()));
   }
-}
-
-std::unique_ptr<KvCache> Llama::NewCache() const {
-  return std::make_unique<KvCache>(shape().layers, shape().kv_heads, shape().head_dim);
 }
 
 absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
@@ -195,35 +218,48 @@ absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
   return absl::OkStatus();
 }
 
-StepRows Llama::Layout(absl::Span<StepEntry> entries) const {
+StepRows Llama::LayOut(absl::Span<const StepEntry> entries) const {
   StepRows rows;
   std::vector<float> positions;
+  PlaceList places;
   for (const StepEntry& entry : entries) {
-    auto* cache = static_cast<KvCache*>(entry.sequence);
-    const int held = cache->held();
-    const int tokens = static_cast<int>(entry.tokens.size());
-    cache->Reserve(tokens).IgnoreError();  // it grows or throws
-    rows.shares.push_back({cache, static_cast<int64_t>(positions.size()), tokens});
-    for (int i = 0; i < tokens; ++i) positions.push_back(static_cast<float>(cache->length() + i));
-    // Token i of the share sees what is held and tokens 0 to i.
-    rows.masks.push_back(
-        tokens == 1 ? at::Tensor()
-                    : at::full({tokens, held + tokens}, -std::numeric_limits<float>::infinity(), at::kFloat)
-                          .triu_(held + 1));
+    auto* const sequence = static_cast<PagedSequence*>(entry.sequence);
+    const schedule::PageTable& table = sequence->table();
+    const auto tokens = static_cast<int64_t>(entry.tokens.size());
+    StepRows::Share share = {sequence, static_cast<int64_t>(positions.size()), tokens};
+    for (int i = 0; i < tokens; ++i) {
+      const schedule::PageTable::Place place = table.Locate(table.length() + i);
+      places.Add(place.page, place.slot);
+      positions.push_back(static_cast<float>(table.length() + i));
+    }
+    PlaceList seen;
+    for (const schedule::PageTable::Entry& page : table.entries()) {
+      for (int slot = 0; slot < page.count; ++slot) seen.Add(page.page, slot);
+    }
+    share.seen = seen.On(device_);
+    // Token i of the share sees what was held and tokens 0 to i.
+    if (tokens > 1) {
+      share.mask = at::full({tokens, seen.size()}, -std::numeric_limits<float>::infinity(), at::kFloat)
+                       .triu_(seen.size() - tokens + 1)
+                       .to(device_);
+    }
+    rows.shares.push_back(std::move(share));
   }
-  const at::Tensor angles = at::tensor(at::ArrayRef<float>(positions)).unsqueeze(1) * rope_frequencies_;
+  rows.places = places.On(device_);
+  const at::Tensor angles =
+      at::tensor(at::ArrayRef<float>(positions)).to(device_).unsqueeze(1) * rope_frequencies_;
   rows.cos = angles.cos().unsqueeze(1);
   rows.sin = angles.sin().unsqueeze(1);
   return rows;
 }
 
-void Llama::Run(absl::Span<StepEntry> entries) const {
-  const StepRows rows = Layout(entries);
+void Llama::Run(absl::Span<StepEntry> entries) {
+  const StepRows rows = LayOut(entries);
   std::vector<TokenId> ids;
   for (const StepEntry& entry : entries) ids.insert(ids.end(), entry.tokens.begin(), entry.tokens.end());
 
-  at::Tensor x = embedding_.Forward(ids);  // [rows, hidden]
-  for (const DecoderLayer& layer : layers_) x = layer.Forward(x, rows);
+  at::Tensor x = embedding_.Forward(ids).to(device_);  // [rows, hidden]
+  for (const DecoderLayer& layer : layers_) x = layer.Forward(x, rows, pages_);
 
   std::vector<at::Tensor> asked;
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -232,7 +268,7 @@ void Llama::Run(absl::Span<StepEntry> entries) const {
   }
   if (!asked.empty()) {
     const at::Tensor logits =
-        head_->Forward(norm_.Forward(at::cat(asked, 0))).contiguous();  // [asked, vocabulary]
+        head_->Forward(norm_.Forward(at::cat(asked, 0))).to(at::kCPU).contiguous();  // [asked, vocabulary]
     const float* row = logits.const_data_ptr<float>();
     for (const StepEntry& entry : entries) {
       if (entry.logits == nullptr) continue;
@@ -240,12 +276,20 @@ void Llama::Run(absl::Span<StepEntry> entries) const {
       row += shape().vocabulary;
     }
   }
-  for (const StepRows::Share& share : rows.shares) share.cache->Advance(static_cast<int>(share.tokens));
+  for (const StepRows::Share& share : rows.shares) share.sequence->Advance(static_cast<int>(share.tokens));
 }
 
 absl::Status Llama::Step(absl::Span<StepEntry> entries) {
   if (entries.empty()) return absl::OkStatus();
   if (absl::Status status = Check(entries); !status.ok()) return status;
+  for (const StepEntry& entry : entries) {
+    const auto tokens = static_cast<int>(entry.tokens.size());
+    if (absl::Status status =
+            entry.sequence->Reserve(tokens, entry.page_starts, std::numeric_limits<int64_t>::max());
+        !status.ok()) {
+      return status;
+    }
+  }
   const c10::InferenceMode inference;
   try {
     Run(entries);
@@ -255,4 +299,4 @@ absl::Status Llama::Step(absl::Span<StepEntry> entries) {
   }
 }
 
-}  // namespace parley::engine
+}  // namespace parley::engine::libtorch

@@ -1,9 +1,11 @@
-// The decoder-only transformer of Llama (arXiv 2302.13971) and Qwen2 (arXiv 2407.10671): RMSNorm, rotary
-// positions, grouped-query attention, SwiGLU.
+// The decoder-only transformer of Llama (arXiv 2302.13971) and Qwen2 (arXiv 2407.10671) in LibTorch's
+// operations, to be read beside the papers: RMSNorm, rotary positions, grouped-query attention, SwiGLU. It
+// runs on any of LibTorch's devices. On the CPU it is what engine/cpu/llama.h is tested against.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -12,16 +14,24 @@
 #include "absl/types/span.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/model/language_model.h"
-#include "engine/torch/kv_cache.h"
+#include "engine/model/paged_sequence.h"
+#include "engine/torch/kv_pages.h"
 #include "engine/torch/linear.h"
 
-namespace parley::engine {
+namespace parley::engine::libtorch {
+
+struct LlamaOptions {
+  at::Device device = at::kCPU;
+  Arithmetic arithmetic = Arithmetic::kFp32;  // or kBf16: weights and the activations they multiply
+  int64_t kv_bytes = int64_t{256} << 20;      // all conversations together
+  at::ScalarType kv_type = at::kFloat;        // or kHalf, kBFloat16
+};
 
 // Token rows read from the mapped file as they are needed: exact, and no second copy of the largest matrix.
 class Embedding {
  public:
   explicit Embedding(bundle::TensorView table) : table_(std::move(table)) {}
-  // [ids] -> [ids, hidden] fp32. REQUIRES: ids within the vocabulary.
+  // [ids] -> [ids, hidden] fp32 on the CPU. REQUIRES: ids within the vocabulary.
   at::Tensor Forward(absl::Span<const TokenId> ids) const;
 
  private:
@@ -34,29 +44,37 @@ struct RmsNorm {
   at::Tensor Forward(const at::Tensor& x) const;  // [rows, hidden] -> same
 };
 
-// Where the rows of a step belong: rows [first, first + tokens) are one sequence's next tokens.
+// A step's rows: those of one sequence after those of another.
 struct StepRows {
+  // Rows [first, first + tokens) are one sequence's next tokens.
   struct Share {
-    KvCache* cache = nullptr;
+    PagedSequence* sequence = nullptr;
     int64_t first = 0;
     int64_t tokens = 0;
+    TokenPlaces seen;  // of all that the last of them attends to, in order of position
+    at::Tensor mask;   // [tokens, seen], added to the scores; undefined for one token
   };
   std::vector<Share> shares;
-  at::Tensor cos;  // [rows, 1, head_dim / 2]
-  at::Tensor sin;  // [rows, 1, head_dim / 2]
-  std::vector<at::Tensor>
-      masks;  // by share: [tokens, held + tokens] added to the scores; undefined for one token
+  TokenPlaces places;  // where the rows' own keys and values go
+  at::Tensor cos;      // [rows, 1, head_dim / 2]
+  at::Tensor sin;      // [rows, 1, head_dim / 2]
+};
+
+// Reads the weights of one model, in fp32, onto a device.
+struct WeightSource {
+  const bundle::LanguageModelFiles& files;
+  const LlamaOptions& options;
 };
 
 class Attention {
  public:
-  Attention(const bundle::LanguageModelFiles& files, int layer, Arithmetic arithmetic);
-  // [rows, hidden] -> [rows, hidden]; writes keys and values into each share's cache.
-  at::Tensor Forward(const at::Tensor& x, const StepRows& rows) const;
+  Attention(const WeightSource& source, int layer);
+  // [rows, hidden] -> [rows, hidden]; writes the rows' keys and values.
+  at::Tensor Forward(const at::Tensor& x, const StepRows& rows, KvPages& pages) const;
 
  private:
-  // One sequence: q [tokens, heads, head_dim] over its cache -> [tokens, heads * head_dim].
-  at::Tensor Attend(const at::Tensor& q, const StepRows::Share& share, const at::Tensor& mask) const;
+  // One sequence: q [tokens, heads, head_dim] -> [tokens, heads * head_dim].
+  at::Tensor Attend(const at::Tensor& q, const StepRows::Share& share, const KvPages& pages) const;
 
   int layer_;
   int64_t heads_;
@@ -68,7 +86,7 @@ class Attention {
 
 class FeedForward {
  public:
-  FeedForward(const bundle::LanguageModelFiles& files, int layer, Arithmetic arithmetic);
+  FeedForward(const WeightSource& source, int layer);
   at::Tensor Forward(const at::Tensor& x) const;  // [rows, hidden] -> same
 
  private:
@@ -78,8 +96,9 @@ class FeedForward {
 };
 
 struct DecoderLayer {
-  DecoderLayer(const bundle::LanguageModelFiles& files, int layer, Arithmetic arithmetic);
-  at::Tensor Forward(const at::Tensor& x, const StepRows& rows) const;  // [rows, hidden] -> same
+  DecoderLayer(const WeightSource& source, int layer);
+  at::Tensor Forward(const at::Tensor& x, const StepRows& rows,
+                     KvPages& pages) const;  // [rows, hidden] -> same
 
   RmsNorm attention_norm;
   Attention attention;
@@ -87,29 +106,38 @@ struct DecoderLayer {
   FeedForward ffn;
 };
 
-// Weights are immutable; Step is called by one thread at a time, the only one that calls ATen.
+// Weights are immutable; Step is called by one thread at a time, the only one that calls ATen. Rows of a step
+// share matrix products, whose last bits depend on how many rows there are.
 class Llama final : public LanguageModel {
  public:
-  // `files` is kept: the embedding is read from it. Errors name the file.
+  // `files` is kept: the embedding is read from it. Errors name the file. INVALID_ARGUMENT: an arithmetic
+  // that LibTorch does not have here.
   static absl::StatusOr<std::unique_ptr<Llama>> Load(std::shared_ptr<const bundle::LanguageModelFiles> files,
-                                                     Arithmetic arithmetic);
+                                                     const LlamaOptions& options);
 
   const bundle::LanguageModelShape& shape() const { return files_->shape(); }
-  std::unique_ptr<KvCache> NewCache() const;
+  std::unique_ptr<PagedSequence> NewPagedSequence() {
+    return std::make_unique<PagedSequence>(pages_.pages(), &pages_);
+  }
 
   int vocabulary() const override { return shape().vocabulary; }
-  absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewCache(); }
-  // Every sequence is a KvCache of this model. INVALID_ARGUMENT for a token outside the
-  // vocabulary or a sequence that would pass the context; an error leaves every sequence at its length.
+  absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewPagedSequence(); }
+  // Every sequence is a PagedSequence of this model. INVALID_ARGUMENT for a token outside the vocabulary or a
+  // sequence that would pass the context; RESOURCE_EXHAUSTED: no pages. An error leaves every sequence at its
+  // length.
   absl::Status Step(absl::Span<StepEntry> entries) override;
+  schedule::PageStats pages() const override { return pages_.stats(); }
+  int64_t page_bytes() const override { return pages_.page_bytes(); }
 
  private:
-  Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, Arithmetic arithmetic);
+  Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options);
   absl::Status Check(absl::Span<const StepEntry> entries) const;
-  void Run(absl::Span<StepEntry> entries) const;
-  StepRows Layout(absl::Span<StepEntry> entries) const;
+  StepRows LayOut(absl::Span<const StepEntry> entries) const;
+  void Run(absl::Span<StepEntry> entries);
 
-  std::shared_ptr<const bundle::LanguageModelFiles> files_;
+  const std::shared_ptr<const bundle::LanguageModelFiles> files_;
+  const at::Device device_;
+  KvPages pages_;
   Embedding embedding_;
   at::Tensor rope_frequencies_;  // [head_dim / 2]
   std::vector<DecoderLayer> layers_;
@@ -117,4 +145,4 @@ class Llama final : public LanguageModel {
   std::unique_ptr<const Linear> head_;  // hidden -> vocabulary
 };
 
-}  // namespace parley::engine
+}  // namespace parley::engine::libtorch

@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
-namespace parley::engine {
+namespace parley::engine::libtorch {
 
 at::Tensor WeightReader::Read(const std::string& name, std::initializer_list<int64_t> shape) {
   if (status_.ok()) {
@@ -18,4 +18,4 @@ at::Tensor WeightReader::Read(const std::string& name, std::initializer_list<int
   return at::zeros(at::IntArrayRef(shape), at::kFloat);
 }
 
-}  // namespace parley::engine
+}  // namespace parley::engine::libtorch

@@ -10,7 +10,7 @@
 #include "absl/types/span.h"
 #include "engine/bundle/safetensors.h"
 
-namespace parley::engine {
+namespace parley::engine::libtorch {
 
 // Reads tensor after tensor and keeps the first error, so that a tower's loading reads like its list of
 // weights: check status() once at the end. After an error it gives zeros of the shape that was asked for.
@@ -27,4 +27,4 @@ class WeightReader {
   absl::Status status_;
 };
 
-}  // namespace parley::engine
+}  // namespace parley::engine::libtorch

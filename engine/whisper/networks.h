@@ -1,5 +1,4 @@
-// Whisper's encoder and decoder in one arithmetic. engine/cpu implements them on our own kernels,
-// engine/torch/whisper in tensor operations.
+// Whisper's encoder and decoder in one arithmetic; engine/cpu implements them.
 //
 // Called by the model thread only.
 #pragma once

@@ -1,4 +1,4 @@
-#include "engine/torch/whisper/encoder.h"
+#include "engine/torch/whisper_encoder.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace parley::engine::whisper {
+namespace parley::engine::libtorch {
 
 LayerNorm::LayerNorm(WeightReader* reader, const std::string& name, int width)
     : weight(reader->Read(name + ".weight", {width})), bias(reader->Read(name + ".bias", {width})) {}
@@ -37,7 +37,7 @@ std::unique_ptr<const Linear> ReadQueryKeyValue(WeightReader* reader, const std:
                     arithmetic);
 }
 
-Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic)
+WhisperEncoder::WhisperEncoder(WeightReader* reader, const whisper::Config& config, Arithmetic arithmetic)
     : heads_(config.encoder_heads) {
   const int width = config.width, ffn = config.encoder_ffn;
   const std::string encoder = "model.encoder.";
@@ -59,14 +59,14 @@ Encoder::Encoder(WeightReader* reader, const Config& config, Arithmetic arithmet
   norm_ = LayerNorm(reader, encoder + "layer_norm", width);
 }
 
-at::Tensor Encoder::Begin(const at::Tensor& log_mel) const {
+at::Tensor WhisperEncoder::Begin(const at::Tensor& log_mel) const {
   at::Tensor x = at::gelu(at::conv1d(log_mel.unsqueeze(0), conv1_weight_, conv1_bias_, 1, 1));
   x = at::gelu(at::conv1d(x, conv2_weight_, conv2_bias_, 2, 1));  // [1, width, positions]
   x = x.squeeze(0).t();
   return x + positions_.narrow(0, 0, x.size(0));
 }
 
-at::Tensor Encoder::Attend(const at::Tensor& qkv) const {
+at::Tensor WhisperEncoder::Attend(const at::Tensor& qkv) const {
   const int64_t rows = qkv.size(0), width = qkv.size(1) / 3;
   const at::Tensor heads = qkv.view({rows, 3, heads_, width / heads_})
                                .permute({1, 2, 0, 3})
@@ -77,13 +77,13 @@ at::Tensor Encoder::Attend(const at::Tensor& qkv) const {
       .reshape({rows, width});
 }
 
-at::Tensor Encoder::Layer(int layer, const at::Tensor& x) const {
+at::Tensor WhisperEncoder::Layer(int layer, const at::Tensor& x) const {
   const LayerWeights& w = layers_[layer];
   const at::Tensor attended = x + w.out->Forward(Attend(w.qkv->Forward(w.attention_norm(x))));
   const at::Tensor up = at::gelu(w.up->Forward(w.ffn_norm(attended)));
   return attended + w.down->Forward(up);
 }
 
-at::Tensor Encoder::End(const at::Tensor& x) const { return norm_(x); }
+at::Tensor WhisperEncoder::End(const at::Tensor& x) const { return norm_(x); }
 
-}  // namespace parley::engine::whisper
+}  // namespace parley::engine::libtorch

@@ -1,66 +1,36 @@
 // Whisper's numbers: the log-mel spectrogram, the encoder's values and the decoder's scores, against the
 // reference and in every arithmetic.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/from_blob.h>
-#include <c10/core/InferenceMode.h>
-
 #include <cmath>
 
+#include "engine/cpu/whisper/encoder.h"
+#include "engine/cpu/whisper/layer_runner.h"
+#include "engine/cpu/whisper/layers.h"
 #include "engine/cpu/whisper/log_mel.h"
-#include "engine/torch/whisper/encoder.h"
-#include "engine/torch/whisper/networks.h"
-#include "gmock/gmock.h"
-#include "tests/torch/whisper_fixture.h"
+#include "tests/cpu/whisper_encoding.h"
+#include "tests/cpu/whisper_fixture.h"
 
 namespace parley::engine::whisper {
 namespace {
-
-using ::testing::ElementsAre;
-
-// [80, frames]
-at::Tensor LogMelOf(const std::vector<float>& samples) {
-  std::vector<float> frames = cpu::LogMel(80).Compute(samples);
-  return at::from_blob(frames.data(), {cpu::LogMel::Frames(samples), 80}, at::kFloat).t().contiguous();
-}
-
-at::Tensor EncodeInFp32(const std::vector<float>& samples) {
-  const c10::InferenceMode inference;
-  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
-  EXPECT_TRUE(weights.ok()) << weights.status();
-  WeightReader reader(&*weights);
-  const Encoder encoder(&reader, English().parts().config, Arithmetic::kFp32);
-  at::Tensor x = encoder.Begin(LogMelOf(samples));
-  for (int layer = 0; layer < encoder.layers(); ++layer) x = encoder.Layer(layer, x);
-  return encoder.End(x);
-}
-
-// Every `step`th position's first 32 values against a reference that holds just those.
-void ExpectEncoding(const at::Tensor& encoded, int step, const std::vector<float>& expected) {
-  ASSERT_EQ(expected.size(), static_cast<size_t>((encoded.size(0) + step - 1) / step) * 32);
-  const auto values = encoded.accessor<float, 2>();
-  for (size_t i = 0; i < expected.size(); ++i) {
-    ASSERT_NEAR(values[static_cast<int64_t>(i / 32) * step][i % 32], expected[i], 1e-3) << "value " << i;
-  }
-}
 
 TEST(WhisperNetworks, LogMelIsTheReferences) {
   const std::vector<float> expected = parley::testing::ReadFloats("whisper_log_mel.f32");
   std::vector<float> samples = parley::testing::ReadClip("slt_capital");
   samples.resize(30 * kSampleRateHz);
-  const at::Tensor log_mel = LogMelOf(samples);
-  ASSERT_THAT(log_mel.sizes(), ElementsAre(80, 3000));
-  ASSERT_EQ(expected.size(), 80u * 96);
-  const auto values = log_mel.accessor<float, 2>();
-  for (int i = 0; i < 80 * 96; ++i) ASSERT_NEAR(values[i / 96][i % 96], expected[i], 1e-4) << "value " << i;
+  const std::vector<float> frames = cpu::LogMel(80).Compute(samples);
+  ASSERT_EQ(frames.size(), 80u * 3000);
+  ASSERT_EQ(expected.size(), 80u * 96);  // [80, 96]
+  for (int i = 0; i < 80 * 96; ++i)
+    ASSERT_NEAR(frames[i % 96 * 80 + i / 96], expected[i], 1e-4) << "value " << i;
 }
 
 TEST(WhisperNetworks, TrimmedAudioHasTheLogMelOfTheFullWindow) {
   std::vector<float> samples = parley::testing::ReadClip("rms_book");
   samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
-  const at::Tensor trimmed = LogMelOf(samples);
+  const std::vector<float> trimmed = cpu::LogMel(80).Compute(samples);
   samples.resize(30 * kSampleRateHz);
-  const at::Tensor full = LogMelOf(samples).narrow(1, 0, trimmed.size(1));
-  EXPECT_LT((trimmed - full).abs().max().item<float>(), 1e-6);
+  const std::vector<float> full = cpu::LogMel(80).Compute(samples);
+  ASSERT_LT(trimmed.size(), full.size());
+  for (size_t i = 0; i < trimmed.size(); ++i) ASSERT_NEAR(trimmed[i], full[i], 1e-6) << "value " << i;
 }
 
 TEST(WhisperNetworks, EncodingOfAFullWindowIsTheReferences) {
@@ -70,17 +40,14 @@ TEST(WhisperNetworks, EncodingOfAFullWindowIsTheReferences) {
 }
 
 TEST(WhisperNetworks, EncodingOfTrimmedAudioIsTheReferencesWithTruncatedPositions) {
-  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
-  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
-  ExpectEncoding(EncodeInFp32(samples), 10, parley::testing::ReadFloats("whisper_encoder_trimmed.f32"));
+  ExpectEncoding(EncodeInFp32(Trimmed("slt_capital")), 10,
+                 parley::testing::ReadFloats("whisper_encoder_trimmed.f32"));
 }
 
 // The clip's window after its encoding has ended.
 std::unique_ptr<Networks::Window> EncodedWindow(const Whisper& whisper, const std::string& clip) {
-  std::vector<float> samples = parley::testing::ReadClip(clip);
-  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
   Networks& networks = *whisper.parts().networks;
-  auto window = networks.Begin(samples);
+  auto window = networks.Begin(Trimmed(clip));
   EXPECT_TRUE(window.ok()) << window.status();
   for (int i = 0; i < whisper.parts().config.encoder_layers; ++i) {
     EXPECT_TRUE(networks.EncodeLayer(**window).ok());
@@ -167,10 +134,16 @@ std::vector<float> AlignmentOf(Networks& networks, Networks::Window& window, abs
   return attention.ok() ? *attention : std::vector<float>();
 }
 
-TEST(WhisperNetworks, AlignmentIsTheSameBitsOneByOneAndTogetherAndLibTorchsToFourPlaces) {
+// The prompt, and "What is the capital of France?" with its timestamps: ALIGNED of
+// tests/reference/whisper.py.
+const std::vector<TokenId> kAlignedTokens = {50258, 50259, 50359, 50364, 708, 307,
+                                             264,   4238,  295,   6190,  30,  50464};
+
+TEST(WhisperNetworks, AlignmentIsTheSameBitsOneByOneAndTogetherAndTheReferencesToFourPlaces) {
   std::vector<TokenId> tokens = EnglishPrompt();
   const std::vector<TokenId> written = Write(English(), parley::testing::ReadClip("slt_capital")).tokens();
   tokens.insert(tokens.end(), written.begin(), written.end());
+  ASSERT_EQ(tokens, kAlignedTokens);
   std::vector<float> exact;
   for (Arithmetic arithmetic : {Arithmetic::kFp32, Arithmetic::kInt8}) {
     const auto whisper = LoadWhisper("en", arithmetic);
@@ -181,21 +154,10 @@ TEST(WhisperNetworks, AlignmentIsTheSameBitsOneByOneAndTogetherAndLibTorchsToFou
     EXPECT_EQ(AlignmentOf(networks, *EncodedWindow(**whisper, "slt_capital"), tokens, 5), alone);
     if (arithmetic == Arithmetic::kFp32) exact = alone;
   }
-  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
-  ASSERT_TRUE(weights.ok()) << weights.status();
-  auto networks = LoadTorchNetworks(*weights, English().parts().config, Arithmetic::kFp32);
-  ASSERT_TRUE(networks.ok()) << networks.status();
-  std::vector<float> samples = parley::testing::ReadClip("slt_capital");
-  samples.resize((samples.size() + kSampleRateHz + 319) / 320 * 320);
-  auto window = (*networks)->Begin(samples);
-  ASSERT_TRUE(window.ok()) << window.status();
-  for (int i = 0; i < English().parts().config.encoder_layers; ++i) {
-    ASSERT_TRUE((*networks)->EncodeLayer(**window).ok());
-  }
-  ASSERT_TRUE((*networks)->EndEncoding(**window).ok());
-  const std::vector<float> torch = AlignmentOf(**networks, **window, tokens, 1);
-  ASSERT_EQ(torch.size(), exact.size());
-  for (size_t i = 0; i < torch.size(); ++i) ASSERT_NEAR(torch[i], exact[i], 1e-4) << i;
+  // Of transformers, on the full numbers of its own encoder.
+  const std::vector<float> expected = parley::testing::ReadFloats("whisper_alignment.f32");
+  ASSERT_EQ(exact.size(), expected.size());
+  for (size_t i = 0; i < exact.size(); ++i) ASSERT_NEAR(exact[i], expected[i], 1e-4) << i;
 }
 
 TEST(WhisperNetworks, RowsRunTogetherHaveTheScoresOfRowsRunOneByOneAndCanBeTakenBack) {

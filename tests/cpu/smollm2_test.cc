@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "engine/bundle/language_model_files.h"
+#include "engine/cpu/llama.h"
 #include "engine/kernels/cpu_features.h"
-#include "engine/torch/arithmetic.h"
-#include "tests/torch/json_file.h"
-#include "tests/torch/steps.h"
+#include "tests/model/steps.h"
+#include "tests/reference/json_file.h"
 
 namespace parley::engine {
 namespace {
@@ -37,7 +37,9 @@ LanguageModel* Model(Arithmetic arithmetic, std::optional<KvFormat> kv_format = 
   static std::unique_ptr<LanguageModel> models[4][2];
   std::unique_ptr<LanguageModel>& model = models[static_cast<int>(arithmetic)][kv_format.has_value() ? 1 : 0];
   if (model != nullptr || Files() == nullptr) return model.get();
-  auto loaded = MakeLanguageModel(Files(), arithmetic, {.threads = 2, .kv_format = kv_format});
+  const KvFormat as_precise = arithmetic == Arithmetic::kFp32 ? KvFormat::kFp32 : KvFormat::kFp16;
+  auto loaded = cpu::Llama::Load(
+      Files(), {.threads = 2, .arithmetic = arithmetic, .kv_format = kv_format.value_or(as_precise)});
   EXPECT_TRUE(loaded.ok()) << loaded.status();
   if (loaded.ok()) model = *std::move(loaded);
   return model.get();
@@ -122,8 +124,7 @@ TEST_F(SmolLm2Test, APrefillInPiecesGivesTheTokensOfOnePrefill) {
   }
 }
 
-// A camera that shows one thing after the other, in both engines: one forgets rows of a tensor, the other
-// pages.
+// A camera that shows one thing after the other.
 TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
   const std::vector<TokenId> prompt = Ids(reference_["prompts"][0]["ids"]);
   const std::vector<TokenId> question = Ids(reference_["prompts"][1]["ids"]);
@@ -244,27 +245,12 @@ TEST_F(SmolLm2Test, TheFasterArithmeticsAgreeWithFp32) {
   }
 }
 
-TEST_F(SmolLm2Test, FormatsOfKeysAndValuesHaveNames) {
-  EXPECT_EQ(*KvFormatByName("auto"), std::nullopt);
-  EXPECT_EQ(*KvFormatByName("fp32"), KvFormat::kFp32);
-  EXPECT_EQ(*KvFormatByName("int8"), KvFormat::kInt8);
-  EXPECT_EQ(KvFormatByName("int4").status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST_F(SmolLm2Test, WhatAutoTakesWritesWhatTheReferenceWrites) {
-  LanguageModel& model = *Model(ChooseArithmetic("auto", Files()->shape())->language_model);
+// What a server takes by itself where there are kernels for it (engine/assembly/arithmetic.h).
+TEST_F(SmolLm2Test, Int16WritesWhatTheReferenceWrites) {
+  LanguageModel& model = *Model(Arithmetic::kInt16);
   const auto prompts = OfEachPrompt("ids");
   const auto sequences = NewSequences(model, prompts.size());
   EXPECT_EQ(Greedy(model, sequences, RunChunks(model, sequences, prompts), 64), OfEachPrompt("greedy"));
-}
-
-TEST_F(SmolLm2Test, AutoTakesTheIntegerKernelsWhereThereAreAny) {
-  const auto choice = ChooseArithmetic("auto", Files()->shape());
-  ASSERT_TRUE(choice.ok()) << choice.status();
-  std::printf("%s\n", choice->description.c_str());
-  EXPECT_EQ(choice->language_model,
-            kernels::DetectIsa() == kernels::Isa::kPortable ? Arithmetic::kFp32 : Arithmetic::kInt16);
-  EXPECT_EQ(ChooseArithmetic("int4", Files()->shape()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@
 
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/tokenizer_files.h"
-#include "engine/torch/weights.h"
-#include "engine/torch/whisper/load.h"
+#include "engine/cpu/whisper/networks.h"
+#include "engine/whisper/config.h"
 #include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 #include "gtest/gtest.h"
@@ -37,7 +37,11 @@ inline absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& l
   if (!data.ok()) return data.status();
   auto tokenizer = text::Tokenizer::Create(*std::move(data));
   if (!tokenizer.ok()) return tokenizer.status();
-  return whisper::LoadWhisper(*weights, *config, *std::move(tokenizer), language, arithmetic, /*threads=*/2);
+  const auto parsed = ParseConfig(*config);
+  if (!parsed.ok()) return parsed.status();
+  auto networks = cpu::LoadWhisperNetworks(*weights, *parsed, arithmetic, /*threads=*/2);
+  if (!networks.ok()) return networks.status();
+  return Whisper::Create(*parsed, *std::move(tokenizer), language, *std::move(networks));
 }
 
 // Loaded once: it takes seconds.

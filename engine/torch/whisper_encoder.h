@@ -1,4 +1,5 @@
-// Whisper's encoder: two convolutions over the log-mel frames, positions, transformer layers.
+// Whisper's encoder (arXiv 2212.04356) in LibTorch's operations: two convolutions over the log-mel frames,
+// positions, transformer layers. engine/cpu/whisper/encoder.h is tested against it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,7 +12,7 @@
 #include "engine/torch/weights.h"
 #include "engine/whisper/config.h"
 
-namespace parley::engine::whisper {
+namespace parley::engine::libtorch {
 
 struct LayerNorm {
   at::Tensor weight, bias;  // [width]
@@ -28,9 +29,9 @@ std::unique_ptr<const Linear> ReadQueryKeyValue(WeightReader* reader, const std:
                                                 Arithmetic arithmetic);
 
 // Immutable; used by the model thread only. Torch exceptions pass through.
-class Encoder {
+class WhisperEncoder {
  public:
-  Encoder(WeightReader* reader, const Config& config, Arithmetic arithmetic);
+  WhisperEncoder(WeightReader* reader, const whisper::Config& config, Arithmetic arithmetic);
 
   int layers() const { return static_cast<int>(layers_.size()); }
   int max_positions() const { return static_cast<int>(positions_.size(0)); }
@@ -61,4 +62,4 @@ class Encoder {
   LayerNorm norm_;
 };
 
-}  // namespace parley::engine::whisper
+}  // namespace parley::engine::libtorch

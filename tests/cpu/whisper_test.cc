@@ -1,7 +1,7 @@
 // What Whisper writes: words, whatever the length, the arithmetic and the draft.
 #include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
-#include "tests/torch/whisper_fixture.h"
+#include "tests/cpu/whisper_fixture.h"
 
 namespace parley::engine::whisper {
 namespace {
