@@ -130,11 +130,19 @@ void AddLimits(CLI::App& app, ServerOptions& to) {
 
 void AddEngine(CLI::App& app, ProgramOptions& to) {
   app.option_defaults()->group("Engine");
-  app.add_option("--engine", to.engine, "torch: the real one; fake: made-up answers, for load tests only")
-      ->check(CLI::IsMember({"torch", "fake"}))
+  // "torch": what "bundle" was called in 0.1.0; to be dropped with the next release.
+  app.add_option("--engine", to.engine,
+                 "bundle: --model's models; fake: made-up answers, for load tests only")
+      ->check(CLI::IsMember({"bundle", "fake", "torch"}))
       ->capture_default_str()
       ->type_name("NAME");
   app.add_option("--model", to.model, "Bundle: the folder that holds parley.json")->type_name("DIR");
+  app.add_option("--device", to.device,
+                 "What computes the language model; cpu: this processor by its fast kernels; torch-cpu: by "
+                 "LibTorch's plain operations, slow, to compare with")
+      ->check(CLI::IsMember({"cpu", "torch-cpu"}))
+      ->capture_default_str()
+      ->type_name("NAME");
   AddInt(app, "--threads", to.threads,
          "Threads of tensor arithmetic; 0: as many as the machine, or the container's quota, has", 0, 1'024,
          "N");
@@ -230,7 +238,8 @@ absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv) {
     return absl::InvalidArgumentError(
         absl::StrCat(absl::StrReplaceAll(error.what(), {{"\n", " "}}), " (see parley-server --help)"));
   }
-  if (options.engine == "torch" && options.model.empty()) {
+  if (options.engine == "torch") parsed.options.engine = "bundle";
+  if (options.engine == "bundle" && options.model.empty()) {
     return absl::InvalidArgumentError(
         "--model is missing: give the folder that holds parley.json (see parley-server --help)");
   }

@@ -84,8 +84,9 @@ struct LogOptions {
 struct ProgramOptions {
   ServerOptions server;
   LogOptions log;
-  std::string engine = "torch";
+  std::string engine = "bundle";
   std::string model;
+  std::string device = "cpu";  // or "torch-cpu"
   int threads = 0;
   std::string arithmetic = "auto";
   int64_t kv_bytes = 0;            // 0: a quarter of the memory that is free at the start

@@ -22,13 +22,15 @@
 #include "base/memory.h"
 #include "base/processors.h"
 #include "base/standard_streams.h"
+#include "engine/assembly/kinds.h"
+#include "engine/assembly/load.h"
+#include "engine/bundle/mapped_file.h"
 #include "engine/fake/fake_engine.h"
 #include "server/log.h"
 #include "server/options.h"
 #include "server/server.h"
 #ifdef PARLEY_WITH_TORCH
-#include "engine/bundle/mapped_file.h"
-#include "engine/torch/load.h"
+#include "engine/torch/language_model.h"
 #endif
 
 namespace parley::server {
@@ -42,6 +44,16 @@ struct Engines {
 // A call that has ended may hold its conversation for a moment beside the one that has its place now.
 int MaxConversations(const ProgramOptions& options) { return 2 * options.server.max_calls; }
 
+engine::assembly::Kinds AllKinds() {
+  engine::assembly::Kinds kinds = engine::assembly::CpuKinds();
+#ifdef PARLEY_WITH_TORCH
+  for (const char* kind : {"llama", "qwen2", "baichuan"}) {
+    kinds.language_models.push_back({kind, "torch-cpu", engine::libtorch::LoadOnCpu});
+  }
+#endif
+  return kinds;
+}
+
 absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
   if (options.engine == "fake") {
     Log(LogLevel::kWarn, "THE FAKE ENGINE IS IN USE: answers are made up; it is for load tests only");
@@ -51,21 +63,18 @@ absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
     engine::LoadedFake fake = engine::MakeFakeEngine(fake_options, Clock::Real());
     return Engines{std::move(fake.engine), std::move(fake.speech_detector)};
   }
-#ifdef PARLEY_WITH_TORCH
   engine::bundle::EndWhereAMappedFileIsLost();
-  absl::StatusOr<engine::LoadedBundle> bundle =
-      engine::LoadTorchBundle({.bundle_dir = options.model,
-                               .threads = options.threads,
-                               .arithmetic = options.arithmetic,
-                               .kv_bytes = options.kv_bytes,
-                               .kv_format = options.kv_format,
-                               .max_conversations = MaxConversations(options)},
-                              Clock::Real());
+  absl::StatusOr<engine::assembly::LoadedBundle> bundle =
+      engine::assembly::LoadBundle({.bundle_dir = options.model,
+                                    .device = options.device,
+                                    .threads = options.threads,
+                                    .arithmetic = options.arithmetic,
+                                    .kv_bytes = options.kv_bytes,
+                                    .kv_format = options.kv_format,
+                                    .max_conversations = MaxConversations(options)},
+                                   AllKinds(), Clock::Real());
   if (!bundle.ok()) return bundle.status();
   return Engines{std::move(bundle->engine), std::move(bundle->speech_detector)};
-#else
-  return absl::UnimplementedError("this build has no real engine (PARLEY_WITH_TORCH=OFF): use --engine fake");
-#endif
 }
 
 LogLevel ToLevel(const std::string& name) {
@@ -164,13 +173,10 @@ int Run(int argc, char** argv) {
   if (!engines.ok()) return Fail(engines.status());
   const engine::EngineInfo& info = engines->engine->info();
   const std::map<std::string, std::string> program_config = {
-      {"engine", options.engine},
-      {"model", std::filesystem::path(options.model).filename().string()},
-      {"threads", absl::StrCat(options.threads)},
-      {"arithmetic", options.arithmetic},
-      {"kv-bytes", absl::StrCat(options.kv_bytes)},
-      {"kv-format", options.kv_format},
-      {"log-level", options.log.level},
+      {"engine", options.engine},         {"model", std::filesystem::path(options.model).filename().string()},
+      {"device", options.device},         {"threads", absl::StrCat(options.threads)},
+      {"arithmetic", options.arithmetic}, {"kv-bytes", absl::StrCat(options.kv_bytes)},
+      {"kv-format", options.kv_format},   {"log-level", options.log.level},
       {"log-format", options.log.format},
   };
   absl::StatusOr<std::unique_ptr<ParleyServer>> server = ParleyServer::Start(

@@ -24,7 +24,10 @@ ARROWS = {
     "engine/silero": ["base", "engine/api", "engine/bundle", "engine/kernels"],
     "engine/runtime": ["base", "engine/api", "engine/model", "engine/schedule", "engine/text"],
     "engine/fake": ["base", "engine/api", "engine/model", "engine/runtime", "engine/schedule", "engine/text"],
-    "engine/torch": ["base", "engine"],
+    "engine/torch": ["base", "engine/api", "engine/bundle", "engine/model", "engine/schedule", "engine/text",
+                     "engine/whisper"],
+    "engine/assembly": ["base", "engine/api", "engine/bundle", "engine/cpu", "engine/kernels", "engine/model",
+                        "engine/runtime", "engine/silero", "engine/text", "engine/whisper"],
     "streaming/audio": ["base", "engine/api"],
     "streaming/video": ["base", "engine/api"],
     "streaming/decoders": ["base", "engine/api", "streaming/video"],
@@ -32,7 +35,8 @@ ARROWS = {
     "streaming/turn": ["base", "engine/api", "streaming/api", "streaming/audio"],
     "streaming/call": ["base", "engine/api", "streaming"],
     "server": ["base", "engine/api", "streaming"],
-    "server/parley_server": ["base", "engine/api", "engine/bundle", "engine/fake", "engine/torch", "server"],
+    "server/parley_server": ["base", "engine/api", "engine/assembly", "engine/bundle", "engine/fake", "engine/torch",
+                             "server"],
     "clients": ["base"],
 }
 
@@ -47,7 +51,7 @@ HOMES = {
     r"prometheus": ["server"],
     r"spdlog": ["server", "clients"],
     r"CLI": ["server", "clients"],
-    r"nlohmann": ["engine/bundle", "engine/cpu", "engine/text", "engine/torch", "engine/silero", "engine/whisper", "server",
+    r"nlohmann": ["engine/bundle", "engine/cpu", "engine/text", "engine/silero", "engine/whisper", "server",
                   "clients"],
 }
 

@@ -30,9 +30,17 @@ absl::StatusOr<ParsedOptions> Parse(std::vector<const char*> arguments) {
 TEST(Options, DefaultsAreLoopbackAndTheRealEngine) {
   const auto parsed = Parse({"--model", "bundle"});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(parsed->options.engine, "torch");
+  EXPECT_EQ(parsed->options.engine, "bundle");
+  EXPECT_EQ(parsed->options.device, "cpu");
   EXPECT_EQ(parsed->options.server.address, "127.0.0.1");
   EXPECT_EQ(parsed->options.server.port, 50051);
+}
+
+TEST(Options, TheNameThatTheRealEngineHadIsTaken) {
+  const auto parsed = Parse({"--engine", "torch", "--model", "bundle"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->options.engine, "bundle");
+  EXPECT_FALSE(Parse({"--engine", "torch"}).ok());  // it needs --model too
 }
 
 TEST(Options, FlagsAreRead) {
@@ -197,6 +205,7 @@ TEST(Options, WhatIsWrongIsSaidInOneLine) {
   const std::vector<std::pair<std::vector<const char*>, const char*>> cases = {
       {{}, "--model"},
       {{"--engine", "other"}, "--engine"},
+      {{"--model", "bundle", "--device", "tpu"}, "--device"},
       {{"--engine", "fake", "--port", "65536"}, "--port"},
       {{"--engine", "fake", "--max-calls", "many"}, "--max-calls"},
       {{"--engine", "fake", "--no-such-flag"}, "--no-such-flag"},
