@@ -320,7 +320,7 @@ bool WhisperTranscription::Take(TokenId token) {
       repeats_ = true;
       return true;
     }
-    if (repeated > ActiveSeconds() * kMostRepeatedTokensASecond) {
+    if (repeated > 0 && repeated > ActiveSeconds() * kMostRepeatedTokensASecond) {
       segment_text_.resize(segment_text_.size() - static_cast<size_t>(repeated));
       written_.resize(written_.size() - static_cast<size_t>(repeated));
       sums_.tokens -= repeated;
