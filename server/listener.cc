@@ -23,8 +23,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "server/address.h"
 #include "server/log.h"
-#include "server/options.h"
 #include "server/peer.h"
 
 namespace parley::server {

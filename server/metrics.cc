@@ -13,8 +13,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/address.h"
 #include "server/log.h"
-#include "server/options.h"
 #include "server/scraped_metrics.h"
 
 namespace parley::server {

@@ -104,19 +104,6 @@ absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv);
 // What must hold between options, whoever made them: INVALID_ARGUMENT says what does not.
 absl::Status CheckOptions(const ServerOptions& options);
 
-// Of "unix:PATH"; empty: not a socket file.
-std::string SocketPath(const std::string& address);
-bool IsLoopback(const std::string& address);
-// "127.0.0.1:50051", "[::1]:50051"; a socket file as it is.
-std::string JoinHostPort(const std::string& address, int port);
-
-// The other way round. INVALID_ARGUMENT: not HOST:PORT, or an IPv6 address without brackets.
-struct HostPort {
-  std::string host;  // without brackets
-  int port = 0;
-};
-absl::StatusOr<HostPort> SplitHostPort(const std::string& text);
-
 // What is in force, by flag name. For clients and logs: the paths of certificates and keys are left out.
 std::map<std::string, std::string> EffectiveConfig(const ServerOptions& options);
 

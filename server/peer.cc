@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "server/options.h"
+#include "server/address.h"
 
 namespace parley::server {
 namespace {
