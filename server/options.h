@@ -1,11 +1,11 @@
-// How a server is set up: flags and one file, each with its unit, default and range.
+// How a server is set up, and what must hold between its options. flags.h has their names, units and ranges
+// on the command line.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <string>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace parley::server {
@@ -74,32 +74,6 @@ struct ServerOptions {
   // A certificate that takes longer to read is told in the log. Not a flag.
   absl::Duration certificate_patience = absl::Seconds(5);
 };
-
-struct LogOptions {
-  std::string level = "info";
-  std::string format = "text";  // or "json"
-};
-
-// What main needs beside the server's own.
-struct ProgramOptions {
-  ServerOptions server;
-  LogOptions log;
-  std::string engine = "bundle";
-  std::string model;
-  std::string device = "cpu";  // or "torch-cpu"
-  int threads = 0;
-  std::string arithmetic = "auto";
-  int64_t kv_bytes = 0;            // 0: a quarter of the memory that is free at the start
-  std::string kv_format = "auto";  // "fp32", "fp16" or "int8"
-};
-
-// Reads the command line and the file named by --config. OK with `exit_text` set: print it and stop with 0
-// (--help, --version). INVALID_ARGUMENT: one line that says what is wrong.
-struct ParsedOptions {
-  ProgramOptions options;
-  std::string exit_text;
-};
-absl::StatusOr<ParsedOptions> ParseOptions(int argc, const char* const* argv);
 
 // What must hold between options, whoever made them: INVALID_ARGUMENT says what does not.
 absl::Status CheckOptions(const ServerOptions& options);

@@ -27,6 +27,7 @@
 #include "engine/bundle/mapped_file.h"
 #include "engine/fake/fake_engine.h"
 #include "server/address.h"
+#include "server/flags.h"
 #include "server/log.h"
 #include "server/options.h"
 #include "server/server.h"
