@@ -9,12 +9,7 @@
 namespace parley::client {
 namespace {
 
-constexpr char kDim[] = "\033[2m";
-constexpr char kBold[] = "\033[1m";
-constexpr char kRed[] = "\033[31m";
-constexpr char kPlain[] = "";
-constexpr char kReset[] = "\033[0m";
-constexpr int kTextColumn = 18;  // where the text begins, for lines after the first
+using Style = Terminal::Style;
 
 std::string Lower(const std::string& name) {
   return absl::AsciiStrToLower(absl::StrReplaceAll(name, {{"_", " "}}));
@@ -30,7 +25,7 @@ double Ms(uint64_t us) { return static_cast<double>(us) / 1e3; }
 }  // namespace
 
 Printer::Printer(std::ostream& out, PrinterOptions options, const Clock* clock)
-    : out_(out), options_(options), clock_(clock), start_(clock->Now()) {}
+    : out_(out), options_(options), terminal_(out, options.color, clock) {}
 
 void Printer::Print(const v1::ServerMessage& event) {
   if (!options_.json) return PrintHuman(event);
@@ -46,16 +41,16 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
   switch (event.payload_case()) {
     case v1::ServerMessage::kReady: {
       const v1::ModelInfo& model = event.ready().model();
-      if (turns_ == 0) start_ = clock_->Now();
+      if (turns_ == 0) terminal_.CountFromNow();
       std::string parts = model.language_model();
       for (const std::string* part :
            {&model.audio_tower(), &model.vision_tower(), &model.speech_detector()}) {
         if (!part->empty()) absl::StrAppend(&parts, ", ", *part);
       }
-      Line("call",
-           absl::StrCat(event.ready().call_id(), " on ", model.bundle(), " (", parts, "; ", Arithmetic(model),
-                        ")"),
-           kDim);
+      terminal_.Line("call",
+                     absl::StrCat(event.ready().call_id(), " on ", model.bundle(), " (", parts, "; ",
+                                  Arithmetic(model), ")"),
+                     Style::kDim);
       break;
     }
     case v1::ServerMessage::kInputStatus: {
@@ -64,105 +59,114 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
         ++frames_seen_;
         const std::string what =
             status.description().empty() ? absl::StrCat("frame ", status.frame_id()) : status.description();
-        Line("camera", options_.verbose ? absl::StrCat(what, " (frame ", status.frame_id(), ")") : what,
-             kDim);
+        terminal_.Line("camera",
+                       options_.verbose ? absl::StrCat(what, " (frame ", status.frame_id(), ")") : what,
+                       Style::kDim);
       } else {
         ++frames_dropped_;
         if (options_.verbose || status.reason() == v1::InputStatus::UNDECODABLE) {
-          Line("camera",
-               absl::StrCat("frame ", status.frame_id(),
-                            " not looked at: ", Lower(v1::InputStatus::Reason_Name(status.reason())),
-                            status.detail().empty() ? "" : absl::StrCat(": ", status.detail())),
-               kDim);
+          terminal_.Line("camera",
+                         absl::StrCat("frame ", status.frame_id(), " not looked at: ",
+                                      Lower(v1::InputStatus::Reason_Name(status.reason())),
+                                      status.detail().empty() ? "" : absl::StrCat(": ", status.detail())),
+                         Style::kDim);
         }
       }
       break;
     }
     case v1::ServerMessage::kSpeechStarted:
       if (options_.verbose) {
-        Line("speech",
-             absl::StrFormat("starts at sample %d (p %.2f)", event.speech_started().sample_index(),
-                             event.speech_started().probability()),
-             kDim);
+        terminal_.Line("speech",
+                       absl::StrFormat("starts at sample %d (p %.2f)", event.speech_started().sample_index(),
+                                       event.speech_started().probability()),
+                       Style::kDim);
       }
       break;
     case v1::ServerMessage::kSpeechStopped:
       if (options_.verbose) {
-        Line("speech",
-             absl::StrFormat("stops at sample %d (p %.2f)", event.speech_stopped().sample_index(),
-                             event.speech_stopped().probability()),
-             kDim);
+        terminal_.Line("speech",
+                       absl::StrFormat("stops at sample %d (p %.2f)", event.speech_stopped().sample_index(),
+                                       event.speech_stopped().probability()),
+                       Style::kDim);
       }
       break;
     case v1::ServerMessage::kTurnCommitted:
       ++turns_;
       if (options_.verbose) {
-        Line("turn",
-             absl::StrCat(event.turn_id(),
-                          " ends: ", Lower(v1::TurnCommitted::Reason_Name(event.turn_committed().reason()))),
-             kDim);
+        terminal_.Line("turn",
+                       absl::StrCat(event.turn_id(), " ends: ",
+                                    Lower(v1::TurnCommitted::Reason_Name(event.turn_committed().reason()))),
+                       Style::kDim);
       }
       break;
     case v1::ServerMessage::kTranscript:
-      Line("you", event.transcript().text().empty() ? "(no words recognised)" : event.transcript().text(),
-           kPlain);
+      terminal_.Line("you",
+                     event.transcript().text().empty() ? "(no words recognised)" : event.transcript().text(),
+                     Style::kPlain);
       break;
     case v1::ServerMessage::kToken:
-      PrintToken(event);
+      terminal_.Answer(event.token().text());
       break;
     case v1::ServerMessage::kResponsePaused:
       if (options_.verbose) {
-        CloseAnswer();
-        Line("turn", "the answer waits: sound over it", kDim);
+        terminal_.CloseAnswer();
+        terminal_.Line("turn", "the answer waits: sound over it", Style::kDim);
       }
       break;
     case v1::ServerMessage::kResponseResumed:
-      if (options_.verbose) Line("turn", "the answer goes on", kDim);
+      if (options_.verbose) terminal_.Line("turn", "the answer goes on", Style::kDim);
       break;
     case v1::ServerMessage::kSpeechDismissed:
       if (options_.verbose) {
-        Line("speech",
-             absl::StrCat("is no turn: ",
-                          Lower(v1::SpeechDismissed::Reason_Name(event.speech_dismissed().reason()))),
-             kDim);
+        terminal_.Line(
+            "speech",
+            absl::StrCat("is no turn: ",
+                         Lower(v1::SpeechDismissed::Reason_Name(event.speech_dismissed().reason()))),
+            Style::kDim);
       }
       break;
     case v1::ServerMessage::kInterrupted:
-      if (answer_open_) out_ << " --";
-      CloseAnswer();
+      terminal_.CloseAnswer(" --");
       if (options_.verbose) {
-        Line("turn", absl::StrCat("interrupted; ", event.interrupted().tokens_kept(), " tokens kept"), kDim);
+        terminal_.Line("turn",
+                       absl::StrCat("interrupted; ", event.interrupted().tokens_kept(), " tokens kept"),
+                       Style::kDim);
       }
       break;
     case v1::ServerMessage::kResponseDone: {
-      CloseAnswer();
+      terminal_.CloseAnswer();
       const auto reason = event.response_done().finish_reason();
       if (reason != v1::ResponseDone::END_OF_TURN && reason != v1::ResponseDone::INTERRUPTED &&
           reason != v1::ResponseDone::STOP_STRING) {
-        Line("turn", absl::StrCat("the answer ended: ", Lower(v1::ResponseDone::FinishReason_Name(reason))),
-             kDim);
+        terminal_.Line("turn",
+                       absl::StrCat("the answer ended: ", Lower(v1::ResponseDone::FinishReason_Name(reason))),
+                       Style::kDim);
       }
       break;
     }
     case v1::ServerMessage::kContextCompacted:
       if (options_.verbose) {
         const v1::ContextCompacted& compacted = event.context_compacted();
-        Line("context",
-             absl::StrCat(compacted.turns_dropped(), " oldest turns forgotten: ", compacted.tokens_before(),
-                          " tokens, now ", compacted.tokens_after(), " (",
-                          Lower(v1::ContextCompacted::Reason_Name(compacted.reason())), ")"),
-             kDim);
+        terminal_.Line("context",
+                       absl::StrCat(compacted.turns_dropped(), " oldest turns forgotten: ",
+                                    compacted.tokens_before(), " tokens, now ", compacted.tokens_after(),
+                                    " (", Lower(v1::ContextCompacted::Reason_Name(compacted.reason())), ")"),
+                       Style::kDim);
       }
       break;
     case v1::ServerMessage::kMetrics:
-      if (options_.timing) Line("timing", TimingLine(event.turn_id(), event.metrics()), kDim);
+      if (options_.timing)
+        terminal_.Line("timing", TimingLine(event.turn_id(), event.metrics()), Style::kDim);
       break;
     case v1::ServerMessage::kWarning:
-      Line("warning", absl::StrCat(v1::Code_Name(event.warning().code()), ": ", event.warning().message()),
-           kRed);
+      terminal_.Line("warning",
+                     absl::StrCat(v1::Code_Name(event.warning().code()), ": ", event.warning().message()),
+                     Style::kRed);
       break;
     case v1::ServerMessage::kError:
-      Line("error", absl::StrCat(v1::Code_Name(event.error().code()), ": ", event.error().message()), kRed);
+      terminal_.Line("error",
+                     absl::StrCat(v1::Code_Name(event.error().code()), ": ", event.error().message()),
+                     Style::kRed);
       break;
     case v1::ServerMessage::kAdmission: {
       const v1::AdmissionStatus& admission = event.admission();
@@ -170,13 +174,14 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
       if (admission.has_estimated_wait_ms()) {
         absl::StrAppendFormat(&wait, ", about %.0f s", admission.estimated_wait_ms() / 1e3);
       }
-      Line("call", wait, kDim);
+      terminal_.Line("call", wait, Style::kDim);
       break;
     }
     case v1::ServerMessage::kGoAway:
-      Line("call",
-           absl::StrFormat("the server is going down; %.0f s left", event.go_away().time_left_ms() / 1e3),
-           kRed);
+      terminal_.Line(
+          "call",
+          absl::StrFormat("the server is going down; %.0f s left", event.go_away().time_left_ms() / 1e3),
+          Style::kRed);
       break;
     case v1::ServerMessage::kResponseStarted:
     case v1::ServerMessage::kPong:
@@ -185,50 +190,15 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
   }
 }
 
-void Printer::PrintToken(const v1::ServerMessage& event) {
-  if (!answer_open_) {
-    answer_open_ = true;
-    out_ << Prefix("parley", kBold);
-  }
-  out_ << absl::StrReplaceAll(event.token().text(),
-                              {{"\n", absl::StrCat("\n", std::string(kTextColumn, ' '))}})
-       << std::flush;
-}
-
 void Printer::PrintEnd(const absl::Status& outcome) {
-  CloseAnswer();
+  terminal_.CloseAnswer();
   if (options_.json) return;
   std::string text = outcome.ok() ? "ended properly" : absl::StrCat("failed: ", outcome.message());
   absl::StrAppend(&text, "; ", turns_, turns_ == 1 ? " turn" : " turns");
   if (frames_seen_ + frames_dropped_ > 0) {
     absl::StrAppend(&text, ", ", frames_seen_, " of ", frames_seen_ + frames_dropped_, " frames looked at");
   }
-  Line("call", text, outcome.ok() ? kDim : kRed);
-}
-
-void Printer::Line(const char* label, const std::string& text, const char* color) {
-  std::string line = absl::StrCat(Prefix(label, color), text);
-  if (options_.color && *color != '\0') line += kReset;
-  if (answer_open_) {
-    held_.push_back(std::move(line));
-  } else {
-    out_ << line << std::endl;
-  }
-}
-
-void Printer::CloseAnswer() {
-  if (!answer_open_) return;
-  answer_open_ = false;
-  if (options_.color) out_ << kReset;
-  out_ << "\n";
-  for (const std::string& line : held_) out_ << line << "\n";
-  held_.clear();
-  out_ << std::flush;
-}
-
-std::string Printer::Prefix(const char* label, const char* color) const {
-  return absl::StrFormat("%s%7.2f s  %-7s ", options_.color ? color : "",
-                         absl::ToDoubleSeconds(clock_->Now() - start_), label);
+  terminal_.Line("call", text, outcome.ok() ? Style::kDim : Style::kRed);
 }
 
 std::string TimingLine(uint64_t turn_id, const v1::TurnMetrics& metrics) {

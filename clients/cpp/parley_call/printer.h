@@ -1,20 +1,19 @@
-// What a call's events look like on a terminal, or as JSON.
+// What a call's events say, as lines of a terminal or as JSON.
 //
 //    0.9 s  camera  The image shows an espresso.
 //    3.2 s  you     What is the capital of France?
 //    3.6 s  parley  The capital of France is Paris.
 //
-// An answer's tokens appear as they come; lines of other events wait until the answer's line is finished.
+// An answer's tokens appear as they come.
 #pragma once
 
 #include <cstdint>
 #include <ostream>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "base/clock.h"
+#include "clients/cpp/parley_call/terminal.h"
 #include "parley/v1/parley.pb.h"
 
 namespace parley::client {
@@ -36,17 +35,10 @@ class Printer {
 
  private:
   void PrintHuman(const v1::ServerMessage& event);
-  void PrintToken(const v1::ServerMessage& event);
-  void Line(const char* label, const std::string& text, const char* color);
-  void CloseAnswer();
-  std::string Prefix(const char* label, const char* color) const;
 
   std::ostream& out_;
   const PrinterOptions options_;
-  const Clock* const clock_;
-  absl::Time start_;
-  bool answer_open_ = false;
-  std::vector<std::string> held_;  // lines that wait for the answer's end; a few a second at most
+  Terminal terminal_;
   int turns_ = 0;
   int frames_seen_ = 0, frames_dropped_ = 0;
 };
