@@ -10,9 +10,9 @@ namespace parley::server {
 
 streaming::CallLimits ToCallLimits(const v1::Limits& limits);
 
-// Input and control messages; the others (SessionOpen, SessionUpdate, Ping, SessionClose) are the stream
-// owner's own, and are left alone. Takes the content out of `message`. `captured`: its capture_time_us,
-// placed on this server's clock. REQUIRES: CheckMessage passed it.
+// Input and control messages; the others (SessionOpen, SessionUpdate, Ping, SessionClose) are the session's
+// own, and are left alone. Takes the content out of `message`. `captured`: its capture_time_us, placed on
+// this server's clock. REQUIRES: CheckMessage passed it.
 void Dispatch(v1::ClientMessage& message, absl::Time captured, streaming::LiveCall& call);
 
 }  // namespace parley::server

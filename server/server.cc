@@ -21,6 +21,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/executor.h"
 #include "grpc/health/v1/health.pb.h"
+#include "server/call_environment.h"
 #include "server/certificates.h"
 #include "server/convert.h"
 #include "server/listener.h"

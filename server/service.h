@@ -1,15 +1,16 @@
-// The gRPC service: every stream becomes a CallReactor, and GetCapabilities answers from the environment.
+// The gRPC service: every stream becomes a CallStream, and GetCapabilities answers from the environment.
 #pragma once
 
 #include "parley/v1/parley.grpc.pb.h"
-#include "server/call_reactor.h"
+#include "server/call_environment.h"
+#include "server/call_stream.h"
 
 namespace parley::server {
 
 // What GetCapabilities answers.
 v1::Capabilities MakeCapabilities(const CallEnvironment& environment);
 
-// Thread-safe, as gRPC calls it. Converse is raw: CallReactor says why.
+// Thread-safe, as gRPC calls it. Converse is raw: CallStream says why.
 class Service final : public v1::Parley::WithRawCallbackMethod_Converse<
                           v1::Parley::WithCallbackMethod_GetCapabilities<v1::Parley::Service>> {
  public:
@@ -18,7 +19,7 @@ class Service final : public v1::Parley::WithRawCallbackMethod_Converse<
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Converse(
       grpc::CallbackServerContext* context) override {
-    return CallReactor::Start(context, environment_);
+    return CallStream::Start(context, environment_);
   }
   grpc::ServerUnaryReactor* GetCapabilities(grpc::CallbackServerContext* context,
                                             const v1::GetCapabilitiesRequest*,

@@ -2,7 +2,7 @@
 // stream, no clock, no threads.
 //
 // Strings need no UTF-8 check here: protobuf refuses to parse a proto3 string that is not UTF-8, and a
-// message that does not parse never gets this far (see CallReactor).
+// message that does not parse never gets this far (see CallStream).
 #pragma once
 
 #include <cstdint>
