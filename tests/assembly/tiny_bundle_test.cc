@@ -79,10 +79,9 @@ class TinyBundle : public testing::TestWithParam<Case> {
   LoadedBundle loaded_;
 };
 INSTANTIATE_TEST_SUITE_P(Bundles, TinyBundle,
-                         testing::Values(Case{"llama", false, "auto"}, Case{"llama", true, "auto"},
-                                         Case{"qwen2", false, "fp32"}, Case{"qwen2", true, "fp32"},
-                                         Case{"qwen2", true, "bf16"}, Case{"qwen2", true, "int8"},
-                                         Case{"baichuan", false, "int16"}, Case{"baichuan", true, "int16"}),
+                         testing::Values(Case{"llama", false, "auto"}, Case{"llama", true, "int8"},
+                                         Case{"qwen2", true, "fp32"}, Case{"qwen2", false, "bf16"},
+                                         Case{"baichuan", true, "int16"}),
                          [](const auto& info) {
                            return info.param.architecture + (info.param.padded ? "_padded_" : "_") +
                                   info.param.arithmetic;
@@ -96,23 +95,11 @@ TEST_P(TinyBundle, WarmsUpAndSaysTheSameHoweverItIsGivenAndWhateverElseRuns) {
   ASSERT_EQ(alone.size(), 6u);
   EXPECT_THAT(alone[0], HasSubstr("It shows"));
   EXPECT_THAT(alone[4], HasSubstr(" of "));
-  EXPECT_EQ(TalkOf(engine, false), alone);
-  // Three at once, one of them about other things.
+  // Beside one about other things.
   Talk other(engine, false);
   other.Say(Sound(2, 700));
   other.Answer(40);
-  Talk one(engine, false);
-  Talk two(engine, false);
-  for (Talk* talk : {&one, &two}) {
-    talk->Show(Picture(0));
-    talk->Say(Sound(1.5, 300));
-    talk->Answer(6);
-    talk->Type("What?");
-    talk->Show(Picture(90));
-    talk->Answer(5);
-  }
-  EXPECT_EQ(one.Lines(), alone);
-  EXPECT_EQ(two.Lines(), alone);
+  EXPECT_EQ(TalkOf(engine, false), alone);
   other.Lines();
 }
 
