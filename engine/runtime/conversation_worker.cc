@@ -9,6 +9,7 @@
 namespace parley::engine {
 namespace {
 
+using schedule::Urgency;
 using schedule::Want;
 using schedule::WorkKind;
 
@@ -201,33 +202,40 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   // Somebody holds back an answer until this is known.
-  if (aside_.wants()) return Want{id_, WorkKind::kSpeechSlice, 1, aside_.joins()};
+  if (aside_.wants()) return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .joins = aside_.joins()};
   if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
-  if (stage_ == Stage::kEncode) {
-    return Want{id_, SliceKind(), 1, transcription_ != nullptr && transcription_->joins()};
-  }
+  if (stage_ == Stage::kEncode) return EncodeWant();
   const int rows = Unfilled();
   if (rows == 0 && operations_.empty() && ahead_.wants()) {
-    return Want{id_, WorkKind::kSliceAhead, 1, ahead_.joins()};
+    return Want{
+        .id = id_, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kIdle, .joins = ahead_.joins()};
   }
   if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
-    return Want{id_, speculative_ ? WorkKind::kSpeculativeDecode : WorkKind::kDecode, 1};
+    return Want{.id = id_, .kind = WorkKind::kDecode, .urgency = CurrentUrgency()};
   }
   // Whoever opens a call waits for its system prompt, and so may others with the same one.
   const bool system = sequence_->length() < history_.system_size();
-  if (speculative_ && !system) return Want{id_, WorkKind::kSpeculativePrefill, rows};
-  const bool under_way = stage_ != Stage::kBetween;
-  const bool awaited = system || (under_way && (!Is<FrameOperation>(operations_.front()) || SomebodyWaits()));
-  return Want{id_, awaited ? WorkKind::kAwaitedPrefill : WorkKind::kFramePrefill, rows};
+  return Want{.id = id_,
+              .kind = WorkKind::kPrefill,
+              .urgency = system ? Urgency::kAwaited : CurrentUrgency(),
+              .rows = rows};
 }
 
-WorkKind ConversationWorker::SliceKind() const {
-  if (speculative_) {
-    return transcription_ == nullptr ? WorkKind::kSpeculativeStart : WorkKind::kSpeculativeSlice;
-  }
-  if (!Is<FrameOperation>(operations_.front())) return WorkKind::kSpeechSlice;
-  return SomebodyWaits() ? WorkKind::kAwaitedFrameSlice : WorkKind::kFrameSlice;
+Want ConversationWorker::EncodeWant() const {
+  const bool frame = Is<FrameOperation>(operations_.front());
+  return {.id = id_,
+          .kind = frame ? WorkKind::kEncodeFrame : WorkKind::kEncodeSpeech,
+          .urgency = CurrentUrgency(),
+          .begun = transcription_ != nullptr,
+          .joins = transcription_ != nullptr && transcription_->joins()};
+}
+
+Urgency ConversationWorker::CurrentUrgency() const {
+  if (speculative_) return Urgency::kSpeculative;
+  if (stage_ == Stage::kBetween) return Urgency::kBackground;
+  const bool awaited = !Is<FrameOperation>(operations_.front()) || SomebodyWaits();
+  return awaited ? Urgency::kAwaited : Urgency::kBackground;
 }
 
 // Whether the turn is over and an answer is owed: behind the frame under way there is what closes it.

@@ -76,7 +76,9 @@ class ConversationWorker {
   void BeginAnswer(const AnswerOperation& answer);
   // Words of a frame or of speech, or a text, into history; its prefill comes next.
   void BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words);
-  schedule::WorkKind SliceKind() const;
+  schedule::Want EncodeWant() const;
+  // Of the operation under way, or of what is left to prefill of the one before.
+  schedule::Urgency CurrentUrgency() const;
   void EndTranscription();
   // The operation under way is complete: gives its results, or `status`.
   void Complete(absl::Status status);

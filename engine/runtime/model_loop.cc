@@ -181,7 +181,9 @@ bool ModelLoop::RunOnce() {
 void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::Duration work) {
   const absl::Time now = clock_->Now();
   bool made_token = false;
-  for (const auto& part : plan.step) made_token |= part.kind == schedule::WorkKind::kDecode;
+  for (const auto& part : plan.step) {
+    made_token |= part.kind == schedule::WorkKind::kDecode && part.urgency == schedule::Urgency::kAwaited;
+  }
   absl::MutexLock lock(&mutex_);
   pass_began_ = absl::InfiniteFuture();
   load_.SetConversations(stats_.conversations, now);
@@ -248,15 +250,14 @@ absl::Duration ModelLoop::Step(const schedule::StepPlan& plan) {
   int64_t total_rows = 0;
   int64_t prefilled = 0;
   int64_t speculative = 0;
-  for (const auto& [id, count, kind] : plan.step) {
+  for (const auto& [id, count, kind, urgency] : plan.step) {
     ConversationWorker* worker = workers_.at(id).get();
     if (!Reserve(worker, count)) continue;
     stepping_.push_back(worker);
     entries_.push_back(worker->BeginStep(count));
     total_rows += count;
-    const bool decode = kind == schedule::WorkKind::kDecode || kind == schedule::WorkKind::kSpeculativeDecode;
-    if (!decode) prefilled += count;
-    if (kind >= schedule::WorkKind::kSpeculativeDecode) speculative += count;
+    if (kind == schedule::WorkKind::kPrefill) prefilled += count;
+    if (urgency == schedule::Urgency::kSpeculative) speculative += count;
   }
   if (entries_.empty()) return absl::ZeroDuration();
   const absl::Time start = clock_->Now();

@@ -5,8 +5,6 @@
 namespace parley::engine::schedule {
 namespace {
 
-constexpr size_t Index(WorkKind kind) { return static_cast<size_t>(kind); }
-
 // In smaller steps what is done once a step hides what a row takes; so much prefill a step may always hold.
 constexpr int kFewestRows = 16;
 
@@ -16,97 +14,112 @@ absl::Duration Smoothed(absl::Duration so_far, absl::Duration took, int parts) {
   return so_far == absl::ZeroDuration() ? each : (so_far * 3 + each) / 4;
 }
 
-bool Awaited(WorkKind kind) { return kind <= WorkKind::kAwaitedPrefill; }
+bool Is(const Want& want, WorkKind kind, Urgency urgency) {
+  return want.kind == kind && want.urgency == urgency;
+}
+
+bool IsSpeculativeTowerWork(const Want& want) {
+  return Is(want, WorkKind::kEncodeSpeech, Urgency::kSpeculative) ||
+         Is(want, WorkKind::kEncodeFrame, Urgency::kSpeculative);
+}
+
+bool Holds(const StepPlan& plan, WorkId id) {
+  return std::find(plan.tower.begin(), plan.tower.end(), id) != plan.tower.end() ||
+         std::any_of(plan.step.begin(), plan.step.end(),
+                     [id](const StepPlan::Rows& rows) { return rows.id == id; });
+}
 
 }  // namespace
 
-struct StepPlanner::Waiting {
+struct StepPlanner::Waiter {
   uint64_t last_served;
   Want want;
 };
 
 StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
-  Queue queues[kKinds];
-  bool somebody_waits = false;
-  for (const Want& want : wants) {
-    // A new conversation stands behind all that wait: as if it had been served just now.
-    const uint64_t last = last_served_.try_emplace(want.id, turn_).first->second;
-    queues[Index(want.kind)].push_back({last, want});
-    somebody_waits = somebody_waits || Awaited(want.kind);
-  }
-  for (Queue& queue : queues) {
-    std::sort(queue.begin(), queue.end(), [](const Waiting& a, const Waiting& b) {
-      return a.last_served != b.last_served ? a.last_served < b.last_served : a.want.id < b.want.id;
-    });
-  }
+  const Queue queue = InOrderOfService(wants);
   StepPlan plan;
-  PlanTower(queues, plan);
-  PlanStep(queues, plan);
-  bool left_out = false;
-  for (const Want& want : wants) {
-    if (!Awaited(want.kind)) continue;
-    const bool in_tower = std::find(plan.tower.begin(), plan.tower.end(), want.id) != plan.tower.end();
-    const bool in_step = std::any_of(plan.step.begin(), plan.step.end(),
-                                     [&](const StepPlan::Rows& rows) { return rows.id == want.id; });
-    left_out = left_out || (!in_tower && !in_step);
-  }
+  PlanTower(queue, plan);
+  PlanStep(queue, plan);
+  const bool left_out = std::any_of(wants.begin(), wants.end(), [&plan](const Want& want) {
+    return want.urgency == Urgency::kAwaited && !Holds(plan, want.id);
+  });
   if (left_out) loaded_until_ = now + limits_.speculation_rest;
-  PlanSpeculation(queues, somebody_waits, now, plan);
+  PlanSpeculation(queue, now, plan);
   for (const WorkId id : plan.tower) Serve(id);
   for (const StepPlan::Rows& rows : plan.step) Serve(rows.id);
   return plan;
 }
 
+StepPlanner::Queue StepPlanner::InOrderOfService(absl::Span<const Want> wants) {
+  Queue queue;
+  queue.reserve(wants.size());
+  for (const Want& want : wants) {
+    // A new conversation stands behind all that wait: as if it had been served just now.
+    queue.push_back({last_served_.try_emplace(want.id, turn_).first->second, want});
+  }
+  std::sort(queue.begin(), queue.end(), [](const Waiter& a, const Waiter& b) {
+    return a.last_served != b.last_served ? a.last_served < b.last_served : a.want.id < b.want.id;
+  });
+  return queue;
+}
+
+const StepPlanner::Waiter* StepPlanner::First(const Queue& queue, WorkKind kind, Urgency urgency) {
+  const auto first = std::find_if(queue.begin(), queue.end(), [kind, urgency](const Waiter& waiter) {
+    return Is(waiter.want, kind, urgency);
+  });
+  return first == queue.end() ? nullptr : &*first;
+}
+
 // A slice of speech, or one pass over frames, those that are waited for first.
-void StepPlanner::PlanTower(const Queue (&queues)[kKinds], StepPlan& plan) {
-  const Queue& speech = queues[Index(WorkKind::kSpeechSlice)];
-  const Queue& awaited = queues[Index(WorkKind::kAwaitedFrameSlice)];
-  const Queue& frames = queues[Index(WorkKind::kFrameSlice)];
-  const bool someone_waits = !speech.empty() || !awaited.empty();
-  const bool frames_turn = !someone_waits || speech_slices_ >= limits_.speech_slices_per_frame_slice;
+void StepPlanner::PlanTower(const Queue& queue, StepPlan& plan) {
+  const Waiter* const speech = First(queue, WorkKind::kEncodeSpeech, Urgency::kAwaited);
+  const Waiter* const awaited = First(queue, WorkKind::kEncodeFrame, Urgency::kAwaited);
+  const bool frames = First(queue, WorkKind::kEncodeFrame, Urgency::kBackground) != nullptr;
+  const bool someone_waits = speech != nullptr || awaited != nullptr;
+  const bool frames_turn =
+      frames && (!someone_waits || speech_slices_ >= limits_.speech_slices_per_frame_slice);
   const bool speech_first =
-      awaited.empty() || (!speech.empty() && speech.front().last_served <= awaited.front().last_served);
-  if (someone_waits && !(frames_turn && !frames.empty()) && speech_first) {
-    TakeSlices(speech, plan);
-    if (speech.front().want.joins) {
-      JoinSlices(queues[Index(WorkKind::kSpeculativeSlice)],
-                 plan.tower.size() + std::max(0, limits_.max_speculative_rides), plan);
+      speech != nullptr && (awaited == nullptr || speech->last_served <= awaited->last_served);
+  if (speech_first && !frames_turn) {
+    TakeSlices(speech->want, queue, plan);
+    if (speech->want.joins) {
+      JoinSlices(queue, Urgency::kSpeculative, plan.tower.size() + std::max(0, limits_.max_speculative_rides),
+                 plan);
     }
-    speech_slices_ = frames.empty() ? 0 : speech_slices_ + 1;
+    speech_slices_ = frames ? speech_slices_ + 1 : 0;
     return;
   }
   const size_t room = static_cast<size_t>(FramesAPass());
-  const auto take = [&](const Queue& queue) {
-    for (const Waiting& frame : queue) {
-      if (plan.tower.size() < room) plan.tower.push_back(frame.want.id);
+  const auto take = [&](Urgency urgency) {
+    for (const auto& [last, want] : queue) {
+      if (plan.tower.size() >= room) break;
+      if (Is(want, WorkKind::kEncodeFrame, urgency)) plan.tower.push_back(want.id);
     }
   };
-  if (frames_turn && !frames.empty()) {
-    take(frames);
-    take(awaited);
+  if (frames_turn) {
+    take(Urgency::kBackground);
+    take(Urgency::kAwaited);
     speech_slices_ = 0;
   } else {
-    take(awaited);
-    if (frames.empty() || plan.tower.size() < room) {
-      speech_slices_ = 0;
-    } else {
-      ++speech_slices_;
-    }
-    take(frames);
+    take(Urgency::kAwaited);
+    speech_slices_ = frames && plan.tower.size() >= room ? speech_slices_ + 1 : 0;
+    take(Urgency::kBackground);
   }
 }
 
-void StepPlanner::TakeSlices(const Queue& queue, StepPlan& plan) const {
-  const Want& first = queue.front().want;
+void StepPlanner::TakeSlices(const Want& first, const Queue& queue, StepPlan& plan) const {
   plan.tower.push_back(first.id);
-  if (first.joins) JoinSlices(queue, limits_.max_joined_slices, plan);
+  if (first.joins) JoinSlices(queue, first.urgency, limits_.max_joined_slices, plan);
 }
 
-void StepPlanner::JoinSlices(const Queue& queue, size_t most, StepPlan& plan) const {
+void StepPlanner::JoinSlices(const Queue& queue, Urgency urgency, size_t most, StepPlan& plan) const {
   most = std::min<size_t>(most, std::max(1, limits_.max_joined_slices));
   for (const auto& [last, want] : queue) {
     if (plan.tower.size() >= most) break;
-    if (want.joins && want.id != plan.tower.front()) plan.tower.push_back(want.id);
+    if (Is(want, WorkKind::kEncodeSpeech, urgency) && want.joins && want.id != plan.tower.front()) {
+      plan.tower.push_back(want.id);
+    }
   }
 }
 
@@ -122,69 +135,85 @@ int StepPlanner::RowsAStep() const {
       std::clamp<int64_t>(limits_.step_limit / row_time_, std::min(kFewestRows, most), most));
 }
 
-void StepPlanner::PlanStep(const Queue (&queues)[kKinds], StepPlan& plan) {
+void StepPlanner::PlanStep(const Queue& queue, StepPlan& plan) {
   int left = std::max(1, limits_.max_rows);
   int decodes = 0;
-  for (const Waiting& decode : queues[Index(WorkKind::kDecode)]) {
+  for (const auto& [last, want] : queue) {
     if (left == 0 || decodes == std::max(1, limits_.max_decodes)) break;
-    plan.step.push_back({decode.want.id, 1, WorkKind::kDecode});
+    if (!Is(want, WorkKind::kDecode, Urgency::kAwaited)) continue;
+    plan.step.push_back({want.id, 1, want.kind, want.urgency});
     --left;
     ++decodes;
   }
   if (decodes > 0) left = std::min(left, limits_.max_prefill_rows);
   left = std::min(left, std::max(RowsAStep() - decodes, kFewestRows));
 
-  const Queue& awaited = queues[Index(WorkKind::kAwaitedPrefill)];
-  const Queue& frames = queues[Index(WorkKind::kFramePrefill)];
-  const auto take = [&](const Queue& queue, int budget) {
+  const auto take = [&](Urgency urgency, int budget) {
     int used = 0;
     for (const auto& [last, want] : queue) {
+      if (!Is(want, WorkKind::kPrefill, urgency)) continue;
       const int rows = std::min(want.rows, budget - used);
       if (rows <= 0) break;
-      plan.step.push_back({want.id, rows, want.kind});
+      plan.step.push_back({want.id, rows, want.kind, want.urgency});
       used += rows;
     }
     return used;
   };
-  const int kept_for_frames = !awaited.empty() && !frames.empty() ? left / 8 : 0;
-  left -= take(awaited, left - kept_for_frames);
-  take(frames, left);
+  const bool both = First(queue, WorkKind::kPrefill, Urgency::kAwaited) != nullptr &&
+                    First(queue, WorkKind::kPrefill, Urgency::kBackground) != nullptr;
+  const int kept_for_frames = both ? left / 8 : 0;
+  left -= take(Urgency::kAwaited, left - kept_for_frames);
+  take(Urgency::kBackground, left);
 }
 
-void StepPlanner::PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now,
-                                  StepPlan& plan) {
+void StepPlanner::PlanSpeculation(const Queue& queue, absl::Time now, StepPlan& plan) {
+  const bool somebody_waits = std::any_of(queue.begin(), queue.end(), [](const Waiter& waiter) {
+    return waiter.want.urgency == Urgency::kAwaited;
+  });
   int room = RowsAStep();
   for (const StepPlan::Rows& rows : plan.step) room -= rows.rows;
   int left = std::min(room, somebody_waits ? limits_.max_speculative_rides : limits_.max_speculative_rows);
   // No step is made for them after a slice that somebody waits for.
   if (somebody_waits && (plan.step.empty() || awaited_step_ > limits_.step_budget)) left = 0;
-  for (const auto& [last, want] : queues[Index(WorkKind::kSpeculativeDecode)]) {
+  for (const auto& [last, want] : queue) {
     if (left <= 0) break;
-    plan.step.push_back({want.id, 1, want.kind});
+    if (!Is(want, WorkKind::kDecode, Urgency::kSpeculative)) continue;
+    plan.step.push_back({want.id, 1, want.kind, want.urgency});
     --left;
   }
   if (somebody_waits) return;
 
-  for (const auto& [last, want] : queues[Index(WorkKind::kSpeculativePrefill)]) {
+  for (const auto& [last, want] : queue) {
+    if (!Is(want, WorkKind::kPrefill, Urgency::kSpeculative)) continue;
     const int rows = std::min(want.rows, left);
     if (rows <= 0) break;
-    plan.step.push_back({want.id, rows, want.kind});
+    plan.step.push_back({want.id, rows, want.kind, want.urgency});
     left -= rows;
   }
-  if (!plan.tower.empty()) return;  // frames
-  const Queue& begun = queues[Index(WorkKind::kSpeculativeSlice)];
-  const Queue& starts = queues[Index(WorkKind::kSpeculativeStart)];
-  const Queue& ahead = queues[Index(WorkKind::kSliceAhead)];
-  if (!begun.empty()) {
-    TakeSlices(begun, plan);
-  } else if (starts.empty() && (ahead.empty() || !plan.step.empty())) {
+  if (plan.tower.empty()) PlanSpeculativeTower(queue, now, plan);  // else frames
+}
+
+// What has begun goes first, then what may begin, then speech of turns that go on.
+void StepPlanner::PlanSpeculativeTower(const Queue& queue, absl::Time now, StepPlan& plan) {
+  const auto first = [&queue](bool begun) {
+    return std::find_if(queue.begin(), queue.end(), [begun](const Waiter& waiter) {
+      return IsSpeculativeTowerWork(waiter.want) && waiter.want.begun == begun;
+    });
+  };
+  if (const auto begun = first(true); begun != queue.end()) {
+    TakeSlices(begun->want, queue, plan);
     return;
-  } else if (now < loaded_until_) {
+  }
+  const auto start = first(false);
+  const Waiter* const idle =
+      plan.step.empty() ? First(queue, WorkKind::kEncodeSpeech, Urgency::kIdle) : nullptr;
+  if (start == queue.end() && idle == nullptr) return;
+  if (now < loaded_until_) {
     plan.resume = loaded_until_;
-  } else if (!starts.empty()) {
-    plan.tower.push_back(starts.front().want.id);
+  } else if (start != queue.end()) {
+    plan.tower.push_back(start->want.id);
   } else {
-    TakeSlices(ahead, plan);
+    TakeSlices(idle->want, queue, plan);
   }
 }
 
@@ -198,8 +227,9 @@ void StepPlanner::StepTook(const StepPlan& plan, absl::Duration took, absl::Time
   int total = 0;
   for (const StepPlan::Rows& rows : plan.step) {
     total += rows.rows;
+    if (rows.urgency != Urgency::kAwaited) continue;
+    awaited = true;
     decoded = decoded || rows.kind == WorkKind::kDecode;
-    awaited = awaited || Awaited(rows.kind);
   }
   if (total >= kFewestRows) row_time_ = Smoothed(row_time_, took, total);
   if (awaited) awaited_step_ = took;

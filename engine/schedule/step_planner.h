@@ -52,25 +52,28 @@ struct StepLimits {
 
 using WorkId = uint64_t;  // of a conversation; not 0
 
-// By what goes first.
+// What is to be computed.
 enum class WorkKind {
-  kDecode,             // the next token of an answer
-  kSpeechSlice,        // tower work that an answer waits for
-  kAwaitedFrameSlice,  // the same, of a frame
-  kAwaitedPrefill,     // tokens an answer waits for: speech, text, the answer's opening, a turn's closing
-  kFrameSlice,
-  kFramePrefill,
-  kSpeculativeDecode,
-  kSpeculativePrefill,
-  kSpeculativeSlice,
-  kSpeculativeStart,  // the first slice of a speculation
-  kSliceAhead,        // of speech that goes on
+  kDecode,        // the next token of an answer
+  kPrefill,       // tokens into the KV cache
+  kEncodeSpeech,  // a slice of a transcription
+  kEncodeFrame,   // a picture
+};
+
+// Who needs it.
+enum class Urgency {
+  kAwaited,      // somebody waits for an answer that needs it
+  kBackground,   // nobody waits yet: a frame of a turn that goes on
+  kSpeculative,  // an answer begun at a pause that may not be the end of the turn
+  kIdle,         // speech of a turn that goes on; only when there is nothing else to do
 };
 
 // What one conversation wants next; a conversation wants one thing at a time.
 struct Want {
   WorkId id = 0;
   WorkKind kind = WorkKind::kDecode;
+  Urgency urgency = Urgency::kAwaited;
+  bool begun = false;  // of speech: a slice of it is done
   int rows = 1;        // tokens to prefill
   bool joins = false;  // a slice of speech that costs little more with others of its sort
 };
@@ -80,6 +83,7 @@ struct StepPlan {
     WorkId id = 0;
     int rows = 0;
     WorkKind kind = WorkKind::kDecode;
+    Urgency urgency = Urgency::kAwaited;
   };
   // Whose slice comes before the step: several when they are frames, or slices of speech that join; empty:
   // nobody's.
@@ -95,8 +99,8 @@ class StepPlanner {
  public:
   explicit StepPlanner(StepLimits limits) : limits_(limits) {}
 
-  // `wants`: every conversation that has something to do, in any order. Within a kind those served longest
-  // ago come first; new ones come after those that wait already.
+  // `wants`: every conversation that has something to do, in any order. Of one kind and urgency those served
+  // longest ago come first; new ones come after those that wait already.
   StepPlan Plan(absl::Span<const Want> wants, absl::Time now);
   // What was planned took so long: a tower pass over `frames` pictures, a step that ended at `now`.
   void FramesTook(int frames, absl::Duration took);
@@ -107,16 +111,20 @@ class StepPlanner {
   void Forget(WorkId id) { last_served_.erase(id); }
 
  private:
-  static constexpr int kKinds = 11;
-  struct Waiting;
-  using Queue = std::vector<Waiting>;  // of one kind, in the order of service
+  struct Waiter;
+  using Queue = std::vector<Waiter>;  // in the order of service
 
-  void PlanTower(const Queue (&queues)[kKinds], StepPlan& plan);
-  // The first of the queue, and those that join it.
-  void TakeSlices(const Queue& queue, StepPlan& plan) const;
-  void JoinSlices(const Queue& queue, size_t most, StepPlan& plan) const;
-  void PlanStep(const Queue (&queues)[kKinds], StepPlan& plan);
-  void PlanSpeculation(const Queue (&queues)[kKinds], bool somebody_waits, absl::Time now, StepPlan& plan);
+  Queue InOrderOfService(absl::Span<const Want> wants);
+  // The first of its kind and urgency; null: there is none.
+  static const Waiter* First(const Queue& queue, WorkKind kind, Urgency urgency);
+  void PlanTower(const Queue& queue, StepPlan& plan);
+  // `first`, and those that join it.
+  void TakeSlices(const Want& first, const Queue& queue, StepPlan& plan) const;
+  // Up to `most` slices in all.
+  void JoinSlices(const Queue& queue, Urgency urgency, size_t most, StepPlan& plan) const;
+  void PlanStep(const Queue& queue, StepPlan& plan);
+  void PlanSpeculation(const Queue& queue, absl::Time now, StepPlan& plan);
+  void PlanSpeculativeTower(const Queue& queue, absl::Time now, StepPlan& plan);
   int FramesAPass() const;
   int RowsAStep() const;
   void Serve(WorkId id) { last_served_[id] = ++turn_; }

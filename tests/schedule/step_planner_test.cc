@@ -12,6 +12,16 @@ namespace {
 
 using ::testing::ElementsAre;
 
+Want Awaited(WorkId id, WorkKind kind, int rows = 1) { return {.id = id, .kind = kind, .rows = rows}; }
+
+Want Background(WorkId id, WorkKind kind, int rows = 1) {
+  return {.id = id, .kind = kind, .urgency = Urgency::kBackground, .rows = rows};
+}
+
+Want Speculative(WorkId id, WorkKind kind, int rows = 1) {
+  return {.id = id, .kind = kind, .urgency = Urgency::kSpeculative, .rows = rows};
+}
+
 int RowsOf(const StepPlan& plan, WorkId id) {
   int rows = 0;
   for (const auto& entry : plan.step) rows += entry.id == id ? entry.rows : 0;
@@ -34,10 +44,8 @@ TEST(StepPlannerTest, NothingWantedIsAnEmptyPlan) {
 
 TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
   StepPlanner planner({.max_rows = 8, .max_prefill_rows = 6});
-  const StepPlan plan = planner.Plan({{1, WorkKind::kAwaitedPrefill, 100},
-                                      {2, WorkKind::kDecode},
-                                      {3, WorkKind::kFramePrefill, 100},
-                                      {4, WorkKind::kDecode}},
+  const StepPlan plan = planner.Plan({Awaited(1, WorkKind::kPrefill, 100), Awaited(2, WorkKind::kDecode),
+                                      Background(3, WorkKind::kPrefill, 100), Awaited(4, WorkKind::kDecode)},
                                      kNow);
   EXPECT_EQ(RowsOf(plan, 2), 1);
   EXPECT_EQ(RowsOf(plan, 4), 1);
@@ -48,14 +56,16 @@ TEST(StepPlannerTest, EveryDecodingConversationComesBeforeAnyPrefill) {
 
 TEST(StepPlannerTest, PrefillIsBoundedTighterWhileSomebodyDecodes) {
   StepPlanner planner({.max_rows = 256, .max_prefill_rows = 32});
-  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}}, kNow)), 256);
-  EXPECT_EQ(TotalRows(planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kDecode}}, kNow)), 33);
+  EXPECT_EQ(TotalRows(planner.Plan({Background(1, WorkKind::kPrefill, 1000)}, kNow)), 256);
+  EXPECT_EQ(
+      TotalRows(planner.Plan({Background(1, WorkKind::kPrefill, 1000), Awaited(2, WorkKind::kDecode)}, kNow)),
+      33);
 }
 
 TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
   StepPlanner planner({.max_rows = 80});
   const StepPlan plan =
-      planner.Plan({{1, WorkKind::kFramePrefill, 1000}, {2, WorkKind::kAwaitedPrefill, 1000}}, kNow);
+      planner.Plan({Background(1, WorkKind::kPrefill, 1000), Awaited(2, WorkKind::kPrefill, 1000)}, kNow);
   EXPECT_EQ(plan.step[0].id, 2u);
   EXPECT_EQ(RowsOf(plan, 2), 70);
   EXPECT_EQ(RowsOf(plan, 1), 10);
@@ -63,8 +73,9 @@ TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
 
 TEST(StepPlannerTest, APlanHoldsAtMostOneSliceOfTowerWork) {
   StepPlanner planner({});
-  const StepPlan plan =
-      planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}, {3, WorkKind::kDecode}}, kNow);
+  const StepPlan plan = planner.Plan({Background(1, WorkKind::kEncodeFrame),
+                                      Awaited(2, WorkKind::kEncodeSpeech), Awaited(3, WorkKind::kDecode)},
+                                     kNow);
   EXPECT_THAT(plan.tower, ElementsAre(2));
   EXPECT_EQ(TotalRows(plan), 1);
 }
@@ -74,23 +85,25 @@ TEST(StepPlannerTest, AFrameGetsItsSliceAfterSoManySlicesOfSpeech) {
   std::vector<WorkId> order;
   for (int i = 0; i < 8; ++i) {
     order.push_back(
-        planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower.front());
+        planner.Plan({Background(1, WorkKind::kEncodeFrame), Awaited(2, WorkKind::kEncodeSpeech)}, kNow)
+            .tower.front());
   }
   EXPECT_THAT(order, ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
 }
 
 TEST(StepPlannerTest, SpeechWithoutWaitingFramesOwesThemNothing) {
   StepPlanner planner({.speech_slices_per_frame_slice = 2});
-  for (int i = 0; i < 10; ++i) planner.Plan({{2, WorkKind::kSpeechSlice}}, kNow);
-  EXPECT_THAT(planner.Plan({{1, WorkKind::kFrameSlice}, {2, WorkKind::kSpeechSlice}}, kNow).tower,
-              ElementsAre(2));
+  for (int i = 0; i < 10; ++i) planner.Plan({Awaited(2, WorkKind::kEncodeSpeech)}, kNow);
+  EXPECT_THAT(
+      planner.Plan({Background(1, WorkKind::kEncodeFrame), Awaited(2, WorkKind::kEncodeSpeech)}, kNow).tower,
+      ElementsAre(2));
 }
 
 TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
   StepPlanner planner({.max_rows = 4, .max_decodes = 3});
   std::map<WorkId, int> tokens;
   std::vector<Want> wants;
-  for (WorkId id = 1; id <= 10; ++id) wants.push_back({id, WorkKind::kDecode});
+  for (WorkId id = 1; id <= 10; ++id) wants.push_back(Awaited(id, WorkKind::kDecode));
   for (int step = 0; step < 100; ++step) {
     for (const auto& entry : planner.Plan(wants, kNow).step) ++tokens[entry.id];
   }
@@ -99,11 +112,10 @@ TEST(StepPlannerTest, MoreDecodingConversationsThanAStepHoldsTakeTurns) {
 
 TEST(StepPlannerTest, ANewConversationStandsBehindThoseThatWait) {
   StepPlanner planner({.max_rows = 1});
-  const std::vector<Want> two = {{5, WorkKind::kDecode}, {6, WorkKind::kDecode}};
+  const std::vector<Want> two = {Awaited(5, WorkKind::kDecode), Awaited(6, WorkKind::kDecode)};
   EXPECT_EQ(planner.Plan(two, kNow).step[0].id, 5u);
-  EXPECT_EQ(
-      planner.Plan({{1, WorkKind::kDecode}, {5, WorkKind::kDecode}, {6, WorkKind::kDecode}}, kNow).step[0].id,
-      6u);
+  const std::vector<Want> three = {Awaited(1, WorkKind::kDecode), two[0], two[1]};
+  EXPECT_EQ(planner.Plan(three, kNow).step[0].id, 6u);
 }
 
 TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) {
@@ -111,14 +123,17 @@ TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) 
   // A stream of newcomers, each gone after one service, beside one that stays.
   int served = 0;
   for (WorkId newcomer = 100; newcomer < 300; ++newcomer) {
-    const WorkId id = planner.Plan({{1, WorkKind::kDecode}, {newcomer, WorkKind::kDecode}}, kNow).step[0].id;
+    const WorkId id =
+        planner.Plan({Awaited(1, WorkKind::kDecode), Awaited(newcomer, WorkKind::kDecode)}, kNow).step[0].id;
     served += id == 1;
     planner.Forget(newcomer);
   }
   EXPECT_GE(served, 66);
 }
 
-constexpr Want Joining(WorkId id, WorkKind kind = WorkKind::kSpeechSlice) { return {id, kind, 1, true}; }
+constexpr Want Joining(WorkId id, Urgency urgency = Urgency::kAwaited) {
+  return {.id = id, .kind = WorkKind::kEncodeSpeech, .urgency = urgency, .begun = true, .joins = true};
+}
 
 TEST(StepPlannerTest, SlicesOfSpeechThatJoinAreDoneTogether) {
   StepPlanner planner({.max_joined_slices = 3});
@@ -130,7 +145,7 @@ TEST(StepPlannerTest, SlicesOfSpeechThatJoinAreDoneTogether) {
 
 TEST(StepPlannerTest, ASliceThatDoesNotJoinGoesAlone) {
   StepPlanner planner({});
-  const std::vector<Want> wants = {{1, WorkKind::kSpeechSlice}, Joining(2), Joining(3)};
+  const std::vector<Want> wants = {Awaited(1, WorkKind::kEncodeSpeech), Joining(2), Joining(3)};
   EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1));
   EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(2, 3));
   EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1));
@@ -138,9 +153,10 @@ TEST(StepPlannerTest, ASliceThatDoesNotJoinGoesAlone) {
 
 TEST(StepPlannerTest, SpeculativeSlicesRideWithOneThatSomebodyWaitsFor) {
   StepPlanner planner({.max_speculative_rides = 1});
-  const WorkKind held = WorkKind::kSpeculativeSlice;
+  const Urgency held = Urgency::kSpeculative;
   EXPECT_THAT(planner.Plan({Joining(1, held), Joining(2, held), Joining(3)}, kNow).tower, ElementsAre(3, 1));
-  EXPECT_THAT(planner.Plan({Joining(1, held), {3, WorkKind::kSpeechSlice}}, kNow).tower, ElementsAre(3));
+  EXPECT_THAT(planner.Plan({Joining(1, held), Awaited(3, WorkKind::kEncodeSpeech)}, kNow).tower,
+              ElementsAre(3));
   EXPECT_THAT(planner.Plan({Joining(1, held), Joining(2, held)}, kNow).tower, ElementsAre(2, 1));
 }
 
@@ -150,11 +166,11 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
   const StepLimits limits{.max_rows = 64, .max_prefill_rows = 32, .max_decodes = 64};
   StepPlanner planner(limits);
   std::vector<Want> wants;
-  for (WorkId id = 1; id <= 20; ++id) wants.push_back({id, WorkKind::kDecode});
-  for (WorkId id = 21; id <= 30; ++id) wants.push_back({id, WorkKind::kAwaitedPrefill, 40});
-  for (WorkId id = 31; id <= 40; ++id) wants.push_back({id, WorkKind::kFramePrefill, 40});
-  for (WorkId id = 41; id <= 50; ++id) wants.push_back({id, WorkKind::kSpeechSlice});
-  for (WorkId id = 51; id <= 60; ++id) wants.push_back({id, WorkKind::kFrameSlice});
+  for (WorkId id = 1; id <= 20; ++id) wants.push_back(Awaited(id, WorkKind::kDecode));
+  for (WorkId id = 21; id <= 30; ++id) wants.push_back(Awaited(id, WorkKind::kPrefill, 40));
+  for (WorkId id = 31; id <= 40; ++id) wants.push_back(Background(id, WorkKind::kPrefill, 40));
+  for (WorkId id = 41; id <= 50; ++id) wants.push_back(Awaited(id, WorkKind::kEncodeSpeech));
+  for (WorkId id = 51; id <= 60; ++id) wants.push_back(Background(id, WorkKind::kEncodeFrame));
   int64_t now_ms = 0;
   std::map<WorkId, int64_t> last;
   std::map<WorkId, int64_t> longest;
@@ -181,9 +197,9 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
 
 // ---------------------------------------------------------------- frames of many calls
 
-std::vector<Want> Frames(int count, WorkKind kind = WorkKind::kFrameSlice) {
+std::vector<Want> Frames(int count) {
   std::vector<Want> wants;
-  for (int i = 1; i <= count; ++i) wants.push_back({static_cast<WorkId>(i), kind});
+  for (int i = 1; i <= count; ++i) wants.push_back(Background(i, WorkKind::kEncodeFrame));
   return wants;
 }
 
@@ -203,23 +219,24 @@ TEST(StepPlannerTest, FramesThatAnAnswerWaitsForGoFirstAndOthersJoinThem) {
   StepPlanner planner({.max_frames = 3});
   planner.FramesTook(1, absl::Milliseconds(1));
   std::vector<Want> wants = Frames(4);
-  wants.push_back({10, WorkKind::kAwaitedFrameSlice});
-  wants.push_back({11, WorkKind::kAwaitedFrameSlice});
+  wants.push_back(Awaited(10, WorkKind::kEncodeFrame));
+  wants.push_back(Awaited(11, WorkKind::kEncodeFrame));
   EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(10, 11, 1));
 }
 
 TEST(StepPlannerTest, SpeechAndFramesThatAnswersWaitForTakeTurns) {
   StepPlanner planner({});
-  const std::vector<Want> wants = {{1, WorkKind::kSpeechSlice}, {2, WorkKind::kAwaitedFrameSlice}};
+  const std::vector<Want> wants = {Awaited(1, WorkKind::kEncodeSpeech), Awaited(2, WorkKind::kEncodeFrame)};
   for (int i = 0; i < 4; ++i) EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1 + i % 2));
 }
 
 // ---------------------------------------------------------------- speculation
 
-const Want kStart{100, WorkKind::kSpeculativeStart};
-const Want kSlice{101, WorkKind::kSpeculativeSlice};
-const Want kPrefill{102, WorkKind::kSpeculativePrefill, 100};
-const Want kHeldDecode{103, WorkKind::kSpeculativeDecode};
+const Want kStart = Speculative(100, WorkKind::kEncodeSpeech);
+const Want kSlice = {
+    .id = 101, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kSpeculative, .begun = true};
+const Want kPrefill = Speculative(102, WorkKind::kPrefill, 100);
+const Want kHeldDecode = Speculative(103, WorkKind::kDecode);
 
 TEST(StepPlannerTest, SpeculationHasTheDeviceWhenNobodyWaits) {
   StepPlanner planner({.max_speculative_rows = 32});
@@ -230,10 +247,8 @@ TEST(StepPlannerTest, SpeculationHasTheDeviceWhenNobodyWaits) {
 }
 
 TEST(StepPlannerTest, WhoeverWaitsGoesAloneButForAFewDecodingRows) {
-  const std::vector<Want> awaited = {{1, WorkKind::kDecode},
-                                     {1, WorkKind::kSpeechSlice},
-                                     {1, WorkKind::kAwaitedFrameSlice},
-                                     {1, WorkKind::kAwaitedPrefill, 10}};
+  const std::vector<Want> awaited = {Awaited(1, WorkKind::kDecode), Awaited(1, WorkKind::kEncodeSpeech),
+                                     Awaited(1, WorkKind::kEncodeFrame), Awaited(1, WorkKind::kPrefill, 10)};
   for (const Want& want : awaited) {
     StepPlanner planner({});
     const StepPlan with = planner.Plan({want, kStart, kPrefill}, kNow);
@@ -246,8 +261,8 @@ TEST(StepPlannerTest, WhoeverWaitsGoesAloneButForAFewDecodingRows) {
 
 TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
   StepPlanner planner({.max_speculative_rides = 2, .step_budget = absl::Milliseconds(50)});
-  std::vector<Want> wants = {{1, WorkKind::kDecode}};
-  for (WorkId id = 103; id < 110; ++id) wants.push_back({id, WorkKind::kSpeculativeDecode});
+  std::vector<Want> wants = {Awaited(1, WorkKind::kDecode)};
+  for (WorkId id = 103; id < 110; ++id) wants.push_back(Speculative(id, WorkKind::kDecode));
   StepPlan plan = planner.Plan(wants, kNow);
   EXPECT_EQ(TotalRows(plan), 3);
   planner.StepTook(plan, absl::Milliseconds(51), kNow);
@@ -256,12 +271,12 @@ TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
   planner.StepTook(plan, absl::Milliseconds(40), kNow);
   EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
   // After a slice that somebody waits for, no step is made for them.
-  EXPECT_TRUE(planner.Plan({{1, WorkKind::kSpeechSlice}, kHeldDecode}, kNow).step.empty());
+  EXPECT_TRUE(planner.Plan({Awaited(1, WorkKind::kEncodeSpeech), kHeldDecode}, kNow).step.empty());
 }
 
 TEST(StepPlannerTest, PrefillIsCutToWhatTheMeasuredTimeOfATokenLetsIntoAStep) {
   StepPlanner planner({.max_rows = 256, .max_prefill_rows = 64, .step_limit = absl::Milliseconds(80)});
-  const std::vector<Want> prefill = {{1, WorkKind::kAwaitedPrefill, 1000}};
+  const std::vector<Want> prefill = {Awaited(1, WorkKind::kPrefill, 1000)};
   StepPlan plan = planner.Plan(prefill, kNow);
   EXPECT_EQ(TotalRows(plan), 256);  // nothing is measured yet
   planner.StepTook(plan, absl::Milliseconds(256 * 2), kNow);
@@ -271,28 +286,28 @@ TEST(StepPlannerTest, PrefillIsCutToWhatTheMeasuredTimeOfATokenLetsIntoAStep) {
   EXPECT_EQ(TotalRows(planner.Plan(prefill, kNow)), 45);  // 1.75 ms each: a quarter of the new figure
 
   // Tokens that are due count too, and a step of few says nothing about the time of one.
-  plan = planner.Plan({{2, WorkKind::kDecode}, {3, WorkKind::kDecode}, prefill[0]}, kNow);
+  plan = planner.Plan({Awaited(2, WorkKind::kDecode), Awaited(3, WorkKind::kDecode), prefill[0]}, kNow);
   EXPECT_EQ(TotalRows(plan), 45);
-  plan = planner.Plan({{2, WorkKind::kDecode}}, kNow);
+  plan = planner.Plan({Awaited(2, WorkKind::kDecode)}, kNow);
   planner.StepTook(plan, absl::Milliseconds(10), kNow);
   EXPECT_EQ(TotalRows(planner.Plan(prefill, kNow)), 45);
 }
 
 TEST(StepPlannerTest, SpeculationIsWithinWhatTheMeasuredTimeOfATokenLetsIntoAStep) {
   StepPlanner planner({.step_limit = absl::Milliseconds(80)});
-  const Want frame = {1, WorkKind::kFramePrefill, 1000};
+  const Want frame = Background(1, WorkKind::kPrefill, 1000);
   planner.StepTook(planner.Plan({frame}, kNow), absl::Milliseconds(256 * 2), kNow);  // 2 ms each
   EXPECT_EQ(TotalRows(planner.Plan({frame, kPrefill}, kNow)), 40);
-  const StepPlan plan = planner.Plan({{1, WorkKind::kFramePrefill, 30}, kPrefill}, kNow);
+  const StepPlan plan = planner.Plan({Background(1, WorkKind::kPrefill, 30), kPrefill}, kNow);
   EXPECT_EQ(RowsOf(plan, 1), 30);
   EXPECT_EQ(RowsOf(plan, 102), 10);
 }
 
 TEST(StepPlannerTest, PrefillGoesOnHoweverManyDecodeOnASlowDevice) {
   StepPlanner planner({.max_rows = 256, .max_prefill_rows = 64, .step_limit = absl::Milliseconds(80)});
-  std::vector<Want> wants = {{100, WorkKind::kAwaitedPrefill, 1000}};
+  std::vector<Want> wants = {Awaited(100, WorkKind::kPrefill, 1000)};
   planner.StepTook(planner.Plan(wants, kNow), absl::Seconds(10), kNow);
-  for (WorkId id = 1; id <= 60; ++id) wants.push_back({id, WorkKind::kDecode});
+  for (WorkId id = 1; id <= 60; ++id) wants.push_back(Awaited(id, WorkKind::kDecode));
   const StepPlan plan = planner.Plan(wants, kNow);
   EXPECT_EQ(TotalRows(plan), 60 + 16);
   EXPECT_EQ(RowsOf(plan, 100), 16);
@@ -300,23 +315,24 @@ TEST(StepPlannerTest, PrefillGoesOnHoweverManyDecodeOnASlowDevice) {
 
 TEST(StepPlannerTest, RidingRowsFitIntoTheStep) {
   StepPlanner planner({.max_rows = 3, .max_speculative_rides = 4});
-  std::vector<Want> wants = {{1, WorkKind::kDecode}, {2, WorkKind::kDecode}};
-  for (WorkId id = 103; id < 110; ++id) wants.push_back({id, WorkKind::kSpeculativeDecode});
+  std::vector<Want> wants = {Awaited(1, WorkKind::kDecode), Awaited(2, WorkKind::kDecode)};
+  for (WorkId id = 103; id < 110; ++id) wants.push_back(Speculative(id, WorkKind::kDecode));
   EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
 }
 
 TEST(StepPlannerTest, FramesGoBeforeSpeculation) {
   StepPlanner planner({.max_rows = 64});
-  StepPlan plan = planner.Plan({{1, WorkKind::kFrameSlice}, kSlice, kStart}, kNow);
+  StepPlan plan = planner.Plan({Background(1, WorkKind::kEncodeFrame), kSlice, kStart}, kNow);
   EXPECT_THAT(plan.tower, ElementsAre(1));
-  plan = planner.Plan({{1, WorkKind::kFramePrefill, 1000}, kPrefill}, kNow);
+  plan = planner.Plan({Background(1, WorkKind::kPrefill, 1000), kPrefill}, kNow);
   EXPECT_EQ(RowsOf(plan, 1), 64);
   EXPECT_EQ(RowsOf(plan, 102), 0);
 }
 
 TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
   StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
-  planner.Plan({{1, WorkKind::kSpeechSlice}, {2, WorkKind::kSpeechSlice}}, kNow);  // one has to wait
+  planner.Plan({Awaited(1, WorkKind::kEncodeSpeech), Awaited(2, WorkKind::kEncodeSpeech)},
+               kNow);  // one has to wait
   StepPlan plan = planner.Plan({kStart}, kNow + absl::Milliseconds(249));
   EXPECT_TRUE(plan.empty());
   EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
@@ -329,23 +345,22 @@ TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
 }
 
 TEST(StepPlannerTest, SpeechIsHeardAheadWhenThereIsNothingElseToDoAndTheDeviceIsNotLoaded) {
-  const Want ahead = {104, WorkKind::kSliceAhead};
+  const Want ahead = {.id = 104, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kIdle};
   StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
   EXPECT_THAT(planner.Plan({ahead}, kNow).tower, ElementsAre(104));
   for (const Want& other :
-       {kStart, kSlice, Want{1, WorkKind::kFrameSlice}, Want{1, WorkKind::kSpeechSlice}}) {
+       {kStart, kSlice, Background(1, WorkKind::kEncodeFrame), Awaited(1, WorkKind::kEncodeSpeech)}) {
     EXPECT_THAT(planner.Plan({ahead, other}, kNow).tower, ElementsAre(other.id));
   }
-  EXPECT_THAT(planner.Plan({ahead, {1, WorkKind::kDecode}}, kNow).tower, testing::IsEmpty());
-  for (const Want& rows : {kPrefill, kHeldDecode, Want{1, WorkKind::kFramePrefill, 5}}) {
+  EXPECT_THAT(planner.Plan({ahead, Awaited(1, WorkKind::kDecode)}, kNow).tower, testing::IsEmpty());
+  for (const Want& rows : {kPrefill, kHeldDecode, Background(1, WorkKind::kPrefill, 5)}) {
     EXPECT_THAT(planner.Plan({ahead, rows}, kNow).tower, testing::IsEmpty());
   }
   // Those that join do it together.
-  const std::vector<Want> joining = {{104, WorkKind::kSliceAhead, 1, true},
-                                     {105, WorkKind::kSliceAhead, 1, true}};
+  const std::vector<Want> joining = {Joining(104, Urgency::kIdle), Joining(105, Urgency::kIdle)};
   EXPECT_THAT(planner.Plan(joining, kNow).tower, testing::UnorderedElementsAre(104, 105));
   // Somebody has to wait: nothing of the sort for a while, begun or not.
-  planner.Plan({{1, WorkKind::kSpeechSlice}, {2, WorkKind::kSpeechSlice}}, kNow);
+  planner.Plan({Awaited(1, WorkKind::kEncodeSpeech), Awaited(2, WorkKind::kEncodeSpeech)}, kNow);
   const StepPlan plan = planner.Plan({ahead}, kNow);
   EXPECT_TRUE(plan.empty());
   EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
@@ -353,14 +368,14 @@ TEST(StepPlannerTest, SpeechIsHeardAheadWhenThereIsNothingElseToDoAndTheDeviceIs
 
 TEST(StepPlannerTest, NoneIsBegunForAWhileAfterADecodingStepOverItsBudget) {
   StepPlanner planner({.step_budget = absl::Milliseconds(50), .speculation_rest = absl::Milliseconds(250)});
-  const StepPlan decode = planner.Plan({{1, WorkKind::kDecode}}, kNow);
+  const StepPlan decode = planner.Plan({Awaited(1, WorkKind::kDecode)}, kNow);
   planner.StepTook(decode, absl::Milliseconds(50), kNow);
   EXPECT_THAT(planner.Plan({kStart}, kNow).tower, ElementsAre(100));
   planner.StepTook(decode, absl::Milliseconds(51), kNow);
   EXPECT_TRUE(planner.Plan({kStart}, kNow).empty());
   // A long prefill alone delays no token.
   StepPlanner other({.step_budget = absl::Milliseconds(50)});
-  other.StepTook(other.Plan({{1, WorkKind::kAwaitedPrefill, 256}}, kNow), absl::Seconds(1), kNow);
+  other.StepTook(other.Plan({Awaited(1, WorkKind::kPrefill, 256)}, kNow), absl::Seconds(1), kNow);
   EXPECT_THAT(other.Plan({kStart}, kNow).tower, ElementsAre(100));
 }
 
@@ -369,8 +384,9 @@ TEST(StepPlannerTest, SpeculationsShareWhatIsLeftFairly) {
   std::map<WorkId, int> slices;
   std::map<WorkId, int> rows;
   std::vector<Want> wants;
-  for (WorkId id = 1; id <= 5; ++id) wants.push_back({id, WorkKind::kSpeculativeSlice});
-  for (WorkId id = 6; id <= 10; ++id) wants.push_back({id, WorkKind::kSpeculativePrefill, 8});
+  for (WorkId id = 1; id <= 5; ++id)
+    wants.push_back({.id = id, .kind = kSlice.kind, .urgency = kSlice.urgency, .begun = true});
+  for (WorkId id = 6; id <= 10; ++id) wants.push_back(Speculative(id, WorkKind::kPrefill, 8));
   for (int i = 0; i < 100; ++i) {
     const StepPlan plan = planner.Plan(wants, kNow);
     for (const WorkId id : plan.tower) ++slices[id];
@@ -400,11 +416,11 @@ TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepU
         if (speculation) wants = {kStart, kSlice, kPrefill, kHeldDecode};
         if (now >= comes) {
           if (slices > 0) {
-            wants.push_back({1, WorkKind::kSpeechSlice});
+            wants.push_back(Awaited(1, WorkKind::kEncodeSpeech));
           } else if (rows > 0) {
-            wants.push_back({1, WorkKind::kAwaitedPrefill, rows});
+            wants.push_back(Awaited(1, WorkKind::kPrefill, rows));
           } else {
-            wants.push_back({1, WorkKind::kDecode});
+            wants.push_back(Awaited(1, WorkKind::kDecode));
           }
         }
         const StepPlan plan = planner.Plan(wants, now);
