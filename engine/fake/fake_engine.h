@@ -54,9 +54,9 @@ struct FakeOptions {
   // advanced instead.
   absl::Duration step_time;           // a step
   absl::Duration row_time;            // and each of its rows
-  absl::Duration encode_pass_time;    // a pass of the vision tower
+  absl::Duration encode_pass_time;    // a pass of the vision encoder
   absl::Duration encode_time;         // and each of its frames
-  absl::Duration transcription_time;  // a slice: each second of audio begun
+  absl::Duration transcription_time;  // a chunk: each second of audio begun
   SimulatedClock* simulated = nullptr;
   std::shared_ptr<FakeFaults> faults;  // may be null
   RuntimeOptions runtime;

@@ -153,13 +153,13 @@ struct FakeModel::FakeDraft final : TranscriptDraft {
   int seconds = 0;
 };
 
-// One slice a second of audio that is not in the draft.
+// One chunk a second of audio that is not in the draft.
 class FakeModel::FakeTranscription final : public Transcription {
  public:
   FakeTranscription(FakeModel* model, size_t samples, const FakeDraft* draft) : model_(model) {
     const double seconds = static_cast<double>(samples) / kSampleRateHz;
     drafted_ = draft == nullptr ? 0 : draft->seconds;
-    slices_left_ = std::max(1, static_cast<int>(std::ceil(seconds)) - drafted_);
+    chunks_left_ = std::max(1, static_cast<int>(std::ceil(seconds)) - drafted_);
     result_ = {absl::StrFormat("%.1f seconds of speech", seconds), "en",
                std::max(1, static_cast<int>(std::ceil(seconds))), drafted_};
   }
@@ -168,7 +168,7 @@ class FakeModel::FakeTranscription final : public Transcription {
         model_->Work(model_->options_.transcription_time, &FakeFaults::transcription_);
     if (!status.ok()) return status;
     ++drafted_;
-    return --slices_left_ == 0;
+    return --chunks_left_ == 0;
   }
   const Result& result() const override { return result_; }
   std::shared_ptr<const TranscriptDraft> draft() const override {
@@ -180,7 +180,7 @@ class FakeModel::FakeTranscription final : public Transcription {
  private:
   FakeModel* const model_;
   int drafted_;  // seconds: given, and done
-  int slices_left_;
+  int chunks_left_;
   Result result_;
 };
 

@@ -202,13 +202,16 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   // Somebody holds back an answer until this is known.
-  if (aside_.wants()) return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .joins = aside_.joins()};
+  if (aside_.wants())
+    return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .batchable = aside_.batchable()};
   if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
   if (stage_ == Stage::kEncode) return EncodeWant();
   const int rows = Unfilled();
   if (rows == 0 && operations_.empty() && ahead_.wants()) {
-    return Want{
-        .id = id_, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kIdle, .joins = ahead_.joins()};
+    return Want{.id = id_,
+                .kind = WorkKind::kEncodeSpeech,
+                .urgency = Urgency::kIdle,
+                .batchable = ahead_.batchable()};
   }
   if (rows == 0 || waits_for_prompt_) return std::nullopt;
   if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
@@ -228,7 +231,7 @@ Want ConversationWorker::EncodeWant() const {
           .kind = frame ? WorkKind::kEncodeFrame : WorkKind::kEncodeSpeech,
           .urgency = CurrentUrgency(),
           .begun = transcription_ != nullptr,
-          .joins = transcription_ != nullptr && transcription_->joins()};
+          .batchable = transcription_ != nullptr && transcription_->joins()};
 }
 
 Urgency ConversationWorker::CurrentUrgency() const {
@@ -262,9 +265,9 @@ void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
   BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
 }
 
-Transcription* ConversationWorker::BeginSpeechSlice() {
-  if (aside_.wants()) return aside_.BeginSlice(ahead_.draft());
-  if (HearsAhead()) return ahead_.BeginSlice();
+Transcription* ConversationWorker::BeginSpeechChunk() {
+  if (aside_.wants()) return aside_.BeginChunk(ahead_.draft());
+  if (HearsAhead()) return ahead_.BeginChunk();
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
     auto& speech = std::get<SpeechOperation>(operations_.front().what);
@@ -278,12 +281,12 @@ Transcription* ConversationWorker::BeginSpeechSlice() {
   return transcription_.get();
 }
 
-void ConversationWorker::FinishSpeechSlice(const absl::StatusOr<bool>& done) {
+void ConversationWorker::FinishSpeechChunk(const absl::StatusOr<bool>& done) {
   if (aside_.wants()) {
-    if (auto draft = aside_.FinishSlice(done)) ahead_.Keep(std::move(draft));
+    if (auto draft = aside_.FinishChunk(done)) ahead_.Keep(std::move(draft));
     return;
   }
-  if (HearsAhead()) return ahead_.FinishSlice(done);
+  if (HearsAhead()) return ahead_.FinishChunk(done);
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());
   if (!*done) return;

@@ -45,14 +45,14 @@ class ConversationWorker {
   // What the model should do for it; nothing when it is idle.
   std::optional<schedule::Want> Wants() const;
 
-  // The tower work it wants: one slice of speech, or a frame; the loop does them together with others'. Null:
-  // speech.
+  // The encoding it wants: null is a chunk of speech, else it is this frame. The loop does it together with
+  // that of others.
   ImagePtr FrameToEncode() const;
   // Whether that is speech nobody has asked it to read yet.
   bool HearsAhead() const { return operations_.empty() && !aside_.wants(); }
-  // Null: it cannot be started, which the worker has dealt with. Else one slice of it is to be done.
-  Transcription* BeginSpeechSlice();
-  void FinishSpeechSlice(const absl::StatusOr<bool>& done);
+  // Null: it cannot be started, which the worker has dealt with. Else one chunk of it is to be done.
+  Transcription* BeginSpeechChunk();
+  void FinishSpeechChunk(const absl::StatusOr<bool>& done);
   void BeginFrame();
   void FinishFrame(absl::StatusOr<std::string> words);
   // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it

@@ -169,7 +169,7 @@ bool ModelLoop::RunOnce() {
     pass_began_ = now;
   }
   // What is heard ahead takes nothing from anybody, so it is no load.
-  const bool asked = !plan.tower.empty() && RunTower(plan.tower);
+  const bool asked = !plan.encode.empty() && RunEncoder(plan.encode);
   absl::Duration work = asked ? clock_->Now() - now : absl::ZeroDuration();
   if (!plan.step.empty()) work += Step(plan);
   EndPass(plan, now, work);
@@ -194,7 +194,7 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::
   last_token_pass_ = now;
 }
 
-bool ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
+bool ModelLoop::RunEncoder(const std::vector<schedule::WorkId>& ids) {
   std::vector<ConversationWorker*> workers;
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
   const bool asked =
@@ -211,16 +211,16 @@ bool ModelLoop::RunTower(const std::vector<schedule::WorkId>& ids) {
 
 void ModelLoop::Transcribe(const std::vector<ConversationWorker*>& workers) {
   std::vector<ConversationWorker*> begun;
-  std::vector<Transcription*> slices;
+  std::vector<Transcription*> transcriptions;
   for (ConversationWorker* worker : workers) {
-    Transcription* const transcription = worker->BeginSpeechSlice();
+    Transcription* const transcription = worker->BeginSpeechChunk();
     if (transcription == nullptr) continue;
     begun.push_back(worker);
-    slices.push_back(transcription);
+    transcriptions.push_back(transcription);
   }
-  if (slices.empty()) return;
-  const std::vector<absl::StatusOr<bool>> done = model_->AdvanceTogether(slices);
-  for (size_t i = 0; i < begun.size(); ++i) begun[i]->FinishSpeechSlice(done[i]);
+  if (transcriptions.empty()) return;
+  const std::vector<absl::StatusOr<bool>> done = model_->AdvanceTogether(transcriptions);
+  for (size_t i = 0; i < begun.size(); ++i) begun[i]->FinishSpeechChunk(done[i]);
 }
 
 void ModelLoop::EncodeFrames(const std::vector<ConversationWorker*>& workers) {
@@ -231,7 +231,7 @@ void ModelLoop::EncodeFrames(const std::vector<ConversationWorker*>& workers) {
   }
   absl::StatusOr<std::vector<std::string>> words = model_->DescribeImages(images);
   if (words.ok() && words->size() != workers.size()) {
-    words = absl::InternalError("the vision tower lost a picture");
+    words = absl::InternalError("the vision encoder lost a picture");
   }
   for (size_t i = 0; i < workers.size(); ++i) {
     if (words.ok()) {

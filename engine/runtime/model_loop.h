@@ -35,7 +35,7 @@ class ModelLoop {
   void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
   EngineStats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The driving thread only. One pass: at most one slice of tower work and one step. False when there was
+  // The driving thread only. One pass: at most one pass of an encoder and one step. False when there was
   // neither to do now.
   bool RunOnce() ABSL_LOCKS_EXCLUDED(mutex_);
   // The driving thread only. RunOnce until Stop; sleeps while there is nothing to do, or to be done yet.
@@ -46,8 +46,8 @@ class ModelLoop {
  private:
   void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns whether somebody asked for it.
-  bool RunTower(const std::vector<schedule::WorkId>& ids);
-  // One slice of speech of each.
+  bool RunEncoder(const std::vector<schedule::WorkId>& ids);
+  // One chunk of speech of each.
   void Transcribe(const std::vector<ConversationWorker*>& workers);
   // What the pictures of these conversations show; a pass that fails is done again for each alone.
   void EncodeFrames(const std::vector<ConversationWorker*>& workers);

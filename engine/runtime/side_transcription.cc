@@ -17,7 +17,7 @@ void SideTranscription::Ask(std::vector<TranscribeOperation> operations) {
   }
 }
 
-Transcription* SideTranscription::BeginSlice(std::shared_ptr<const TranscriptDraft> draft) {
+Transcription* SideTranscription::BeginChunk(std::shared_ptr<const TranscriptDraft> draft) {
   if (transcription_ != nullptr) return transcription_.get();
   times_ = {.queued = operation_->queued, .encode_start = clock_->Now()};
   auto started = model_->StartTranscription(std::move(operation_->samples), std::move(draft));
@@ -30,7 +30,7 @@ Transcription* SideTranscription::BeginSlice(std::shared_ptr<const TranscriptDra
   return transcription_.get();
 }
 
-std::shared_ptr<const TranscriptDraft> SideTranscription::FinishSlice(const absl::StatusOr<bool>& done) {
+std::shared_ptr<const TranscriptDraft> SideTranscription::FinishChunk(const absl::StatusOr<bool>& done) {
   if (!done.ok()) {
     Complete(done.status());
     return nullptr;

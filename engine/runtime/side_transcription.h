@@ -23,11 +23,11 @@ class SideTranscription {
   // CANCELLED.
   void Ask(std::vector<TranscribeOperation> operations);
   bool wants() const { return operation_ != nullptr; }
-  bool joins() const { return transcription_ != nullptr && transcription_->joins(); }
+  bool batchable() const { return transcription_ != nullptr && transcription_->joins(); }
   // REQUIRES: wants(). `draft`: of the utterance, or null. Null: it cannot be started, and has completed.
-  Transcription* BeginSlice(std::shared_ptr<const TranscriptDraft> draft);
+  Transcription* BeginChunk(std::shared_ptr<const TranscriptDraft> draft);
   // Null, or a draft of what will be written when more of the same utterance is heard.
-  std::shared_ptr<const TranscriptDraft> FinishSlice(const absl::StatusOr<bool>& done);
+  std::shared_ptr<const TranscriptDraft> FinishChunk(const absl::StatusOr<bool>& done);
   void Cancel();
 
  private:

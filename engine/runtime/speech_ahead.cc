@@ -11,7 +11,7 @@ void SpeechAhead::Hear(std::vector<float> samples) {
   if (samples_.empty()) draft_.reset();
 }
 
-Transcription* SpeechAhead::BeginSlice() {
+Transcription* SpeechAhead::BeginChunk() {
   if (transcription_ == nullptr) {
     auto started = model_->StartTranscription(std::exchange(samples_, {}), draft_);
     if (started.ok()) transcription_ = *std::move(started);
@@ -19,7 +19,7 @@ Transcription* SpeechAhead::BeginSlice() {
   return transcription_.get();
 }
 
-void SpeechAhead::FinishSlice(const absl::StatusOr<bool>& done) {
+void SpeechAhead::FinishChunk(const absl::StatusOr<bool>& done) {
   if (done.ok() && !*done) return;
   if (done.ok()) Keep(*transcription_);
   transcription_.reset();

@@ -20,11 +20,11 @@ class SpeechAhead {
   void Hear(std::vector<float> samples);
   // There is audio that waits, or a transcription under way.
   bool wants() const { return transcription_ != nullptr || !samples_.empty(); }
-  bool joins() const { return transcription_ != nullptr && transcription_->joins(); }
+  bool batchable() const { return transcription_ != nullptr && transcription_->joins(); }
   // Null: there is nothing to do after all.
-  Transcription* BeginSlice();
+  Transcription* BeginChunk();
   // What fails is left: whoever needs the transcript will see.
-  void FinishSlice(const absl::StatusOr<bool>& done);
+  void FinishChunk(const absl::StatusOr<bool>& done);
 
   // The utterance is read now: nothing is heard ahead of it any more. Null: nothing was.
   std::shared_ptr<const TranscriptDraft> TakeDraft();

@@ -18,13 +18,13 @@ bool Is(const Want& want, WorkKind kind, Urgency urgency) {
   return want.kind == kind && want.urgency == urgency;
 }
 
-bool IsSpeculativeTowerWork(const Want& want) {
+bool IsSpeculativeEncoding(const Want& want) {
   return Is(want, WorkKind::kEncodeSpeech, Urgency::kSpeculative) ||
          Is(want, WorkKind::kEncodeFrame, Urgency::kSpeculative);
 }
 
 bool Holds(const StepPlan& plan, WorkId id) {
-  return std::find(plan.tower.begin(), plan.tower.end(), id) != plan.tower.end() ||
+  return std::find(plan.encode.begin(), plan.encode.end(), id) != plan.encode.end() ||
          std::any_of(plan.step.begin(), plan.step.end(),
                      [id](const StepPlan::Rows& rows) { return rows.id == id; });
 }
@@ -39,14 +39,14 @@ struct StepPlanner::Waiter {
 StepPlan StepPlanner::Plan(absl::Span<const Want> wants, absl::Time now) {
   const Queue queue = InOrderOfService(wants);
   StepPlan plan;
-  PlanTower(queue, plan);
+  PlanEncoding(queue, plan);
   PlanStep(queue, plan);
   const bool left_out = std::any_of(wants.begin(), wants.end(), [&plan](const Want& want) {
     return want.urgency == Urgency::kAwaited && !Holds(plan, want.id);
   });
-  if (left_out) loaded_until_ = now + limits_.speculation_rest;
+  if (left_out) loaded_until_ = now + limits_.speculation_cooldown;
   PlanSpeculation(queue, now, plan);
-  for (const WorkId id : plan.tower) Serve(id);
+  for (const WorkId id : plan.encode) Serve(id);
   for (const StepPlan::Rows& rows : plan.step) Serve(rows.id);
   return plan;
 }
@@ -56,7 +56,7 @@ StepPlanner::Queue StepPlanner::InOrderOfService(absl::Span<const Want> wants) {
   queue.reserve(wants.size());
   for (const Want& want : wants) {
     // A new conversation stands behind all that wait: as if it had been served just now.
-    queue.push_back({last_served_.try_emplace(want.id, turn_).first->second, want});
+    queue.push_back({last_served_.try_emplace(want.id, services_).first->second, want});
   }
   std::sort(queue.begin(), queue.end(), [](const Waiter& a, const Waiter& b) {
     return a.last_served != b.last_served ? a.last_served < b.last_served : a.want.id < b.want.id;
@@ -71,61 +71,61 @@ const StepPlanner::Waiter* StepPlanner::First(const Queue& queue, WorkKind kind,
   return first == queue.end() ? nullptr : &*first;
 }
 
-// A slice of speech, or one pass over frames, those that are waited for first.
-void StepPlanner::PlanTower(const Queue& queue, StepPlan& plan) {
+// A chunk of speech, or one pass over frames, awaited ones first.
+void StepPlanner::PlanEncoding(const Queue& queue, StepPlan& plan) {
   const Waiter* const speech = First(queue, WorkKind::kEncodeSpeech, Urgency::kAwaited);
   const Waiter* const awaited = First(queue, WorkKind::kEncodeFrame, Urgency::kAwaited);
   const bool frames = First(queue, WorkKind::kEncodeFrame, Urgency::kBackground) != nullptr;
-  const bool someone_waits = speech != nullptr || awaited != nullptr;
-  const bool frames_turn =
-      frames && (!someone_waits || speech_slices_ >= limits_.speech_slices_per_frame_slice);
+  const bool any_awaited = speech != nullptr || awaited != nullptr;
+  const bool frames_turn = frames && (!any_awaited || speech_chunks_ >= limits_.speech_chunks_per_frame_pass);
   const bool speech_first =
       speech != nullptr && (awaited == nullptr || speech->last_served <= awaited->last_served);
   if (speech_first && !frames_turn) {
-    TakeSlices(speech->want, queue, plan);
-    if (speech->want.joins) {
-      JoinSlices(queue, Urgency::kSpeculative, plan.tower.size() + std::max(0, limits_.max_speculative_rides),
-                 plan);
+    TakeChunks(speech->want, queue, plan);
+    if (speech->want.batchable) {
+      BatchChunks(queue, Urgency::kSpeculative, plan.encode.size() + std::max(0, limits_.max_piggybacked),
+                  plan);
     }
-    speech_slices_ = frames ? speech_slices_ + 1 : 0;
+    speech_chunks_ = frames ? speech_chunks_ + 1 : 0;
     return;
   }
   const size_t room = static_cast<size_t>(FramesAPass());
   const auto take = [&](Urgency urgency) {
     for (const auto& [last, want] : queue) {
-      if (plan.tower.size() >= room) break;
-      if (Is(want, WorkKind::kEncodeFrame, urgency)) plan.tower.push_back(want.id);
+      if (plan.encode.size() >= room) break;
+      if (Is(want, WorkKind::kEncodeFrame, urgency)) plan.encode.push_back(want.id);
     }
   };
   if (frames_turn) {
     take(Urgency::kBackground);
     take(Urgency::kAwaited);
-    speech_slices_ = 0;
+    speech_chunks_ = 0;
   } else {
     take(Urgency::kAwaited);
-    speech_slices_ = frames && plan.tower.size() >= room ? speech_slices_ + 1 : 0;
+    speech_chunks_ = frames && plan.encode.size() >= room ? speech_chunks_ + 1 : 0;
     take(Urgency::kBackground);
   }
 }
 
-void StepPlanner::TakeSlices(const Want& first, const Queue& queue, StepPlan& plan) const {
-  plan.tower.push_back(first.id);
-  if (first.joins) JoinSlices(queue, first.urgency, limits_.max_joined_slices, plan);
+void StepPlanner::TakeChunks(const Want& first, const Queue& queue, StepPlan& plan) const {
+  plan.encode.push_back(first.id);
+  if (first.batchable) BatchChunks(queue, first.urgency, limits_.max_batched_chunks, plan);
 }
 
-void StepPlanner::JoinSlices(const Queue& queue, Urgency urgency, size_t most, StepPlan& plan) const {
-  most = std::min<size_t>(most, std::max(1, limits_.max_joined_slices));
+void StepPlanner::BatchChunks(const Queue& queue, Urgency urgency, size_t most, StepPlan& plan) const {
+  most = std::min<size_t>(most, std::max(1, limits_.max_batched_chunks));
   for (const auto& [last, want] : queue) {
-    if (plan.tower.size() >= most) break;
-    if (Is(want, WorkKind::kEncodeSpeech, urgency) && want.joins && want.id != plan.tower.front()) {
-      plan.tower.push_back(want.id);
+    if (plan.encode.size() >= most) break;
+    if (Is(want, WorkKind::kEncodeSpeech, urgency) && want.batchable && want.id != plan.encode.front()) {
+      plan.encode.push_back(want.id);
     }
   }
 }
 
 int StepPlanner::FramesAPass() const {
   if (frame_time_ <= absl::ZeroDuration()) return 1;  // not measured yet
-  return std::clamp(static_cast<int>(limits_.tower_budget / frame_time_), 1, std::max(1, limits_.max_frames));
+  return std::clamp(static_cast<int>(limits_.encoder_budget / frame_time_), 1,
+                    std::max(1, limits_.max_frames));
 }
 
 int StepPlanner::RowsAStep() const {
@@ -167,21 +167,21 @@ void StepPlanner::PlanStep(const Queue& queue, StepPlan& plan) {
 }
 
 void StepPlanner::PlanSpeculation(const Queue& queue, absl::Time now, StepPlan& plan) {
-  const bool somebody_waits = std::any_of(queue.begin(), queue.end(), [](const Waiter& waiter) {
+  const bool any_awaited = std::any_of(queue.begin(), queue.end(), [](const Waiter& waiter) {
     return waiter.want.urgency == Urgency::kAwaited;
   });
   int room = RowsAStep();
   for (const StepPlan::Rows& rows : plan.step) room -= rows.rows;
-  int left = std::min(room, somebody_waits ? limits_.max_speculative_rides : limits_.max_speculative_rows);
-  // No step is made for them after a slice that somebody waits for.
-  if (somebody_waits && (plan.step.empty() || awaited_step_ > limits_.step_budget)) left = 0;
+  int left = std::min(room, any_awaited ? limits_.max_piggybacked : limits_.max_speculative_rows);
+  // No step is made for them after an awaited encoder pass.
+  if (any_awaited && (plan.step.empty() || awaited_step_ > limits_.step_budget)) left = 0;
   for (const auto& [last, want] : queue) {
     if (left <= 0) break;
     if (!Is(want, WorkKind::kDecode, Urgency::kSpeculative)) continue;
     plan.step.push_back({want.id, 1, want.kind, want.urgency});
     --left;
   }
-  if (somebody_waits) return;
+  if (any_awaited) return;
 
   for (const auto& [last, want] : queue) {
     if (!Is(want, WorkKind::kPrefill, Urgency::kSpeculative)) continue;
@@ -190,18 +190,18 @@ void StepPlanner::PlanSpeculation(const Queue& queue, absl::Time now, StepPlan& 
     plan.step.push_back({want.id, rows, want.kind, want.urgency});
     left -= rows;
   }
-  if (plan.tower.empty()) PlanSpeculativeTower(queue, now, plan);  // else frames
+  if (plan.encode.empty()) PlanSpeculativeEncoding(queue, now, plan);  // else frames
 }
 
 // What has begun goes first, then what may begin, then speech of turns that go on.
-void StepPlanner::PlanSpeculativeTower(const Queue& queue, absl::Time now, StepPlan& plan) {
+void StepPlanner::PlanSpeculativeEncoding(const Queue& queue, absl::Time now, StepPlan& plan) {
   const auto first = [&queue](bool begun) {
     return std::find_if(queue.begin(), queue.end(), [begun](const Waiter& waiter) {
-      return IsSpeculativeTowerWork(waiter.want) && waiter.want.begun == begun;
+      return IsSpeculativeEncoding(waiter.want) && waiter.want.begun == begun;
     });
   };
   if (const auto begun = first(true); begun != queue.end()) {
-    TakeSlices(begun->want, queue, plan);
+    TakeChunks(begun->want, queue, plan);
     return;
   }
   const auto start = first(false);
@@ -211,9 +211,9 @@ void StepPlanner::PlanSpeculativeTower(const Queue& queue, absl::Time now, StepP
   if (now < loaded_until_) {
     plan.resume = loaded_until_;
   } else if (start != queue.end()) {
-    plan.tower.push_back(start->want.id);
+    plan.encode.push_back(start->want.id);
   } else {
-    TakeSlices(idle->want, queue, plan);
+    TakeChunks(idle->want, queue, plan);
   }
 }
 
@@ -233,7 +233,7 @@ void StepPlanner::StepTook(const StepPlan& plan, absl::Duration took, absl::Time
   }
   if (total >= kFewestRows) row_time_ = Smoothed(row_time_, took, total);
   if (awaited) awaited_step_ = took;
-  if (decoded && took > limits_.step_budget) loaded_until_ = now + limits_.speculation_rest;
+  if (decoded && took > limits_.step_budget) loaded_until_ = now + limits_.speculation_cooldown;
 }
 
 }  // namespace parley::engine::schedule

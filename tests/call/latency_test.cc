@@ -144,7 +144,7 @@ TEST(LatencyTest, WithAHitTheFirstTokenGoesOutInTheInstantInWhichTheEndOfTheTurn
   const auto fast = Talk(script, true);
   ASSERT_EQ(plain.size(), 1u);
   ASSERT_EQ(fast.size(), 1u);
-  // Three slices of 40 ms, and the prefill of the transcript and of the answer's opening.
+  // Three encoder passes of 40 ms, and the prefill of the transcript and of the answer's opening.
   EXPECT_GT(plain[0].latency, absl::Milliseconds(120 + 20));
   EXPECT_EQ(fast[0].latency, absl::ZeroDuration());
   EXPECT_EQ(fast[0].times.speculation, SpeculationOutcome::kHit);
@@ -159,7 +159,8 @@ TEST(LatencyTest, WhatIsNotReadyInTimeHasTheHeadStart) {
   const std::string script = absl::StrCat(Silence(30), Speech(80), Silence(60));
   const auto plain = Talk(script, false, slow);
   const auto fast = Talk(script, true, slow);
-  // From the pause to the commit there are ten windows; a slice under way when a chunk is due delays it.
+  // From the pause to the commit there are ten windows; an encoder pass under way when a chunk is due delays
+  // it.
   EXPECT_NEAR(absl::ToDoubleMilliseconds(plain[0].latency - fast[0].latency), 320, 100);
   EXPECT_GT(fast[0].latency, absl::ZeroDuration());
   EXPECT_EQ(fast[0].times.speculation, SpeculationOutcome::kHit);
@@ -227,7 +228,7 @@ TEST(LatencyTest, AFrameThatComesWhileAnAnswerIsHeldIsTheNextTurns) {
   }
 }
 
-TEST(LatencyTest, ACallThatWaitsIsHeldUpByTheSpeculationOfOthersForASliceAndAStepAtMost) {
+TEST(LatencyTest, ACallThatWaitsIsHeldUpByTheSpeculationOfOthersForAnEncoderPassAndAStepAtMost) {
   const auto latencies = [](bool others_speculate) {
     Device device(Costs());
     Caller waiting(&device, false);
@@ -250,10 +251,10 @@ TEST(LatencyTest, ACallThatWaitsIsHeldUpByTheSpeculationOfOthersForASliceAndASte
   ASSERT_EQ(alone.size(), 12u);
   ASSERT_EQ(beside.size(), alone.size());
   const engine::schedule::StepLimits limits;
-  const absl::Duration slice = Costs().transcription_time;
+  const absl::Duration encode = Costs().transcription_time;
   const absl::Duration step =
-      Costs().step_time + Costs().row_time * (limits.max_speculative_rows + limits.max_speculative_rides);
-  for (size_t i = 0; i < alone.size(); ++i) EXPECT_LE(beside[i] - alone[i], slice + step) << i;
+      Costs().step_time + Costs().row_time * (limits.max_speculative_rows + limits.max_piggybacked);
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_LE(beside[i] - alone[i], encode + step) << i;
 }
 
 TEST(LatencyTest, CallsThatSpeakAtOnceAreAllAnsweredAtOnce) {

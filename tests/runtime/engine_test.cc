@@ -82,13 +82,13 @@ TEST(EngineTest, WarmUpReportsWhatFailed) {
   EXPECT_EQ(bench.engine->WarmUp(), absl::DataLossError("vision weights"));
 }
 
-TEST(EngineTest, NoDecodingTokenWaitsForMoreThanOneSlice) {
+TEST(EngineTest, NoDecodingTokenWaitsForMoreThanOneEncoderPass) {
   FakeOptions options;
   options.answer_tokens = 40;
   options.step_time = absl::Milliseconds(10);
   options.encode_time = absl::Milliseconds(20);
   options.transcription_time = absl::Milliseconds(30);
-  options.runtime.step.tower_budget = absl::Milliseconds(30);
+  options.runtime.step.encoder_budget = absl::Milliseconds(30);
   Bench bench(options);
   auto talking = bench.Start();
   auto answer = std::make_shared<RecordedAnswer>();

@@ -1,5 +1,5 @@
 // HearAhead as engine/api/conversation.h promises it, on the fake model in simulated time: a second of speech
-// takes a slice of 40 ms, and none where a draft has it.
+// takes a chunk of 40 ms, and none where a draft has it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace parley::engine {
 namespace {
 
 const auto kIgnore = [](const auto&) {};
-constexpr absl::Duration kSlice = absl::Milliseconds(40);
+constexpr absl::Duration kChunk = absl::Milliseconds(40);
 
 class HearAheadTest : public ::testing::Test {
  protected:
@@ -22,7 +22,7 @@ class HearAheadTest : public ::testing::Test {
 
   static FakeOptions Costs() {
     FakeOptions options;
-    options.transcription_time = kSlice;
+    options.transcription_time = kChunk;
     return options;
   }
   absl::Duration TimeToIdle() {
@@ -44,10 +44,10 @@ class HearAheadTest : public ::testing::Test {
 };
 
 TEST_F(HearAheadTest, WhatWasHeardIsNotTranscribedAgain) {
-  EXPECT_EQ(TimeToRead(10), 10 * kSlice);
+  EXPECT_EQ(TimeToRead(10), 10 * kChunk);
   conversation_->HearAhead(Speech(8));
-  EXPECT_EQ(TimeToIdle(), 8 * kSlice);
-  EXPECT_EQ(TimeToRead(10), 2 * kSlice);
+  EXPECT_EQ(TimeToIdle(), 8 * kChunk);
+  EXPECT_EQ(TimeToRead(10), 2 * kChunk);
 }
 
 TEST_F(HearAheadTest, TheResultSaysWhatWasWrittenEarly) {
@@ -72,22 +72,22 @@ TEST_F(HearAheadTest, ItLeavesNoTraceInWhatIsSaid) {
 
 TEST_F(HearAheadTest, TheNewestTakesThePlaceOfTheOneBeforeAndKeepsWhatItHas) {
   conversation_->HearAhead(Speech(6));
-  for (int slice = 0; slice < 4; ++slice) bench_.engine->RunOnce();
+  for (int chunk = 0; chunk < 4; ++chunk) bench_.engine->RunOnce();
   conversation_->HearAhead(Speech(9));
-  EXPECT_EQ(TimeToIdle(), 5 * kSlice);
+  EXPECT_EQ(TimeToIdle(), 5 * kChunk);
 }
 
 TEST_F(HearAheadTest, ReadingEndsItAndGoesOnFromThere) {
   conversation_->HearAhead(Speech(6));
-  for (int slice = 0; slice < 4; ++slice) bench_.engine->RunOnce();
-  EXPECT_EQ(TimeToRead(7), 3 * kSlice);
+  for (int chunk = 0; chunk < 4; ++chunk) bench_.engine->RunOnce();
+  EXPECT_EQ(TimeToRead(7), 3 * kChunk);
 }
 
 TEST_F(HearAheadTest, ItIsOverWithTheTurn) {
   conversation_->HearAhead(Speech(6));
   bench_.engine->RunUntilIdle();
-  EXPECT_EQ(TimeToRead(6), kSlice);
-  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+  EXPECT_EQ(TimeToRead(6), kChunk);
+  EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
 TEST_F(HearAheadTest, AnEmptyOneForgets) {
@@ -95,7 +95,7 @@ TEST_F(HearAheadTest, AnEmptyOneForgets) {
   bench_.engine->RunUntilIdle();
   conversation_->HearAhead({});
   EXPECT_EQ(TimeToIdle(), absl::ZeroDuration());
-  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+  EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
 TEST_F(HearAheadTest, ASpeculationThatIsDroppedIsADraftToo) {
@@ -103,15 +103,15 @@ TEST_F(HearAheadTest, ASpeculationThatIsDroppedIsADraftToo) {
   conversation_->AppendSpeech(Speech(6), kIgnore);
   bench_.engine->RunUntilIdle();
   conversation_->Rewind(mark);
-  EXPECT_EQ(TimeToRead(8), 2 * kSlice);
+  EXPECT_EQ(TimeToRead(8), 2 * kChunk);
 }
 
 TEST_F(HearAheadTest, ASpeculationThatIsDroppedHalfwayKeepsTheHalf) {
   const MarkId mark = conversation_->Speculate();
   conversation_->AppendSpeech(Speech(6), kIgnore);
-  for (int slice = 0; slice < 4; ++slice) bench_.engine->RunOnce();
+  for (int chunk = 0; chunk < 4; ++chunk) bench_.engine->RunOnce();
   conversation_->Rewind(mark);
-  EXPECT_EQ(TimeToRead(8), 4 * kSlice);
+  EXPECT_EQ(TimeToRead(8), 4 * kChunk);
 }
 
 TEST_F(HearAheadTest, OneThatIsAcceptedIsOver) {
@@ -119,7 +119,7 @@ TEST_F(HearAheadTest, OneThatIsAcceptedIsOver) {
   conversation_->AppendSpeech(Speech(6), kIgnore);
   bench_.engine->RunUntilIdle();
   conversation_->Promote();
-  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+  EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
 TEST_F(HearAheadTest, NobodyWaitsForIt) {
@@ -133,21 +133,21 @@ TEST_F(HearAheadTest, NobodyWaitsForIt) {
   conversation_->AppendFrame(Colour(255, 0, 0), frame.Done());
   const absl::Time start = bench_.clock.Now();
   while (speech.calls == 0 || frame.calls == 0) bench_.engine->RunOnce();
-  EXPECT_EQ(bench_.clock.Now() - start, 3 * kSlice);
-  EXPECT_EQ(TimeToIdle(), 19 * kSlice);
+  EXPECT_EQ(bench_.clock.Now() - start, 3 * kChunk);
+  EXPECT_EQ(TimeToIdle(), 19 * kChunk);
 }
 
 TEST_F(HearAheadTest, AnAnswerBegunAtAnothersPauseGoesFirst) {
   auto other = bench_.Start();
   bench_.engine->RunUntilIdle();
   conversation_->HearAhead(Speech(20));
-  for (int slice = 0; slice < 3; ++slice) bench_.engine->RunOnce();
+  for (int chunk = 0; chunk < 3; ++chunk) bench_.engine->RunOnce();
   other->Speculate();
   Recorded<SpeechResult> speech;
   other->AppendSpeech(Speech(3), speech.Done());
   const absl::Time start = bench_.clock.Now();
   while (speech.calls == 0) bench_.engine->RunOnce();
-  EXPECT_EQ(bench_.clock.Now() - start, 3 * kSlice);
+  EXPECT_EQ(bench_.clock.Now() - start, 3 * kChunk);
 }
 
 TEST_F(HearAheadTest, ItIsNoLoadForTheLimitOfCalls) {
@@ -163,7 +163,7 @@ TEST_F(HearAheadTest, WhatFailsThereFailsNothing) {
   bench_.faults->FailNextTranscription(absl::InternalError("once"));
   conversation_->HearAhead(Speech(6));
   bench_.engine->RunUntilIdle();
-  EXPECT_EQ(TimeToRead(6), 6 * kSlice);
+  EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
 TEST_F(HearAheadTest, AConversationThatEndsLeavesItBehind) {

@@ -93,7 +93,8 @@ TEST(SpeculationTest, RewoundAtAnyPointItLeavesNoTrace) {
   }
 }
 
-// One conversation talks without end; what is given to the other gets nothing but rides in its steps.
+// One conversation talks without end; what is given to the other gets nothing but what its steps can
+// piggyback.
 class LoadedTest : public ::testing::Test {
  protected:
   LoadedTest() {
@@ -134,7 +135,7 @@ TEST_F(LoadedTest, PromotedItTakesItsPlace) {
   Passes(10);
   EXPECT_EQ(attempt.speech->calls, 0);
   other_->Promote();
-  Passes(3);  // two slices, the prefill
+  Passes(3);  // two chunks, the prefill
   EXPECT_EQ(attempt.speech->calls, 1);
   EXPECT_TRUE(attempt.speech->status().ok());
 }
@@ -207,7 +208,7 @@ TEST(SpeculationTest, AfterLoadItIsBegunAgainThoughNobodyComes) {
 
 TEST(SpeculationTest, OnItsThreadItIsBegunAgainThoughNobodyComes) {
   FakeOptions options;
-  options.runtime.step.speculation_rest = absl::Milliseconds(5);
+  options.runtime.step.speculation_cooldown = absl::Milliseconds(5);
   LoadedFake fake = MakeFakeEngine(options, Clock::Real());
   std::vector<std::unique_ptr<Conversation>> conversations;
   absl::Mutex mutex;
@@ -257,7 +258,7 @@ TEST(DeadlineTest, APictureThatIsTooOldWhenItsTurnComesIsRefusedAndTheConversati
   EXPECT_EQ(got, plain.Ask(expected.get(), "Well?")->text());
 }
 
-TEST(DeadlineTest, APictureThatWaitsForTheTowerPastItsDeadlineIsRefused) {
+TEST(DeadlineTest, APictureThatWaitsForTheEncoderPastItsDeadlineIsRefused) {
   Bench bench(Costs());
   auto speaking = bench.Start();
   auto watching = bench.Start();
@@ -269,7 +270,7 @@ TEST(DeadlineTest, APictureThatWaitsForTheTowerPastItsDeadlineIsRefused) {
   EXPECT_EQ(frame.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
-TEST(TowerTest, FramesOfManyCallsShareAPass) {
+TEST(EncoderTest, FramesOfManyCallsShareAPass) {
   FakeOptions options;
   options.encode_pass_time = absl::Milliseconds(8);
   options.encode_time = absl::Milliseconds(2);
@@ -292,7 +293,7 @@ TEST(TowerTest, FramesOfManyCallsShareAPass) {
   EXPECT_EQ(seen, std::vector<std::string>(10, "a red picture"));
 }
 
-TEST(TowerTest, APassThatFailsFailsTheGuiltyAlone) {
+TEST(EncoderTest, APassThatFailsFailsTheGuiltyAlone) {
   FakeOptions options;
   options.encode_time = absl::Milliseconds(2);
   Bench bench(options);

@@ -1,5 +1,5 @@
 // Transcribe as engine/api/conversation.h promises it, on the fake model in simulated time: a second of
-// speech takes a slice of 40 ms.
+// speech takes a chunk of 40 ms.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,14 +12,14 @@ namespace parley::engine {
 namespace {
 
 const auto kIgnore = [](const auto&) {};
-constexpr absl::Duration kSlice = absl::Milliseconds(40);
+constexpr absl::Duration kChunk = absl::Milliseconds(40);
 
 class TranscribeTest : public ::testing::Test {
  protected:
   TranscribeTest() { bench_.engine->RunUntilIdle(); }
   static FakeOptions Costs() {
     FakeOptions options;
-    options.transcription_time = kSlice;
+    options.transcription_time = kChunk;
     return options;
   }
 
@@ -82,7 +82,7 @@ TEST_F(TranscribeTest, WhatItWroteIsADraftOfTheTurn) {
   const absl::Time start = bench_.clock.Now();
   conversation_->AppendSpeech(Speech(10), kIgnore);
   bench_.engine->RunUntilIdle();
-  EXPECT_EQ(bench_.clock.Now() - start, 2 * kSlice);
+  EXPECT_EQ(bench_.clock.Now() - start, 2 * kChunk);
 }
 
 TEST_F(TranscribeTest, OneThatFailsPoisonsNothing) {

@@ -1,4 +1,4 @@
-// The policy in simulated time, on a fake device: a step costs by its rows, a slice costs what it costs.
+// The policy in simulated time, on a fake device: a step costs by its rows, an encoder pass always the same.
 #include "engine/schedule/step_planner.h"
 
 #include <gmock/gmock.h>
@@ -71,31 +71,31 @@ TEST(StepPlannerTest, AwaitedPrefillGoesBeforeFramesWhichKeepAShare) {
   EXPECT_EQ(RowsOf(plan, 1), 10);
 }
 
-TEST(StepPlannerTest, APlanHoldsAtMostOneSliceOfTowerWork) {
+TEST(StepPlannerTest, APlanHoldsAtMostOneEncoderPass) {
   StepPlanner planner({});
   const StepPlan plan = planner.Plan({Background(1, WorkKind::kEncodeFrame),
                                       Awaited(2, WorkKind::kEncodeSpeech), Awaited(3, WorkKind::kDecode)},
                                      kNow);
-  EXPECT_THAT(plan.tower, ElementsAre(2));
+  EXPECT_THAT(plan.encode, ElementsAre(2));
   EXPECT_EQ(TotalRows(plan), 1);
 }
 
-TEST(StepPlannerTest, AFrameGetsItsSliceAfterSoManySlicesOfSpeech) {
-  StepPlanner planner({.speech_slices_per_frame_slice = 3});
+TEST(StepPlannerTest, FramesGetAPassAfterSoManyChunksOfSpeech) {
+  StepPlanner planner({.speech_chunks_per_frame_pass = 3});
   std::vector<WorkId> order;
   for (int i = 0; i < 8; ++i) {
     order.push_back(
         planner.Plan({Background(1, WorkKind::kEncodeFrame), Awaited(2, WorkKind::kEncodeSpeech)}, kNow)
-            .tower.front());
+            .encode.front());
   }
   EXPECT_THAT(order, ElementsAre(2, 2, 2, 1, 2, 2, 2, 1));
 }
 
 TEST(StepPlannerTest, SpeechWithoutWaitingFramesOwesThemNothing) {
-  StepPlanner planner({.speech_slices_per_frame_slice = 2});
+  StepPlanner planner({.speech_chunks_per_frame_pass = 2});
   for (int i = 0; i < 10; ++i) planner.Plan({Awaited(2, WorkKind::kEncodeSpeech)}, kNow);
   EXPECT_THAT(
-      planner.Plan({Background(1, WorkKind::kEncodeFrame), Awaited(2, WorkKind::kEncodeSpeech)}, kNow).tower,
+      planner.Plan({Background(1, WorkKind::kEncodeFrame), Awaited(2, WorkKind::kEncodeSpeech)}, kNow).encode,
       ElementsAre(2));
 }
 
@@ -131,38 +131,39 @@ TEST(StepPlannerTest, ServiceGoesToWhoeverWaitedLongestEvenWhenOthersComeAndGo) 
   EXPECT_GE(served, 66);
 }
 
-constexpr Want Joining(WorkId id, Urgency urgency = Urgency::kAwaited) {
-  return {.id = id, .kind = WorkKind::kEncodeSpeech, .urgency = urgency, .begun = true, .joins = true};
+constexpr Want Batchable(WorkId id, Urgency urgency = Urgency::kAwaited) {
+  return {.id = id, .kind = WorkKind::kEncodeSpeech, .urgency = urgency, .begun = true, .batchable = true};
 }
 
-TEST(StepPlannerTest, SlicesOfSpeechThatJoinAreDoneTogether) {
-  StepPlanner planner({.max_joined_slices = 3});
-  EXPECT_THAT(planner.Plan({Joining(1), Joining(2), Joining(3), Joining(4)}, kNow).tower,
+TEST(StepPlannerTest, BatchableChunksOfSpeechAreDoneTogether) {
+  StepPlanner planner({.max_batched_chunks = 3});
+  EXPECT_THAT(planner.Plan({Batchable(1), Batchable(2), Batchable(3), Batchable(4)}, kNow).encode,
               ElementsAre(1, 2, 3));
-  EXPECT_THAT(planner.Plan({Joining(1), Joining(2), Joining(3), Joining(4)}, kNow).tower,
+  EXPECT_THAT(planner.Plan({Batchable(1), Batchable(2), Batchable(3), Batchable(4)}, kNow).encode,
               ElementsAre(4, 1, 2));
 }
 
-TEST(StepPlannerTest, ASliceThatDoesNotJoinGoesAlone) {
+TEST(StepPlannerTest, AChunkThatIsNotBatchableGoesAlone) {
   StepPlanner planner({});
-  const std::vector<Want> wants = {Awaited(1, WorkKind::kEncodeSpeech), Joining(2), Joining(3)};
-  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1));
-  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(2, 3));
-  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1));
+  const std::vector<Want> wants = {Awaited(1, WorkKind::kEncodeSpeech), Batchable(2), Batchable(3)};
+  EXPECT_THAT(planner.Plan(wants, kNow).encode, ElementsAre(1));
+  EXPECT_THAT(planner.Plan(wants, kNow).encode, ElementsAre(2, 3));
+  EXPECT_THAT(planner.Plan(wants, kNow).encode, ElementsAre(1));
 }
 
-TEST(StepPlannerTest, SpeculativeSlicesRideWithOneThatSomebodyWaitsFor) {
-  StepPlanner planner({.max_speculative_rides = 1});
+TEST(StepPlannerTest, SpeculativeChunksPiggybackOnAnAwaitedOne) {
+  StepPlanner planner({.max_piggybacked = 1});
   const Urgency held = Urgency::kSpeculative;
-  EXPECT_THAT(planner.Plan({Joining(1, held), Joining(2, held), Joining(3)}, kNow).tower, ElementsAre(3, 1));
-  EXPECT_THAT(planner.Plan({Joining(1, held), Awaited(3, WorkKind::kEncodeSpeech)}, kNow).tower,
+  EXPECT_THAT(planner.Plan({Batchable(1, held), Batchable(2, held), Batchable(3)}, kNow).encode,
+              ElementsAre(3, 1));
+  EXPECT_THAT(planner.Plan({Batchable(1, held), Awaited(3, WorkKind::kEncodeSpeech)}, kNow).encode,
               ElementsAre(3));
-  EXPECT_THAT(planner.Plan({Joining(1, held), Joining(2, held)}, kNow).tower, ElementsAre(2, 1));
+  EXPECT_THAT(planner.Plan({Batchable(1, held), Batchable(2, held)}, kNow).encode, ElementsAre(2, 1));
 }
 
-TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverload) {
+TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneEncoderPassUnderOverload) {
   // 20 conversations that decode for ever, 10 that always prefill speech, 10 frames' prefills, 10
-  // transcriptions and 10 frame encodings, all without end. A row costs 1 ms, a slice 30 ms.
+  // transcriptions and 10 frame encodings, all without end. A row costs 1 ms, an encoder pass 30 ms.
   const StepLimits limits{.max_rows = 64, .max_prefill_rows = 32, .max_decodes = 64};
   StepPlanner planner(limits);
   std::vector<Want> wants;
@@ -180,8 +181,8 @@ TEST(StepPlannerTest, NothingStarvesAndNoTokenWaitsForMoreThanOneSliceUnderOverl
   };
   for (int step = 0; step < 2000; ++step) {
     const StepPlan plan = planner.Plan(wants, kNow);
-    if (!plan.tower.empty()) now_ms += 30;
-    for (const WorkId id : plan.tower) serve(id);
+    if (!plan.encode.empty()) now_ms += 30;
+    for (const WorkId id : plan.encode) serve(id);
     EXPECT_LE(TotalRows(plan), limits.max_rows);
     now_ms += TotalRows(plan);
     for (const auto& entry : plan.step) serve(entry.id);
@@ -203,37 +204,37 @@ std::vector<Want> Frames(int count) {
   return wants;
 }
 
-TEST(StepPlannerTest, FramesShareATowerPassAsFarAsTheirMeasuredTimeAllows) {
-  StepPlanner planner({.max_frames = 8, .tower_budget = absl::Milliseconds(50)});
-  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 1u);  // not measured yet
+TEST(StepPlannerTest, FramesShareAnEncoderPassAsFarAsTheirMeasuredTimeAllows) {
+  StepPlanner planner({.max_frames = 8, .encoder_budget = absl::Milliseconds(50)});
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).encode.size(), 1u);  // not measured yet
   planner.FramesTook(1, absl::Milliseconds(12));
-  EXPECT_THAT(planner.Plan(Frames(20), kNow).tower, ElementsAre(2, 3, 4, 5));
-  EXPECT_THAT(planner.Plan(Frames(20), kNow).tower, ElementsAre(6, 7, 8, 9));
+  EXPECT_THAT(planner.Plan(Frames(20), kNow).encode, ElementsAre(2, 3, 4, 5));
+  EXPECT_THAT(planner.Plan(Frames(20), kNow).encode, ElementsAre(6, 7, 8, 9));
   for (int i = 0; i < 50; ++i) planner.FramesTook(8, absl::Milliseconds(8));  // a batch is cheaper
-  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 8u);
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).encode.size(), 8u);
   for (int i = 0; i < 50; ++i) planner.FramesTook(1, absl::Seconds(1));
-  EXPECT_EQ(planner.Plan(Frames(20), kNow).tower.size(), 1u);
+  EXPECT_EQ(planner.Plan(Frames(20), kNow).encode.size(), 1u);
 }
 
-TEST(StepPlannerTest, FramesThatAnAnswerWaitsForGoFirstAndOthersJoinThem) {
+TEST(StepPlannerTest, FramesThatAnAnswerWaitsForGoFirstAndOthersShareTheirPass) {
   StepPlanner planner({.max_frames = 3});
   planner.FramesTook(1, absl::Milliseconds(1));
   std::vector<Want> wants = Frames(4);
   wants.push_back(Awaited(10, WorkKind::kEncodeFrame));
   wants.push_back(Awaited(11, WorkKind::kEncodeFrame));
-  EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(10, 11, 1));
+  EXPECT_THAT(planner.Plan(wants, kNow).encode, ElementsAre(10, 11, 1));
 }
 
 TEST(StepPlannerTest, SpeechAndFramesThatAnswersWaitForTakeTurns) {
   StepPlanner planner({});
   const std::vector<Want> wants = {Awaited(1, WorkKind::kEncodeSpeech), Awaited(2, WorkKind::kEncodeFrame)};
-  for (int i = 0; i < 4; ++i) EXPECT_THAT(planner.Plan(wants, kNow).tower, ElementsAre(1 + i % 2));
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(planner.Plan(wants, kNow).encode, ElementsAre(1 + i % 2));
 }
 
 // ---------------------------------------------------------------- speculation
 
 const Want kStart = Speculative(100, WorkKind::kEncodeSpeech);
-const Want kSlice = {
+const Want kChunk = {
     .id = 101, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kSpeculative, .begun = true};
 const Want kPrefill = Speculative(102, WorkKind::kPrefill, 100);
 const Want kHeldDecode = Speculative(103, WorkKind::kDecode);
@@ -241,7 +242,7 @@ const Want kHeldDecode = Speculative(103, WorkKind::kDecode);
 TEST(StepPlannerTest, SpeculationHasTheDeviceWhenNobodyWaits) {
   StepPlanner planner({.max_speculative_rows = 32});
   const StepPlan plan = planner.Plan({kStart, kPrefill, kHeldDecode}, kNow);
-  EXPECT_THAT(plan.tower, ElementsAre(100));
+  EXPECT_THAT(plan.encode, ElementsAre(100));
   EXPECT_EQ(RowsOf(plan, 103), 1);
   EXPECT_EQ(RowsOf(plan, 102), 31);
 }
@@ -252,15 +253,15 @@ TEST(StepPlannerTest, WhoeverWaitsGoesAloneButForAFewDecodingRows) {
   for (const Want& want : awaited) {
     StepPlanner planner({});
     const StepPlan with = planner.Plan({want, kStart, kPrefill}, kNow);
-    EXPECT_EQ(with.tower, StepPlanner({}).Plan({want}, kNow).tower);
+    EXPECT_EQ(with.encode, StepPlanner({}).Plan({want}, kNow).encode);
     EXPECT_EQ(TotalRows(with), TotalRows(StepPlanner({}).Plan({want}, kNow)));
-    EXPECT_EQ(RowsOf(with, 1) + static_cast<int>(with.tower.size()) > 0, true);
-    EXPECT_EQ(planner.Plan({want, kSlice}, kNow).tower, with.tower);
+    EXPECT_EQ(RowsOf(with, 1) + static_cast<int>(with.encode.size()) > 0, true);
+    EXPECT_EQ(planner.Plan({want, kChunk}, kNow).encode, with.encode);
   }
 }
 
-TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
-  StepPlanner planner({.max_speculative_rides = 2, .step_budget = absl::Milliseconds(50)});
+TEST(StepPlannerTest, HeldDecodingRowsPiggybackWhileStepsAreWithinTheirBudget) {
+  StepPlanner planner({.max_piggybacked = 2, .step_budget = absl::Milliseconds(50)});
   std::vector<Want> wants = {Awaited(1, WorkKind::kDecode)};
   for (WorkId id = 103; id < 110; ++id) wants.push_back(Speculative(id, WorkKind::kDecode));
   StepPlan plan = planner.Plan(wants, kNow);
@@ -270,7 +271,7 @@ TEST(StepPlannerTest, HeldDecodingRowsRideAlongWhileStepsAreWithinTheirBudget) {
   EXPECT_EQ(TotalRows(plan), 1);
   planner.StepTook(plan, absl::Milliseconds(40), kNow);
   EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
-  // After a slice that somebody waits for, no step is made for them.
+  // No step is made for them after an awaited encoder pass.
   EXPECT_TRUE(planner.Plan({Awaited(1, WorkKind::kEncodeSpeech), kHeldDecode}, kNow).step.empty());
 }
 
@@ -313,8 +314,8 @@ TEST(StepPlannerTest, PrefillGoesOnHoweverManyDecodeOnASlowDevice) {
   EXPECT_EQ(RowsOf(plan, 100), 16);
 }
 
-TEST(StepPlannerTest, RidingRowsFitIntoTheStep) {
-  StepPlanner planner({.max_rows = 3, .max_speculative_rides = 4});
+TEST(StepPlannerTest, PiggybackedRowsFitIntoTheStep) {
+  StepPlanner planner({.max_rows = 3, .max_piggybacked = 4});
   std::vector<Want> wants = {Awaited(1, WorkKind::kDecode), Awaited(2, WorkKind::kDecode)};
   for (WorkId id = 103; id < 110; ++id) wants.push_back(Speculative(id, WorkKind::kDecode));
   EXPECT_EQ(TotalRows(planner.Plan(wants, kNow)), 3);
@@ -322,100 +323,101 @@ TEST(StepPlannerTest, RidingRowsFitIntoTheStep) {
 
 TEST(StepPlannerTest, FramesGoBeforeSpeculation) {
   StepPlanner planner({.max_rows = 64});
-  StepPlan plan = planner.Plan({Background(1, WorkKind::kEncodeFrame), kSlice, kStart}, kNow);
-  EXPECT_THAT(plan.tower, ElementsAre(1));
+  StepPlan plan = planner.Plan({Background(1, WorkKind::kEncodeFrame), kChunk, kStart}, kNow);
+  EXPECT_THAT(plan.encode, ElementsAre(1));
   plan = planner.Plan({Background(1, WorkKind::kPrefill, 1000), kPrefill}, kNow);
   EXPECT_EQ(RowsOf(plan, 1), 64);
   EXPECT_EQ(RowsOf(plan, 102), 0);
 }
 
 TEST(StepPlannerTest, NoneIsBegunForAWhileAfterSomebodyWasLeftOut) {
-  StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
+  StepPlanner planner({.speculation_cooldown = absl::Milliseconds(250)});
   planner.Plan({Awaited(1, WorkKind::kEncodeSpeech), Awaited(2, WorkKind::kEncodeSpeech)},
                kNow);  // one has to wait
   StepPlan plan = planner.Plan({kStart}, kNow + absl::Milliseconds(249));
   EXPECT_TRUE(plan.empty());
   EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
   // What was begun goes on.
-  EXPECT_THAT(planner.Plan({kStart, kSlice}, kNow).tower, ElementsAre(101));
+  EXPECT_THAT(planner.Plan({kStart, kChunk}, kNow).encode, ElementsAre(101));
   EXPECT_EQ(RowsOf(planner.Plan({kStart, kPrefill}, kNow), 102), 32);
   plan = planner.Plan({kStart}, kNow + absl::Milliseconds(250));
-  EXPECT_THAT(plan.tower, ElementsAre(100));
+  EXPECT_THAT(plan.encode, ElementsAre(100));
   EXPECT_EQ(plan.resume, absl::InfiniteFuture());
 }
 
-TEST(StepPlannerTest, SpeechIsHeardAheadWhenThereIsNothingElseToDoAndTheDeviceIsNotLoaded) {
-  const Want ahead = {.id = 104, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kIdle};
-  StepPlanner planner({.speculation_rest = absl::Milliseconds(250)});
-  EXPECT_THAT(planner.Plan({ahead}, kNow).tower, ElementsAre(104));
+TEST(StepPlannerTest, IdleWorkIsDoneWhenThereIsNothingElseToDoAndTheDeviceIsNotLoaded) {
+  const Want idle = {.id = 104, .kind = WorkKind::kEncodeSpeech, .urgency = Urgency::kIdle};
+  StepPlanner planner({.speculation_cooldown = absl::Milliseconds(250)});
+  EXPECT_THAT(planner.Plan({idle}, kNow).encode, ElementsAre(104));
   for (const Want& other :
-       {kStart, kSlice, Background(1, WorkKind::kEncodeFrame), Awaited(1, WorkKind::kEncodeSpeech)}) {
-    EXPECT_THAT(planner.Plan({ahead, other}, kNow).tower, ElementsAre(other.id));
+       {kStart, kChunk, Background(1, WorkKind::kEncodeFrame), Awaited(1, WorkKind::kEncodeSpeech)}) {
+    EXPECT_THAT(planner.Plan({idle, other}, kNow).encode, ElementsAre(other.id));
   }
-  EXPECT_THAT(planner.Plan({ahead, Awaited(1, WorkKind::kDecode)}, kNow).tower, testing::IsEmpty());
+  EXPECT_THAT(planner.Plan({idle, Awaited(1, WorkKind::kDecode)}, kNow).encode, testing::IsEmpty());
   for (const Want& rows : {kPrefill, kHeldDecode, Background(1, WorkKind::kPrefill, 5)}) {
-    EXPECT_THAT(planner.Plan({ahead, rows}, kNow).tower, testing::IsEmpty());
+    EXPECT_THAT(planner.Plan({idle, rows}, kNow).encode, testing::IsEmpty());
   }
-  // Those that join do it together.
-  const std::vector<Want> joining = {Joining(104, Urgency::kIdle), Joining(105, Urgency::kIdle)};
-  EXPECT_THAT(planner.Plan(joining, kNow).tower, testing::UnorderedElementsAre(104, 105));
+  // Batchable ones are done together.
+  const std::vector<Want> batch = {Batchable(104, Urgency::kIdle), Batchable(105, Urgency::kIdle)};
+  EXPECT_THAT(planner.Plan(batch, kNow).encode, testing::UnorderedElementsAre(104, 105));
   // Somebody has to wait: nothing of the sort for a while, begun or not.
   planner.Plan({Awaited(1, WorkKind::kEncodeSpeech), Awaited(2, WorkKind::kEncodeSpeech)}, kNow);
-  const StepPlan plan = planner.Plan({ahead}, kNow);
+  const StepPlan plan = planner.Plan({idle}, kNow);
   EXPECT_TRUE(plan.empty());
   EXPECT_EQ(plan.resume, kNow + absl::Milliseconds(250));
 }
 
 TEST(StepPlannerTest, NoneIsBegunForAWhileAfterADecodingStepOverItsBudget) {
-  StepPlanner planner({.step_budget = absl::Milliseconds(50), .speculation_rest = absl::Milliseconds(250)});
+  StepPlanner planner(
+      {.step_budget = absl::Milliseconds(50), .speculation_cooldown = absl::Milliseconds(250)});
   const StepPlan decode = planner.Plan({Awaited(1, WorkKind::kDecode)}, kNow);
   planner.StepTook(decode, absl::Milliseconds(50), kNow);
-  EXPECT_THAT(planner.Plan({kStart}, kNow).tower, ElementsAre(100));
+  EXPECT_THAT(planner.Plan({kStart}, kNow).encode, ElementsAre(100));
   planner.StepTook(decode, absl::Milliseconds(51), kNow);
   EXPECT_TRUE(planner.Plan({kStart}, kNow).empty());
   // A long prefill alone delays no token.
   StepPlanner other({.step_budget = absl::Milliseconds(50)});
   other.StepTook(other.Plan({Awaited(1, WorkKind::kPrefill, 256)}, kNow), absl::Seconds(1), kNow);
-  EXPECT_THAT(other.Plan({kStart}, kNow).tower, ElementsAre(100));
+  EXPECT_THAT(other.Plan({kStart}, kNow).encode, ElementsAre(100));
 }
 
 TEST(StepPlannerTest, SpeculationsShareWhatIsLeftFairly) {
   StepPlanner planner({.max_speculative_rows = 8});
-  std::map<WorkId, int> slices;
+  std::map<WorkId, int> chunks;
   std::map<WorkId, int> rows;
   std::vector<Want> wants;
   for (WorkId id = 1; id <= 5; ++id)
-    wants.push_back({.id = id, .kind = kSlice.kind, .urgency = kSlice.urgency, .begun = true});
+    wants.push_back({.id = id, .kind = kChunk.kind, .urgency = kChunk.urgency, .begun = true});
   for (WorkId id = 6; id <= 10; ++id) wants.push_back(Speculative(id, WorkKind::kPrefill, 8));
   for (int i = 0; i < 100; ++i) {
     const StepPlan plan = planner.Plan(wants, kNow);
-    for (const WorkId id : plan.tower) ++slices[id];
+    for (const WorkId id : plan.encode) ++chunks[id];
     for (const auto& entry : plan.step) rows[entry.id] += entry.rows;
   }
-  for (WorkId id = 1; id <= 5; ++id) EXPECT_EQ(slices[id], 20);
+  for (WorkId id = 1; id <= 5; ++id) EXPECT_EQ(chunks[id], 20);
   for (WorkId id = 6; id <= 10; ++id) EXPECT_EQ(rows[id], 160);
 }
 
-TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepUnderWay) {
-  // A call comes now and then and wants two slices, 20 rows of prefill and 10 tokens; others speculate
-  // without end, or not at all. A row costs 1 ms, a step 2 ms more, a slice 30 ms.
-  const StepLimits limits{.max_speculative_rows = 16, .max_speculative_rides = 2};
+TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondThePassUnderWay) {
+  // A call comes now and then and wants two chunks, 20 rows of prefill and 10 tokens; others speculate
+  // without end, or not at all. A row costs 1 ms, a step 2 ms more, an encoder pass 30 ms.
+  const StepLimits limits{.max_speculative_rows = 16, .max_piggybacked = 2};
   const auto longest = [&](bool speculation) {
     StepPlanner planner(limits);
     absl::Time now = kNow;
     absl::Duration longest = absl::ZeroDuration();
     int served = 0;
     for (int arrival = 0; arrival < 50; ++arrival) {
-      // Off the beat of the slices, so that it comes at every point of one.
+      // Off the beat of the encoder passes, so that it comes at every point of one.
       const absl::Time comes = now + absl::Milliseconds(300 + arrival * 7 % 41);
-      int slices = 2;
+      int chunks = 2;
       int rows = 20;
       int tokens = 10;
       while (tokens > 0) {
         std::vector<Want> wants;
-        if (speculation) wants = {kStart, kSlice, kPrefill, kHeldDecode};
+        if (speculation) wants = {kStart, kChunk, kPrefill, kHeldDecode};
         if (now >= comes) {
-          if (slices > 0) {
+          if (chunks > 0) {
             wants.push_back(Awaited(1, WorkKind::kEncodeSpeech));
           } else if (rows > 0) {
             wants.push_back(Awaited(1, WorkKind::kPrefill, rows));
@@ -428,9 +430,9 @@ TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepU
           now += absl::Milliseconds(1);
           continue;
         }
-        if (!plan.tower.empty()) {
+        if (!plan.encode.empty()) {
           now += absl::Milliseconds(30);
-          if (plan.tower[0] == 1) --slices;
+          if (plan.encode[0] == 1) --chunks;
         }
         if (!plan.step.empty()) {
           const absl::Duration took = absl::Milliseconds(2 + TotalRows(plan));
@@ -451,9 +453,9 @@ TEST(StepPlannerTest, NobodyWhoWaitsIsDelayedBySpeculationBeyondTheSliceAndStepU
     return longest;
   };
   const absl::Duration alone = longest(false);
-  // The slice and the step under way, and the rows that ride along in the eleven steps.
+  // The encoder pass and the step under way, and the rows piggybacked on the eleven steps.
   const absl::Duration under_way = absl::Milliseconds(30 + 2 + limits.max_speculative_rows);
-  EXPECT_LE(longest(true), alone + under_way + absl::Milliseconds(11 * limits.max_speculative_rides));
+  EXPECT_LE(longest(true), alone + under_way + absl::Milliseconds(11 * limits.max_piggybacked));
   EXPECT_GT(longest(true), alone);
 }
 
