@@ -30,9 +30,11 @@
 namespace parley::bench {
 namespace {
 
+namespace op = engine::op;
 using engine::AnswerId;
 using engine::AnswerResult;
 using engine::ConversationHistory;
+using engine::Done;
 using engine::FinishReason;
 using engine::MarkId;
 using engine::TokenId;
@@ -265,83 +267,94 @@ class ComposedConversation final : public engine::Conversation {
   explicit ComposedConversation(std::shared_ptr<Talk> talk) : talk_(std::move(talk)) {}
   ~ComposedConversation() override { talk_->Close(); }
 
-  void AppendFrame(engine::ImagePtr image, absl::Time, Done<engine::FrameResult> done) override {
+  uint64_t Submit(engine::Operation operation) override {
+    const auto run = [this](auto& each) { return Run(each); };
+    return std::visit([&](auto& kind) { return std::visit(run, kind); }, operation);
+  }
+
+ private:
+  uint64_t Run(op::AppendFrame& frame) {
     // std::function copies what it holds, and Done cannot be copied.
-    auto shared = std::make_shared<Done<engine::FrameResult>>(std::move(done));
+    auto done = std::make_shared<Done<engine::FrameResult>>(std::move(frame.done));
     engine::OperationTimes times = Queued();
-    talk_->Add([talk = talk_, image = std::move(image), shared, times]() mutable {
-      if (talk->closed()) return (*shared)(Cancelled()), talk->Next();
+    talk_->Add([talk = talk_, image = std::move(frame.image), done, times]() mutable {
+      if (talk->closed()) return (*done)(Cancelled()), talk->Next();
       times.encode_start = absl::Now();
-      talk->machine().Describe(image, [talk, shared, times](absl::StatusOr<std::string> words) mutable {
+      talk->machine().Describe(image, [talk, done, times](absl::StatusOr<std::string> words) mutable {
         times.encode_end = times.prefill_start = times.prefill_end = absl::Now();
-        if (!words.ok()) return (*shared)(words.status()), talk->Next();
-        (*shared)(talk->AddPart(ConversationHistory::PartKind::kFrame, *words,
-                                engine::FrameResult{*words, 0, times}));
+        if (!words.ok()) return (*done)(words.status()), talk->Next();
+        (*done)(talk->AddPart(ConversationHistory::PartKind::kFrame, *words,
+                              engine::FrameResult{*words, 0, times}));
         talk->Next();
       });
     });
+    return 0;
   }
 
-  void AppendSpeech(std::vector<float> samples, Done<engine::SpeechResult> done) override {
-    auto shared = std::make_shared<Done<engine::SpeechResult>>(std::move(done));
+  uint64_t Run(op::AppendSpeech& speech) {
+    auto done = std::make_shared<Done<engine::SpeechResult>>(std::move(speech.done));
     engine::OperationTimes times = Queued();
-    talk_->Add([talk = talk_, samples = std::move(samples), shared, times]() mutable {
-      if (talk->closed()) return (*shared)(Cancelled()), talk->Next();
+    talk_->Add([talk = talk_, samples = std::move(speech.samples), done, times]() mutable {
+      if (talk->closed()) return (*done)(Cancelled()), talk->Next();
       talk->machine().Transcribe(
-          std::move(samples), [talk, shared, times](absl::StatusOr<Machine::Words> words) mutable {
+          std::move(samples), [talk, done, times](absl::StatusOr<Machine::Words> words) mutable {
             times.encode_end = times.prefill_start = times.prefill_end = absl::Now();
-            if (!words.ok()) return (*shared)(words.status()), talk->Next();
+            if (!words.ok()) return (*done)(words.status()), talk->Next();
             times.encode_start = words->began;
-            (*shared)(talk->AddPart(
+            (*done)(talk->AddPart(
                 ConversationHistory::PartKind::kSpeech, words->text,
                 engine::SpeechResult{.transcript = words->text, .language = "en", .times = times}));
             talk->Next();
           });
     });
+    return 0;
   }
 
-  void HearAhead(std::vector<float>) override {}
-  void Transcribe(std::vector<float> samples, Done<engine::SpeechResult> done) override {
-    auto shared = std::make_shared<Done<engine::SpeechResult>>(std::move(done));
-    talk_->machine().Transcribe(std::move(samples), [shared](absl::StatusOr<Machine::Words> words) {
-      if (!words.ok()) return (*shared)(words.status());
-      (*shared)(engine::SpeechResult{.transcript = words->text, .language = "en"});
-    });
-  }
-  void AppendText(std::string text, Done<engine::TextResult> done) override {
-    auto shared = std::make_shared<Done<engine::TextResult>>(std::move(done));
+  uint64_t Run(op::AppendText& text) {
+    auto done = std::make_shared<Done<engine::TextResult>>(std::move(text.done));
     const engine::OperationTimes times = Queued();
-    talk_->Add([talk = talk_, text = std::move(text), shared, times] {
-      (*shared)(talk->AddPart(ConversationHistory::PartKind::kText, text, engine::TextResult{0, times}));
+    talk_->Add([talk = talk_, text = std::move(text.text), done, times] {
+      (*done)(talk->AddPart(ConversationHistory::PartKind::kText, text, engine::TextResult{0, times}));
       talk->Next();
     });
+    return 0;
   }
 
-  AnswerId Answer(const engine::GenerationConfig& config,
-                  std::shared_ptr<engine::AnswerListener> listener) override {
-    const AnswerId id = ++last_answer_;
-    answer_ = std::make_shared<Answering>(talk_, id, config, std::move(listener));
+  AnswerId Run(op::Answer& answer) {
+    answer_ = std::make_shared<Answering>(talk_, ++last_answer_, answer.config, std::move(answer.listener));
     talk_->Add([answer = answer_] { Answering::Begin(answer); });
-    return id;
+    return last_answer_;
   }
-  void CancelAnswer(AnswerId answer) override {
-    if (answer == last_answer_ && answer_ != nullptr) answer_->Cancel();
+  uint64_t Run(const op::TrimAnswer& trim) {
+    AddAtOnce([trim](ConversationHistory& history) { history.TrimAnswer(trim.answer, trim.tokens); });
+    return 0;
   }
-  void TrimAnswer(AnswerId answer, int tokens) override {
-    AddAtOnce([answer, tokens](ConversationHistory& history) { history.TrimAnswer(answer, tokens); });
-  }
-  MarkId Mark() override {
+  MarkId Run(const op::Mark&) {
     const MarkId mark = ++last_mark_;
     AddAtOnce([mark](ConversationHistory& history) { history.Mark(mark); });
     return mark;
   }
-  void Rewind(MarkId mark) override {
-    AddAtOnce([mark](ConversationHistory& history) { history.Rewind(mark); });
+  MarkId Run(const op::Speculate&) { return Run(op::Mark{}); }
+  uint64_t Run(const op::Rewind& rewind) {
+    AddAtOnce([rewind](ConversationHistory& history) { history.Rewind(rewind.mark); });
+    return 0;
   }
-  MarkId Speculate() override { return Mark(); }
-  void Promote() override {}
 
- private:
+  uint64_t Run(const op::HearAhead&) { return 0; }
+  uint64_t Run(op::Transcribe& speech) {
+    auto done = std::make_shared<Done<engine::SpeechResult>>(std::move(speech.done));
+    talk_->machine().Transcribe(std::move(speech.samples), [done](absl::StatusOr<Machine::Words> words) {
+      if (!words.ok()) return (*done)(words.status());
+      (*done)(engine::SpeechResult{.transcript = words->text, .language = "en"});
+    });
+    return 0;
+  }
+  uint64_t Run(const op::CancelAnswer& cancel) {
+    if (cancel.answer == last_answer_ && answer_ != nullptr) answer_->Cancel();
+    return 0;
+  }
+  uint64_t Run(const op::Promote&) { return 0; }
+
   static engine::OperationTimes Queued() {
     const absl::Time now = absl::Now();
     return {now, now, now, now, now};

@@ -1,13 +1,14 @@
 // One call's model state: what was said and shown so far, as the language model has it.
 //
-// Operations are queued, run on the engine's model thread, and complete in the order they were given; none of
-// them blocks the caller. Each completion is called exactly once, on the model thread, and must not block:
-// post it to your own executor. A failed operation poisons its conversation only: every later one completes
-// with the same status, and the engine and all other conversations go on. An operation that is refused before
-// anything is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not UTF-8),
-// FAILED_PRECONDITION (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations queued;
-// the turn does not fit the context; the KV cache is full), DEADLINE_EXCEEDED (its deadline was over when its
-// turn came).
+// What a conversation can be asked for are the operations of namespace op. They run on the engine's model
+// thread, and none of them blocks the caller. Those of op::Queued run and complete in the order they were
+// given. Those of op::Immediate act at once. Each completion is called exactly once, on the model thread, and
+// must not block: post it to your own executor. A failed operation poisons its conversation only: every later
+// one completes with the same status, and the engine and all other conversations go on. An operation that is
+// refused before anything is done for it changes and poisons nothing: INVALID_ARGUMENT (not a picture, not
+// UTF-8), FAILED_PRECONDITION (this bundle does not see, or hear), RESOURCE_EXHAUSTED (too many operations
+// queued; the turn does not fit the context; the KV cache is full), DEADLINE_EXCEEDED (its deadline was over
+// when its turn came).
 //
 // The user's turn under construction is implicit: the first frame, speech or text after an answer opens it,
 // and Answer closes it. So a frame can be appended, and prefilled, before the user has finished speaking.
@@ -18,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -118,61 +120,140 @@ class AnswerListener {
 // A place in the conversation to come back to.
 using MarkId = uint64_t;
 
+// A completion.
+template <typename Result>
+using Done = absl::AnyInvocable<void(absl::StatusOr<Result>)>;
+
+namespace op {
+
+// Encodes an upright picture and prefills it into the user's turn.
+struct AppendFrame {
+  ImagePtr image;
+  // On the engine's clock. A picture whose encoding has not begun by then is refused.
+  absl::Time deadline = absl::InfiniteFuture();
+  Done<FrameResult> done;
+};
+
+// Encodes one utterance (mono, kSampleRateHz) and prefills it into the user's turn.
+struct AppendSpeech {
+  std::vector<float> samples;
+  Done<SpeechResult> done;
+};
+
+// Prefills typed text, valid UTF-8, into the user's turn.
+struct AppendText {
+  std::string text;
+  Done<TextResult> done;
+};
+
+// Closes the user's turn and generates. Later operations wait until the answer is done.
+struct Answer {
+  GenerationConfig config;
+  std::shared_ptr<AnswerListener> listener;
+};
+
+// Cuts an answer in history to its first `tokens` tokens (clamped to what was made). What was appended after
+// it is kept. An unknown answer is a no-op.
+struct TrimAnswer {
+  AnswerId answer = 0;
+  int tokens = 0;
+};
+
+// A place to come back to: it stands after the operations queued so far.
+struct Mark {};
+
+// A mark, and what is queued from here on is speculative. It is done in order and with the same results, but
+// only with what the device has to spare (engine/schedule/step_planner.h), so that it may wait without bound.
+// Speculation ends with Promote, or with a Rewind to this mark or an earlier one. Within speculation: a mark
+// like any other.
+struct Speculate {};
+
+// Forgets everything appended since the mark. Operations queued between the two that are not complete yet
+// complete with CANCELLED, an answer under way at its next token; cuts of earlier answers stand. Marks taken
+// after it are gone; the mark itself stays. An unknown mark is a no-op.
+struct Rewind {
+  MarkId mark = 0;
+};
+
+// What was said so far of an utterance that goes on. It is transcribed when the device has nothing else to do
+// and no operation of this conversation is under way, so that AppendSpeech of samples that begin with these
+// takes less time. It changes nothing else, completes nothing and cannot fail. The newest takes the place of
+// the one before; an empty one forgets it. The next AppendSpeech ends it.
+struct HearAhead {
+  std::vector<float> samples;
+};
+
+// Transcribes what is said and leaves the conversation as it is: for what may be no turn, like a sound made
+// while an answer is heard. It is done before everything else that this conversation has to do, an answer
+// under way included. The newest takes the place of the one before, which completes with CANCELLED. One that
+// fails poisons nothing. SpeechResult::tokens is 0.
+struct Transcribe {
+  std::vector<float> samples;
+  Done<SpeechResult> done;
+};
+
+// Stops an answer at the next token, whether it has begun or not. The tokens made so far stay in history. An
+// answer without a token leaves no trace: the user's turn stays open. A no-op when it is done or unknown.
+struct CancelAnswer {
+  AnswerId answer = 0;
+};
+
+// The speculation was right. What was queued since Speculate is awaited like everything else from the next
+// step on, wherever it has got to. Without speculation a no-op.
+struct Promote {};
+
+// In the order they were given.
+using Queued =
+    std::variant<AppendFrame, AppendSpeech, AppendText, Answer, TrimAnswer, Mark, Speculate, Rewind>;
+// At once, whatever is queued.
+using Immediate = std::variant<HearAhead, Transcribe, CancelAnswer, Promote>;
+
+// Those with a completion.
+template <typename Op>
+concept HasDone = requires(Op& operation) {
+  operation.done;
+};
+
+}  // namespace op
+
+using Operation = std::variant<op::Queued, op::Immediate>;
+
 // Thread-safe. Destruction cancels what is queued and under way (completions get CANCELLED, a listener gets
 // OnDone(kCancelled)), frees the model state at the next step, and does not wait.
 class Conversation {
  public:
-  template <typename Result>
-  using Done = absl::AnyInvocable<void(absl::StatusOr<Result>)>;
-
   virtual ~Conversation() = default;
 
-  // Encodes an upright picture and prefills it into the user's turn. `deadline`, on the engine's clock: a
-  // picture whose encoding has not begun by then is refused.
-  virtual void AppendFrame(ImagePtr image, absl::Time deadline, Done<FrameResult> done) = 0;
+  // Returns the id of what the operation makes: the AnswerId of an Answer, the MarkId of a Mark or Speculate;
+  // else 0.
+  virtual uint64_t Submit(Operation operation) = 0;
+
+  // The operations by name.
+  void AppendFrame(ImagePtr image, absl::Time deadline, Done<FrameResult> done) {
+    Submit(op::AppendFrame{std::move(image), deadline, std::move(done)});
+  }
   void AppendFrame(ImagePtr image, Done<FrameResult> done) {
     AppendFrame(std::move(image), absl::InfiniteFuture(), std::move(done));
   }
-  // Encodes one utterance (mono, kSampleRateHz) and prefills it into the user's turn.
-  virtual void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) = 0;
-  // What was said so far of an utterance that goes on: transcribed when the device has nothing else to do and
-  // no operation of this conversation is under way, so that AppendSpeech of samples that begin with these
-  // takes less time. It changes nothing else, completes nothing and cannot fail. Not queued: the newest takes
-  // the place of the one before; an empty one forgets it. Ended by the next AppendSpeech.
-  virtual void HearAhead(std::vector<float> samples) = 0;
-  // Writes down what is said and leaves the conversation as it is: for what may be no turn, like a sound made
-  // while an answer is heard. Not queued: done before whatever else this conversation has to do, an answer
-  // under way included. The newest takes the place of the one before, which completes with CANCELLED. One
-  // that fails poisons nothing. SpeechResult::tokens is 0.
-  virtual void Transcribe(std::vector<float> samples, Done<SpeechResult> done) = 0;
-  // Prefills typed text, valid UTF-8, into the user's turn.
-  virtual void AppendText(std::string text, Done<TextResult> done) = 0;
-
-  // Closes the user's turn and generates. Later operations wait until the answer is done.
-  virtual AnswerId Answer(const GenerationConfig& config, std::shared_ptr<AnswerListener> listener) = 0;
-  // Stops an answer at the next token, whether it has begun or not; the tokens made so far stay in history.
-  // One without a token leaves no trace: the user's turn stays open. Not queued: acts at once. A no-op when
-  // it is done or unknown.
-  virtual void CancelAnswer(AnswerId answer) = 0;
-  // Cuts an answer in history to its first `tokens` tokens (clamped to what was made); what was appended
-  // after it is kept. Queued. An unknown answer is a no-op.
-  virtual void TrimAnswer(AnswerId answer, int tokens) = 0;
-
-  // Queued like the others: the mark stands after the operations given so far.
-  virtual MarkId Mark() = 0;
-  // Forgets everything appended since the mark. Operations given between the two and not yet complete
-  // complete with CANCELLED, an answer under way at its next token; cuts of earlier answers stand. Marks
-  // taken after it are gone; the mark itself stays. An unknown mark is a no-op.
-  virtual void Rewind(MarkId mark) = 0;
-
-  // A mark, and what is given from here on is speculative: done in order and with the same results as ever,
-  // but only with what the device has to spare (engine/schedule/step_planner.h), so that it may wait without
-  // bound. Speculation ends with Promote, or by a Rewind to this mark or an earlier one. Within speculation:
-  // a mark like any other.
-  virtual MarkId Speculate() = 0;
-  // Somebody waits for it now: what was given since Speculate takes its place among everything else from the
-  // next step on, wherever it has got to. Not queued: acts at once. Without speculation a no-op.
-  virtual void Promote() = 0;
+  void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) {
+    Submit(op::AppendSpeech{std::move(samples), std::move(done)});
+  }
+  void AppendText(std::string text, Done<TextResult> done) {
+    Submit(op::AppendText{std::move(text), std::move(done)});
+  }
+  AnswerId Answer(GenerationConfig config, std::shared_ptr<AnswerListener> listener) {
+    return Submit(op::Answer{std::move(config), std::move(listener)});
+  }
+  void TrimAnswer(AnswerId answer, int tokens) { Submit(op::TrimAnswer{answer, tokens}); }
+  MarkId Mark() { return Submit(op::Mark{}); }
+  MarkId Speculate() { return Submit(op::Speculate{}); }
+  void Rewind(MarkId mark) { Submit(op::Rewind{mark}); }
+  void HearAhead(std::vector<float> samples) { Submit(op::HearAhead{std::move(samples)}); }
+  void Transcribe(std::vector<float> samples, Done<SpeechResult> done) {
+    Submit(op::Transcribe{std::move(samples), std::move(done)});
+  }
+  void CancelAnswer(AnswerId answer) { Submit(op::CancelAnswer{answer}); }
+  void Promote() { Submit(op::Promote{}); }
 };
 
 }  // namespace parley::engine

@@ -69,7 +69,7 @@ class ConversationHistory {
   // As if the last AppendPart, or the open answer, had not been asked for.
   void Abandon();
 
-  // See Conversation::TrimAnswer. Returns false when there is nothing to cut.
+  // See op::TrimAnswer. Returns false when there is nothing to cut.
   bool TrimAnswer(AnswerId answer, int tokens);
 
   void Mark(MarkId mark);

@@ -16,30 +16,20 @@ using schedule::WorkKind;
 absl::Status Cancelled() { return absl::CancelledError("the operation was cancelled"); }
 absl::Status TooLate() { return absl::DeadlineExceededError("its deadline was over when its turn came"); }
 
-template <typename T>
-bool Is(const Operation& operation) {
-  return std::holds_alternative<T>(operation.what);
+template <typename Op>
+bool Is(const QueuedOperation& operation) {
+  return std::holds_alternative<Op>(operation.what);
+}
+
+bool Expired(const QueuedOperation& operation, absl::Time now) {
+  const auto* const frame = std::get_if<op::AppendFrame>(&operation.what);
+  return frame != nullptr && now > frame->deadline;
 }
 
 absl::Status CheckImage(const Image* image) {
   if (image == nullptr || image->width <= 0 || image->height <= 0 ||
       image->pixels.size() != static_cast<size_t>(image->width) * image->height * 3) {
     return absl::InvalidArgumentError("the picture is empty, or its size is not that of its pixels");
-  }
-  return absl::OkStatus();
-}
-
-// Whether an operation can be taken, before anything is done for it.
-absl::Status Check(const Operation& operation, const Model& model) {
-  if (const auto* frame = std::get_if<FrameOperation>(&operation.what)) {
-    if (!model.sees()) return absl::FailedPreconditionError("this bundle has no vision tower");
-    return CheckImage(frame->image.get());
-  }
-  if (Is<SpeechOperation>(operation) && !model.hears()) {
-    return absl::FailedPreconditionError("this bundle has no audio tower");
-  }
-  if (const auto* text = std::get_if<TextOperation>(&operation.what)) {
-    if (!text::IsValidUtf8(text->text)) return absl::InvalidArgumentError("the text is not valid UTF-8");
   }
   return absl::OkStatus();
 }
@@ -70,26 +60,42 @@ ConversationWorker::~ConversationWorker() {
 void ConversationWorker::Take() {
   Inbox::Contents contents = inbox_->Take();
   closed_ = closed_ || contents.closed;
-  for (Operation& operation : contents.operations) operations_.push_back(std::move(operation));
-  if (contents.promoted != 0) {
-    speculative_ = false;
-    ahead_.Forget();  // the turn is over
+  for (QueuedOperation& taken : contents.queued) {
+    if (Is<op::Rewind>(taken)) CancelAfter(taken.mark_order);
+    operations_.push_back(std::move(taken));
   }
-  if (contents.heard.has_value() && model_->hears()) ahead_.Hear(*std::move(contents.heard));
-  aside_.Ask(std::move(contents.transcriptions));
-  for (Operation& operation : operations_) {
-    if (operation.order <= contents.promoted) operation.speculative = false;
-    const auto* answer = std::get_if<AnswerOperation>(&operation.what);
-    const auto& ids = contents.cancelled_answers;
-    if (answer != nullptr && std::find(ids.begin(), ids.end(), answer->answer) != ids.end()) {
-      operation.cancelled = true;
-    }
-    // A rewind forgets what was appended and answered; cuts of earlier answers, marks and rewinds stand.
-    if (Is<TrimOperation>(operation) || Is<MarkOperation>(operation) || Is<RewindOperation>(operation))
-      continue;
-    for (const auto& [after, before] : contents.cancelled_ranges) {
-      if (operation.order > after && operation.order < before) operation.cancelled = true;
-    }
+  for (ImmediateOperation& taken : contents.immediate) {
+    std::visit([&](auto& what) { Handle(what, taken); }, taken.what);
+  }
+}
+
+void ConversationWorker::Handle(op::HearAhead& speech, const ImmediateOperation&) {
+  if (model_->hears()) ahead_.Hear(std::move(speech.samples));
+}
+
+void ConversationWorker::Handle(op::Transcribe& speech, const ImmediateOperation& operation) {
+  aside_.Cancel();
+  if (operation.superseded) return speech.done(Cancelled());
+  aside_.Ask(std::move(speech), operation.given);
+}
+
+void ConversationWorker::Handle(const op::CancelAnswer& cancel, const ImmediateOperation&) {
+  for (QueuedOperation& queued : operations_) {
+    if (Is<op::Answer>(queued) && queued.id == cancel.answer) queued.cancelled = true;
+  }
+}
+
+void ConversationWorker::Handle(const op::Promote&, const ImmediateOperation& operation) {
+  speculative_ = false;
+  ahead_.Forget();  // the turn is over
+  for (QueuedOperation& queued : operations_) {
+    if (queued.order <= operation.order) queued.speculative = false;
+  }
+}
+
+void ConversationWorker::CancelAfter(uint64_t order) {
+  for (QueuedOperation& queued : operations_) {
+    if (queued.order > order && HasOutcome(queued.what)) queued.cancelled = true;
   }
 }
 
@@ -107,16 +113,16 @@ bool ConversationWorker::Settle(bool pool_short) {
   }
   ShareSystemPrompt();
   while (!operations_.empty()) {
-    Operation& operation = operations_.front();
+    QueuedOperation& operation = operations_.front();
     if (stage_ == Stage::kBetween) {
       Begin(operation);
     } else if (operation.cancelled) {
       Cancel();
-    } else if (stage_ == Stage::kEncode && transcription_ == nullptr && clock_->Now() > operation.deadline) {
+    } else if (stage_ == Stage::kEncode && Expired(operation, clock_->Now())) {
       Complete(TooLate());
-    } else if (stage_ == Stage::kPrefill && Unfilled() == 0 && !Is<AnswerOperation>(operation)) {
+    } else if (stage_ == Stage::kPrefill && Unfilled() == 0 && !Is<op::Answer>(operation)) {
       times_.prefill_end = clock_->Now();
-      Complete(absl::OkStatus());
+      Complete();
     } else {
       break;
     }
@@ -138,7 +144,7 @@ void ConversationWorker::ShareSystemPrompt() {
   waits_for_prompt_ = !prompt_shared_ && !prompts_->Claim(prompt, id_);
 }
 
-void ConversationWorker::Begin(Operation& operation) {
+void ConversationWorker::Begin(QueuedOperation& operation) {
   const absl::Time now = clock_->Now();
   times_ = {operation.queued, now, now, now, now};
   prefill_began_ = false;
@@ -150,41 +156,58 @@ void ConversationWorker::Begin(Operation& operation) {
   if (!poison_.ok()) return Complete(poison_);
   if (!operation.refused.ok()) return Complete(operation.refused);
   if (operation.cancelled) return Complete(Cancelled());
-  if (const absl::Status status = Check(operation, *model_); !status.ok()) return Complete(status);
-  if (now > operation.deadline) return Complete(TooLate());
-
-  if (const auto* text = std::get_if<TextOperation>(&operation.what)) {
-    BeginPrefill(ConversationHistory::PartKind::kText, text->text);
-  } else if (Is<FrameOperation>(operation)) {
-    stage_ = Stage::kEncode;
-  } else if (const auto* speech = std::get_if<SpeechOperation>(&operation.what)) {
-    if (speech->samples.empty()) return Complete(absl::OkStatus());
-    stage_ = Stage::kEncode;
-  } else if (const auto* answer = std::get_if<AnswerOperation>(&operation.what)) {
-    BeginAnswer(*answer);
-  } else if (const auto* trim = std::get_if<TrimOperation>(&operation.what)) {
-    if (history_.TrimAnswer(trim->answer, trim->tokens)) TruncateCache();
-    Pop();
-  } else if (const auto* mark = std::get_if<MarkOperation>(&operation.what)) {
-    history_.Mark(mark->mark);
-    Pop();
-  } else if (const auto* rewind = std::get_if<RewindOperation>(&operation.what)) {
-    if (history_.Rewind(rewind->mark)) TruncateCache();
-    Pop();
-  }
+  std::visit([this](const auto& what) { Begin(what); }, operation.what);
 }
 
-void ConversationWorker::BeginAnswer(const AnswerOperation& answer) {
+void ConversationWorker::Begin(const op::AppendFrame& frame) {
+  if (!model_->sees()) return Complete(absl::FailedPreconditionError("this bundle has no vision tower"));
+  if (const absl::Status status = CheckImage(frame.image.get()); !status.ok()) return Complete(status);
+  if (clock_->Now() > frame.deadline) return Complete(TooLate());
+  stage_ = Stage::kEncode;
+}
+
+void ConversationWorker::Begin(const op::AppendSpeech& speech) {
+  if (!model_->hears()) return Complete(absl::FailedPreconditionError("this bundle has no audio tower"));
+  if (speech.samples.empty()) return Complete();
+  stage_ = Stage::kEncode;
+}
+
+void ConversationWorker::Begin(const op::AppendText& text) {
+  if (!text::IsValidUtf8(text.text)) {
+    return Complete(absl::InvalidArgumentError("the text is not valid UTF-8"));
+  }
+  BeginPrefill(ConversationHistory::PartKind::kText, text.text);
+}
+
+void ConversationWorker::Begin(const op::Answer& answer) {
   answer_result_ = {};
   answer_result_.queued = times_.queued;
   answer_result_.prefill_start = answer_result_.prefill_end = clock_->Now();
   answer_result_.first_token = answer_result_.last_token = absl::InfiniteFuture();
-  if (!keeper_.OpenAnswer(answer.answer, answer.config.max_tokens, sequence_.get())) {
+  const AnswerId id = operations_.front().id;
+  if (!keeper_.OpenAnswer(id, answer.config.max_tokens, sequence_.get())) {
     CompleteAnswer(FinishReason::kContextFull, absl::OkStatus());
     return;
   }
   answer_ = std::make_unique<AnswerStream>(answer.config, &model_->tokenizer());
   stage_ = Stage::kPrefill;
+}
+
+void ConversationWorker::Begin(const op::TrimAnswer& trim) {
+  if (history_.TrimAnswer(trim.answer, trim.tokens)) TruncateCache();
+  Complete();
+}
+
+void ConversationWorker::Begin(const op::Mark&) {
+  history_.Mark(operations_.front().id);
+  Complete();
+}
+
+void ConversationWorker::Begin(const op::Speculate&) { Begin(op::Mark{}); }
+
+void ConversationWorker::Begin(const op::Rewind& rewind) {
+  if (history_.Rewind(rewind.mark)) TruncateCache();
+  Complete();
 }
 
 void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words) {
@@ -194,7 +217,7 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
     tokens_ = 0;
     Complete(absl::ResourceExhaustedError("the conversation's context is full"));
   } else if (tokens_ == 0) {
-    Complete(absl::OkStatus());
+    Complete();
   } else {
     stage_ = Stage::kPrefill;
   }
@@ -202,7 +225,7 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   // Somebody holds back an answer until this is known.
-  if (aside_.wants())
+  if (aside_.pending())
     return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .batchable = aside_.batchable()};
   if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
   if (stage_ == Stage::kEncode) return EncodeWant();
@@ -226,7 +249,7 @@ std::optional<Want> ConversationWorker::Wants() const {
 }
 
 Want ConversationWorker::EncodeWant() const {
-  const bool frame = Is<FrameOperation>(operations_.front());
+  const bool frame = Is<op::AppendFrame>(operations_.front());
   return {.id = id_,
           .kind = frame ? WorkKind::kEncodeFrame : WorkKind::kEncodeSpeech,
           .urgency = CurrentUrgency(),
@@ -237,21 +260,21 @@ Want ConversationWorker::EncodeWant() const {
 Urgency ConversationWorker::CurrentUrgency() const {
   if (speculative_) return Urgency::kSpeculative;
   if (stage_ == Stage::kBetween) return Urgency::kBackground;
-  const bool awaited = !Is<FrameOperation>(operations_.front()) || SomebodyWaits();
+  const bool awaited = !Is<op::AppendFrame>(operations_.front()) || SomebodyWaits();
   return awaited ? Urgency::kAwaited : Urgency::kBackground;
 }
 
 // Whether the turn is over and an answer is owed: behind the frame under way there is what closes it.
 bool ConversationWorker::SomebodyWaits() const {
-  return std::any_of(operations_.begin(), operations_.end(), [](const Operation& operation) {
+  return std::any_of(operations_.begin(), operations_.end(), [](const QueuedOperation& operation) {
     return !operation.speculative &&
-           (Is<SpeechOperation>(operation) || Is<TextOperation>(operation) || Is<AnswerOperation>(operation));
+           (Is<op::AppendSpeech>(operation) || Is<op::AppendText>(operation) || Is<op::Answer>(operation));
   });
 }
 
 ImagePtr ConversationWorker::FrameToEncode() const {
-  if (HearsAhead() || aside_.wants()) return nullptr;
-  const auto* frame = std::get_if<FrameOperation>(&operations_.front().what);
+  if (HearsAhead() || aside_.pending()) return nullptr;
+  const auto* frame = std::get_if<op::AppendFrame>(&operations_.front().what);
   return frame == nullptr ? nullptr : frame->image;
 }
 
@@ -260,17 +283,17 @@ void ConversationWorker::BeginFrame() { times_.encode_start = clock_->Now(); }
 void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
   times_.encode_end = clock_->Now();
   if (!words.ok()) return Poison(words.status());
-  std::get<FrameOperation>(operations_.front().what).image.reset();
+  std::get<op::AppendFrame>(operations_.front().what).image.reset();
   words_ = *std::move(words);
   BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
 }
 
 Transcription* ConversationWorker::BeginSpeechChunk() {
-  if (aside_.wants()) return aside_.BeginChunk(ahead_.draft());
+  if (aside_.pending()) return aside_.BeginChunk(ahead_.draft());
   if (HearsAhead()) return ahead_.BeginChunk();
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
-    auto& speech = std::get<SpeechOperation>(operations_.front().what);
+    auto& speech = std::get<op::AppendSpeech>(operations_.front().what);
     auto started = model_->StartTranscription(std::move(speech.samples), ahead_.TakeDraft());
     if (started.ok()) {
       transcription_ = *std::move(started);
@@ -282,7 +305,7 @@ Transcription* ConversationWorker::BeginSpeechChunk() {
 }
 
 void ConversationWorker::FinishSpeechChunk(const absl::StatusOr<bool>& done) {
-  if (aside_.wants()) {
+  if (aside_.pending()) {
     if (auto draft = aside_.FinishChunk(done)) ahead_.Keep(std::move(draft));
     return;
   }
@@ -341,7 +364,7 @@ int ConversationWorker::FinishStep() {
 }
 
 void ConversationWorker::TakeToken() {
-  const auto& operation = std::get<AnswerOperation>(operations_.front().what);
+  const auto& operation = std::get<op::Answer>(operations_.front().what);
   const std::shared_ptr<AnswerListener> listener = operation.listener;
   const absl::StatusOr<TokenId> token = answer_->Sample(absl::MakeSpan(logits_), history_.answer_tokens());
   if (!token.ok()) return Poison(token.status());
@@ -365,8 +388,7 @@ void ConversationWorker::TakeToken() {
 }
 
 void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status& status) {
-  const std::shared_ptr<AnswerListener> listener =
-      std::get<AnswerOperation>(operations_.front().what).listener;
+  const std::shared_ptr<AnswerListener> listener = std::get<op::Answer>(operations_.front().what).listener;
   AnswerResult result = std::exchange(answer_result_, {});
   result.reason = reason;
   result.status = status;
@@ -396,39 +418,47 @@ void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status&
 }
 
 void ConversationWorker::Complete(absl::Status status) {
-  Operation operation = std::move(operations_.front());
-  if (const auto* answer = std::get_if<AnswerOperation>(&operation.what)) {
-    AnswerResult result;
-    result.reason = absl::IsCancelled(status) ? FinishReason::kCancelled : FinishReason::kFailed;
-    result.status = result.reason == FinishReason::kCancelled ? absl::OkStatus() : status;
-    result.context_tokens = history_.held();
-    result.queued = operation.queued;
-    result.prefill_start = result.prefill_end = clock_->Now();
-    result.first_token = result.last_token = absl::InfiniteFuture();
-    Pop();
-    answer->listener->OnDone(result);
-    return;
-  }
+  QueuedOperation operation = std::move(operations_.front());
   Pop();
-  const auto give = [&](auto& done, auto result) {
-    if (status.ok()) {
-      done(std::move(result));
-    } else {
-      done(status);
-    }
-  };
-  if (auto* frame = std::get_if<FrameOperation>(&operation.what)) {
-    give(frame->done, FrameResult{std::move(words_), tokens_, times_});
-  } else if (auto* speech = std::get_if<SpeechOperation>(&operation.what)) {
-    give(speech->done, SpeechResult{.transcript = std::move(transcript_.text),
-                                    .language = std::move(transcript_.language),
-                                    .tokens = tokens_,
-                                    .transcript_tokens = transcript_.tokens,
-                                    .transcript_tokens_early = transcript_.early_tokens,
-                                    .times = times_});
-  } else if (auto* text = std::get_if<TextOperation>(&operation.what)) {
-    give(text->done, TextResult{tokens_, times_});
-  }
+  std::visit(
+      [&]<typename Op>(Op& what) {
+        if constexpr (std::is_same_v<Op, op::Answer>) {
+          what.listener->OnDone(NotBegun(operation.queued, status));
+        } else if constexpr (op::HasDone<Op>) {
+          if (status.ok()) {
+            what.done(TakeResult(what));
+          } else {
+            what.done(status);
+          }
+        }
+      },
+      operation.what);
+}
+
+FrameResult ConversationWorker::TakeResult(const op::AppendFrame&) {
+  return {std::move(words_), tokens_, times_};
+}
+
+SpeechResult ConversationWorker::TakeResult(const op::AppendSpeech&) {
+  return {.transcript = std::move(transcript_.text),
+          .language = std::move(transcript_.language),
+          .tokens = tokens_,
+          .transcript_tokens = transcript_.tokens,
+          .transcript_tokens_early = transcript_.early_tokens,
+          .times = times_};
+}
+
+TextResult ConversationWorker::TakeResult(const op::AppendText&) { return {tokens_, times_}; }
+
+AnswerResult ConversationWorker::NotBegun(absl::Time queued, const absl::Status& status) const {
+  AnswerResult result;
+  result.reason = absl::IsCancelled(status) ? FinishReason::kCancelled : FinishReason::kFailed;
+  result.status = result.reason == FinishReason::kCancelled ? absl::OkStatus() : status;
+  result.context_tokens = history_.held();
+  result.queued = queued;
+  result.prefill_start = result.prefill_end = clock_->Now();
+  result.first_token = result.last_token = absl::InfiniteFuture();
+  return result;
 }
 
 void ConversationWorker::Cancel() {

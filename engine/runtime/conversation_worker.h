@@ -15,7 +15,7 @@
 #include "engine/runtime/answer_stream.h"
 #include "engine/runtime/context_keeper.h"
 #include "engine/runtime/conversation_history.h"
-#include "engine/runtime/operation.h"
+#include "engine/runtime/inbox.h"
 #include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/side_transcription.h"
 #include "engine/runtime/speech_ahead.h"
@@ -49,7 +49,7 @@ class ConversationWorker {
   // that of others.
   ImagePtr FrameToEncode() const;
   // Whether that is speech nobody has asked it to read yet.
-  bool HearsAhead() const { return operations_.empty() && !aside_.wants(); }
+  bool HearsAhead() const { return operations_.empty() && !aside_.pending(); }
   // Null: it cannot be started, which the worker has dealt with. Else one chunk of it is to be done.
   Transcription* BeginSpeechChunk();
   void FinishSpeechChunk(const absl::StatusOr<bool>& done);
@@ -71,9 +71,26 @@ class ConversationWorker {
  private:
   enum class Stage { kBetween, kEncode, kPrefill };
 
+  // Takes what came, and acts on what is not queued.
   void Take();
-  void Begin(Operation& operation);
-  void BeginAnswer(const AnswerOperation& answer);
+  void Handle(op::HearAhead& speech, const ImmediateOperation& operation);
+  void Handle(op::Transcribe& speech, const ImmediateOperation& operation);
+  void Handle(const op::CancelAnswer& cancel, const ImmediateOperation& operation);
+  void Handle(const op::Promote& promote, const ImmediateOperation& operation);
+  // What was queued after that one is cancelled, but for what has no outcome: cuts of earlier answers, marks
+  // and rewinds stand.
+  void CancelAfter(uint64_t order);
+
+  // The turn of a queued operation has come. It completes, or needs the model first.
+  void Begin(QueuedOperation& operation);
+  void Begin(const op::AppendFrame& frame);
+  void Begin(const op::AppendSpeech& speech);
+  void Begin(const op::AppendText& text);
+  void Begin(const op::Answer& answer);
+  void Begin(const op::TrimAnswer& trim);
+  void Begin(const op::Mark& mark);
+  void Begin(const op::Speculate& mark);
+  void Begin(const op::Rewind& rewind);
   // Words of a frame or of speech, or a text, into history; its prefill comes next.
   void BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words);
   schedule::Want EncodeWant() const;
@@ -81,7 +98,12 @@ class ConversationWorker {
   schedule::Urgency CurrentUrgency() const;
   void EndTranscription();
   // The operation under way is complete: gives its results, or `status`.
-  void Complete(absl::Status status);
+  void Complete(absl::Status status = absl::OkStatus());
+  FrameResult TakeResult(const op::AppendFrame& frame);
+  SpeechResult TakeResult(const op::AppendSpeech& speech);
+  TextResult TakeResult(const op::AppendText& text);
+  // Of an answer that ends before it has begun.
+  AnswerResult NotBegun(absl::Time queued, const absl::Status& status) const;
   void CompleteAnswer(FinishReason reason, const absl::Status& status);
   void Cancel();
   void Refuse(const absl::Status& full);
@@ -111,7 +133,7 @@ class ConversationWorker {
   absl::Status poison_;
   bool closed_ = false;
 
-  std::deque<Operation> operations_;  // the first is under way unless kBetween
+  std::deque<QueuedOperation> operations_;  // the first is under way unless kBetween
   Stage stage_ = Stage::kBetween;
   // Of the operation under way:
   OperationTimes times_;

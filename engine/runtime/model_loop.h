@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "engine/model/model.h"
 #include "engine/runtime/conversation_worker.h"
-#include "engine/runtime/operation.h"
+#include "engine/runtime/inbox.h"
 #include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/runtime_engine.h"
 #include "engine/schedule/call_load.h"

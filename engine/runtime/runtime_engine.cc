@@ -20,56 +20,10 @@ class RuntimeConversation final : public Conversation {
     loop_->Wake();
   }
 
-  void AppendFrame(ImagePtr image, absl::Time deadline, Done<FrameResult> done) override {
-    inbox_->Frame({std::move(image), std::move(done)}, deadline, clock_->Now());
-    loop_->Wake();
-  }
-  void AppendSpeech(std::vector<float> samples, Done<SpeechResult> done) override {
-    inbox_->Speech({std::move(samples), std::move(done)}, clock_->Now());
-    loop_->Wake();
-  }
-  void HearAhead(std::vector<float> samples) override {
-    inbox_->HearAhead(std::move(samples));
-    loop_->Wake();
-  }
-  void Transcribe(std::vector<float> samples, Done<SpeechResult> done) override {
-    inbox_->Transcribe({std::move(samples), std::move(done), clock_->Now()});
-    loop_->Wake();
-  }
-  void AppendText(std::string text, Done<TextResult> done) override {
-    inbox_->Text({std::move(text), std::move(done)}, clock_->Now());
-    loop_->Wake();
-  }
-  AnswerId Answer(const GenerationConfig& config, std::shared_ptr<AnswerListener> listener) override {
-    const AnswerId id = inbox_->Answer(config, std::move(listener), clock_->Now());
+  uint64_t Submit(Operation operation) override {
+    const uint64_t id = inbox_->Submit(std::move(operation), clock_->Now());
     loop_->Wake();
     return id;
-  }
-  void CancelAnswer(AnswerId answer) override {
-    inbox_->Cancel(answer);
-    loop_->Wake();
-  }
-  void TrimAnswer(AnswerId answer, int tokens) override {
-    inbox_->Trim(answer, tokens, clock_->Now());
-    loop_->Wake();
-  }
-  MarkId Mark() override {
-    const MarkId id = inbox_->Mark(clock_->Now());
-    loop_->Wake();
-    return id;
-  }
-  void Rewind(MarkId mark) override {
-    inbox_->Rewind(mark, clock_->Now());
-    loop_->Wake();
-  }
-  MarkId Speculate() override {
-    const MarkId id = inbox_->Speculate(clock_->Now());
-    loop_->Wake();
-    return id;
-  }
-  void Promote() override {
-    inbox_->Promote();
-    loop_->Wake();
   }
 
  private:

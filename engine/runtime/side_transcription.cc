@@ -4,12 +4,10 @@
 
 namespace parley::engine {
 
-void SideTranscription::Ask(std::vector<TranscribeOperation> operations) {
-  if (operations.empty()) return;
-  for (TranscribeOperation& operation : operations) {
-    Cancel();
-    operation_ = std::make_unique<TranscribeOperation>(std::move(operation));
-  }
+void SideTranscription::Ask(op::Transcribe operation, absl::Time given) {
+  Cancel();
+  operation_ = std::move(operation);
+  times_ = {.queued = given};
   if (!model_->hears()) {
     Complete(absl::FailedPreconditionError("this bundle has no audio tower"));
   } else if (operation_->samples.empty()) {
@@ -19,7 +17,7 @@ void SideTranscription::Ask(std::vector<TranscribeOperation> operations) {
 
 Transcription* SideTranscription::BeginChunk(std::shared_ptr<const TranscriptDraft> draft) {
   if (transcription_ != nullptr) return transcription_.get();
-  times_ = {.queued = operation_->queued, .encode_start = clock_->Now()};
+  times_.encode_start = clock_->Now();
   auto started = model_->StartTranscription(std::move(operation_->samples), std::move(draft));
   if (!started.ok()) {
     Complete(started.status());
@@ -50,13 +48,13 @@ std::shared_ptr<const TranscriptDraft> SideTranscription::FinishChunk(const absl
 }
 
 void SideTranscription::Cancel() {
-  if (operation_ != nullptr) Complete(absl::CancelledError("the transcription was cancelled"));
+  if (pending()) Complete(absl::CancelledError("the transcription was cancelled"));
 }
 
 void SideTranscription::Complete(absl::StatusOr<SpeechResult> result) {
   transcription_.reset();
-  const std::unique_ptr<TranscribeOperation> operation = std::move(operation_);
-  operation->done(std::move(result));
+  op::Transcribe operation = *std::exchange(operation_, std::nullopt);
+  operation.done(std::move(result));
 }
 
 }  // namespace parley::engine

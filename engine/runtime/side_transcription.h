@@ -1,14 +1,14 @@
-// What somebody says beside a conversation, written down without entering it: see Conversation::Transcribe.
+// What somebody says beside a conversation, written down without entering it: see op::Transcribe.
 #pragma once
 
 #include <memory>
-#include <vector>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "engine/api/conversation.h"
 #include "engine/model/model.h"
-#include "engine/runtime/operation.h"
 
 namespace parley::engine {
 
@@ -19,12 +19,11 @@ class SideTranscription {
   SideTranscription(Model* model, const Clock* clock) : model_(model), clock_(clock) {}
   ~SideTranscription() { Cancel(); }
 
-  // The last one takes the place of the one that waits or is under way; all before it complete with
-  // CANCELLED.
-  void Ask(std::vector<TranscribeOperation> operations);
-  bool wants() const { return operation_ != nullptr; }
+  // Takes the place of the one that is pending or under way, which completes with CANCELLED.
+  void Ask(op::Transcribe operation, absl::Time given);
+  bool pending() const { return operation_.has_value(); }
   bool batchable() const { return transcription_ != nullptr && transcription_->joins(); }
-  // REQUIRES: wants(). `draft`: of the utterance, or null. Null: it cannot be started, and has completed.
+  // REQUIRES: pending(). `draft`: of the utterance, or null. Null: it cannot be started, and has completed.
   Transcription* BeginChunk(std::shared_ptr<const TranscriptDraft> draft);
   // Null, or a draft of what will be written when more of the same utterance is heard.
   std::shared_ptr<const TranscriptDraft> FinishChunk(const absl::StatusOr<bool>& done);
@@ -35,7 +34,7 @@ class SideTranscription {
 
   Model* const model_;
   const Clock* const clock_;
-  std::unique_ptr<TranscribeOperation> operation_;
+  std::optional<op::Transcribe> operation_;
   std::unique_ptr<Transcription> transcription_;
   OperationTimes times_;
 };

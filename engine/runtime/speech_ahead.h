@@ -1,4 +1,4 @@
-// What one conversation hears of an utterance before it is asked to read it: see Conversation::HearAhead. And
+// What one conversation hears of an utterance before it is asked to read it: see op::HearAhead. And
 // what is left of a transcription that came to nothing, because the user went on: a draft of the next one.
 #pragma once
 

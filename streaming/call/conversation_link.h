@@ -2,10 +2,10 @@
 // the conversation from any thread while the loop may be about to use it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
+#include <variant>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -15,7 +15,7 @@
 namespace parley::streaming {
 
 // Thread-safe. Before Open and after Close every operation is a no-op and no completion comes.
-class ConversationLink {
+class ConversationLink final : public engine::Conversation {
  public:
   explicit ConversationLink(std::shared_ptr<CallLoop> loop) : loop_(std::move(loop)) {}
 
@@ -24,56 +24,14 @@ class ConversationLink {
     conversation_ = std::move(conversation);
   }
 
-  void AppendFrame(engine::ImagePtr image, absl::Time deadline,
-                   engine::Conversation::Done<engine::FrameResult> done) {
+  // Completions come on the loop. An answer's listener is called where the engine calls it.
+  uint64_t Submit(engine::Operation operation) override {
+    const auto complete_on_loop = [this](auto& each) { CompleteOnLoop(each); };
+    std::visit([&](auto& kind) { std::visit(complete_on_loop, kind); }, operation);
     absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->AppendFrame(std::move(image), deadline, OnLoop(std::move(done)));
+    return conversation_ ? conversation_->Submit(std::move(operation)) : 0;
   }
-  void AppendSpeech(std::vector<float> samples, engine::Conversation::Done<engine::SpeechResult> done) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->AppendSpeech(std::move(samples), OnLoop(std::move(done)));
-  }
-  void HearAhead(std::vector<float> samples) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->HearAhead(std::move(samples));
-  }
-  void Transcribe(std::vector<float> samples, engine::Conversation::Done<engine::SpeechResult> done) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->Transcribe(std::move(samples), OnLoop(std::move(done)));
-  }
-  void AppendText(std::string text, engine::Conversation::Done<engine::TextResult> done) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->AppendText(std::move(text), OnLoop(std::move(done)));
-  }
-  engine::AnswerId Answer(const engine::GenerationConfig& config,
-                          std::shared_ptr<engine::AnswerListener> listener) {
-    absl::MutexLock lock(&mutex_);
-    return conversation_ ? conversation_->Answer(config, std::move(listener)) : 0;
-  }
-  void CancelAnswer(engine::AnswerId answer) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->CancelAnswer(answer);
-  }
-  void TrimAnswer(engine::AnswerId answer, int tokens) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->TrimAnswer(answer, tokens);
-  }
-  engine::MarkId Mark() {
-    absl::MutexLock lock(&mutex_);
-    return conversation_ ? conversation_->Mark() : 0;
-  }
-  void Rewind(engine::MarkId mark) {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->Rewind(mark);
-  }
-  engine::MarkId Speculate() {
-    absl::MutexLock lock(&mutex_);
-    return conversation_ ? conversation_->Speculate() : 0;
-  }
-  void Promote() {
-    absl::MutexLock lock(&mutex_);
-    if (conversation_) conversation_->Promote();
-  }
+
   void Close() {
     std::unique_ptr<engine::Conversation> conversation;  // destroyed without the lock
     absl::MutexLock lock(&mutex_);
@@ -81,8 +39,12 @@ class ConversationLink {
   }
 
  private:
+  template <typename Op>
+  void CompleteOnLoop(Op& operation) {
+    if constexpr (engine::op::HasDone<Op>) operation.done = OnLoop(std::move(operation.done));
+  }
   template <typename Result>
-  engine::Conversation::Done<Result> OnLoop(engine::Conversation::Done<Result> done) {
+  engine::Done<Result> OnLoop(engine::Done<Result> done) {
     return [loop = loop_, done = std::move(done)](absl::StatusOr<Result> result) mutable {
       loop->Post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
     };

@@ -98,7 +98,7 @@ class Talk {
   };
 
   template <typename Result>
-  Conversation::Done<Result> Note(std::function<std::string(const Result&)> line) {
+  Done<Result> Note(std::function<std::string(const Result&)> line) {
     Piece* piece = pieces_.emplace_back(std::make_unique<Piece>()).get();
     return [piece, line = std::move(line)](absl::StatusOr<Result> result) {
       piece->line = result.ok() ? line(*result) : result.status().ToString();
