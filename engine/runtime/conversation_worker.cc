@@ -43,15 +43,12 @@ ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbo
     : id_(id),
       inbox_(std::move(inbox)),
       model_(model),
-      prompts_(prompts),
       clock_(clock),
-      history_(std::move(history)),
-      keeper_(&history_, limits, options.context, options.on_compaction),
+      context_(id, std::move(history), options, limits, model, prompts),
       ahead_(model),
       aside_(model, clock) {}
 
 ConversationWorker::~ConversationWorker() {
-  prompts_->Release(id_);
   Take();
   if (stage_ != Stage::kBetween) Cancel();
   while (!operations_.empty()) Complete(Cancelled());
@@ -103,15 +100,7 @@ bool ConversationWorker::Settle(bool pool_short) {
   Take();
   if (closed_) return false;
   pool_short_ = pool_short;
-  if (sequence_ == nullptr && poison_.ok()) {
-    absl::StatusOr<std::unique_ptr<Sequence>> sequence = model_->NewSequence();
-    if (sequence.ok()) {
-      sequence_ = *std::move(sequence);
-    } else {
-      poison_ = sequence.status();
-    }
-  }
-  ShareSystemPrompt();
+  if (poison_.ok()) poison_ = context_.Open();
   while (!operations_.empty()) {
     QueuedOperation& operation = operations_.front();
     if (stage_ == Stage::kBetween) {
@@ -120,28 +109,15 @@ bool ConversationWorker::Settle(bool pool_short) {
       Cancel();
     } else if (stage_ == Stage::kEncode && Expired(operation, clock_->Now())) {
       Complete(TooLate());
-    } else if (stage_ == Stage::kPrefill && Unfilled() == 0 && !Is<op::Answer>(operation)) {
+    } else if (stage_ == Stage::kPrefill && context_.unfilled() == 0 && !Is<op::Answer>(operation)) {
       times_.prefill_end = clock_->Now();
       Complete();
     } else {
       break;
     }
   }
-  if (operations_.empty()) keeper_.Idle(sequence_.get());
+  if (operations_.empty()) context_.Idle();
   return true;
-}
-
-void ConversationWorker::ShareSystemPrompt() {
-  if (prompt_shared_ || sequence_ == nullptr) return;
-  const auto prompt = history_.tokens().first(history_.system_size());
-  if (sequence_->length() >= history_.system_size()) {
-    prompts_->Put(prompt, *sequence_);
-    prompt_shared_ = true;
-  } else if (std::unique_ptr<Sequence> shared = prompts_->Find(prompt)) {
-    sequence_ = std::move(shared);
-    prompt_shared_ = true;
-  }
-  waits_for_prompt_ = !prompt_shared_ && !prompts_->Claim(prompt, id_);
 }
 
 void ConversationWorker::Begin(QueuedOperation& operation) {
@@ -180,38 +156,36 @@ void ConversationWorker::Begin(const op::AppendText& text) {
 }
 
 void ConversationWorker::Begin(const op::Answer& answer) {
-  answer_result_ = {};
-  answer_result_.queued = times_.queued;
-  answer_result_.prefill_start = answer_result_.prefill_end = clock_->Now();
-  answer_result_.first_token = answer_result_.last_token = absl::InfiniteFuture();
   const AnswerId id = operations_.front().id;
-  if (!keeper_.OpenAnswer(id, answer.config.max_tokens, sequence_.get())) {
-    CompleteAnswer(FinishReason::kContextFull, absl::OkStatus());
-    return;
+  if (!context_.OpenAnswer(id, answer.config.max_tokens)) {
+    AnswerResult result = NotBegun(times_.queued, FinishReason::kContextFull, absl::OkStatus());
+    result.turn_usage = context_.history().turn_usage();
+    return EndAnswer(result);
   }
-  answer_ = std::make_unique<AnswerStream>(answer.config, &model_->tokenizer());
+  generation_ =
+      std::make_unique<AnswerGeneration>(answer, times_.queued, &context_.history(), model_, clock_);
   stage_ = Stage::kPrefill;
 }
 
 void ConversationWorker::Begin(const op::TrimAnswer& trim) {
-  if (history_.TrimAnswer(trim.answer, trim.tokens)) TruncateCache();
+  if (context_.history().TrimAnswer(trim.answer, trim.tokens)) context_.Truncate();
   Complete();
 }
 
 void ConversationWorker::Begin(const op::Mark&) {
-  history_.Mark(operations_.front().id);
+  context_.history().Mark(operations_.front().id);
   Complete();
 }
 
 void ConversationWorker::Begin(const op::Speculate&) { Begin(op::Mark{}); }
 
 void ConversationWorker::Begin(const op::Rewind& rewind) {
-  if (history_.Rewind(rewind.mark)) TruncateCache();
+  if (context_.history().Rewind(rewind.mark)) context_.Truncate();
   Complete();
 }
 
 void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words) {
-  tokens_ = keeper_.AppendPart(kind, words, clock_->Now(), pool_short_, sequence_.get());
+  tokens_ = context_.AppendPart(kind, words, clock_->Now(), pool_short_);
   times_.prefill_start = times_.prefill_end = clock_->Now();
   if (tokens_ < 0) {
     tokens_ = 0;
@@ -225,26 +199,26 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   // Somebody holds back an answer until this is known.
-  if (aside_.pending())
+  if (aside_.pending()) {
     return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .batchable = aside_.batchable()};
-  if (!poison_.ok() || sequence_ == nullptr || starved_) return std::nullopt;
+  }
+  if (!poison_.ok() || !context_.open() || starved_) return std::nullopt;
   if (stage_ == Stage::kEncode) return EncodeWant();
-  const int rows = Unfilled();
+  const int rows = context_.unfilled();
   if (rows == 0 && operations_.empty() && ahead_.wants()) {
     return Want{.id = id_,
                 .kind = WorkKind::kEncodeSpeech,
                 .urgency = Urgency::kIdle,
                 .batchable = ahead_.batchable()};
   }
-  if (rows == 0 || waits_for_prompt_) return std::nullopt;
-  if (answer_ != nullptr && !history_.answer_tokens().empty() && rows == 1) {
+  if (rows == 0 || context_.prompt_pending()) return std::nullopt;
+  if (generation_ != nullptr && !context_.history().answer_tokens().empty() && rows == 1) {
     return Want{.id = id_, .kind = WorkKind::kDecode, .urgency = CurrentUrgency()};
   }
   // Whoever opens a call waits for its system prompt, and so may others with the same one.
-  const bool system = sequence_->length() < history_.system_size();
   return Want{.id = id_,
               .kind = WorkKind::kPrefill,
-              .urgency = system ? Urgency::kAwaited : CurrentUrgency(),
+              .urgency = context_.system_unfilled() ? Urgency::kAwaited : CurrentUrgency(),
               .rows = rows};
 }
 
@@ -328,14 +302,8 @@ void ConversationWorker::EndTranscription() {
   transcription_.reset();
 }
 
-absl::Status ConversationWorker::ReservePages(int rows, int64_t most) {
-  const int filled = sequence_->length();
-  history_.PageStarts(filled, filled + rows, page_starts_);
-  return sequence_->Reserve(rows, page_starts_, most);
-}
-
 void ConversationWorker::GiveUp(const absl::Status& full) {
-  if (!speculative_ && keeper_.GiveUp(sequence_.get())) return;
+  if (!speculative_ && context_.GiveUp()) return;
   if (stage_ == Stage::kPrefill) {
     Refuse(full);
   } else {
@@ -344,75 +312,36 @@ void ConversationWorker::GiveUp(const absl::Status& full) {
 }
 
 StepEntry ConversationWorker::BeginStep(int rows) {
-  const int filled = sequence_->length();
   if (!prefill_began_) {
     prefill_began_ = true;
-    times_.prefill_start = answer_result_.prefill_start = clock_->Now();
+    times_.prefill_start = clock_->Now();
+    if (generation_ != nullptr) generation_->PrefillBegins();
   }
-  scores_asked_ = answer_ != nullptr && filled + rows == history_.size();
-  return {sequence_.get(), history_.tokens().subspan(filled, rows), scores_asked_ ? &logits_ : nullptr,
-          page_starts_};
+  scores_asked_ = generation_ != nullptr && rows == context_.unfilled();
+  return context_.NextStep(rows, scores_asked_ ? &logits_ : nullptr);
 }
 
 int ConversationWorker::FinishStep() {
   if (!scores_asked_) return 0;
-  const size_t before = history_.answer_tokens().size();
-  if (before == 0) answer_result_.prefill_end = clock_->Now();
   scores_asked_ = false;
-  TakeToken();
+  const absl::StatusOr<std::optional<FinishReason>> end = generation_->TakeToken(absl::MakeSpan(logits_));
+  if (!end.ok()) {
+    Poison(end.status());
+  } else if (end->has_value()) {
+    FinishAnswer(**end, absl::OkStatus());
+  }
   return 1;
 }
 
-void ConversationWorker::TakeToken() {
-  const auto& operation = std::get<op::Answer>(operations_.front().what);
-  const std::shared_ptr<AnswerListener> listener = operation.listener;
-  const absl::StatusOr<TokenId> token = answer_->Sample(absl::MakeSpan(logits_), history_.answer_tokens());
-  if (!token.ok()) return Poison(token.status());
-  if (model_->layout().EndsAnswer(*token) || model_->tokenizer().IsControl(*token)) {
-    return CompleteAnswer(FinishReason::kEndOfTurn, absl::OkStatus());
-  }
-  history_.AppendAnswerToken(*token);
-  const absl::Time now = clock_->Now();
-  if (history_.answer_tokens().size() == 1) answer_result_.first_token = now;
-  answer_result_.last_token = now;
-  std::string text = answer_->Add(*token);
-  if (!text.empty()) listener->OnText(std::move(text), answer_->text_tokens());
-  const int made = static_cast<int>(history_.answer_tokens().size());
-  if (answer_->stopped()) {
-    CompleteAnswer(FinishReason::kStopString, absl::OkStatus());
-  } else if (made >= operation.config.max_tokens) {
-    CompleteAnswer(FinishReason::kMaxTokens, absl::OkStatus());
-  } else if (!history_.AnswerTokenFits()) {
-    CompleteAnswer(FinishReason::kContextFull, absl::OkStatus());
-  }
+void ConversationWorker::FinishAnswer(FinishReason reason, const absl::Status& status) {
+  const AnswerResult result = generation_->Finish(reason, status);
+  generation_.reset();
+  context_.Truncate();
+  EndAnswer(result);
 }
 
-void ConversationWorker::CompleteAnswer(FinishReason reason, const absl::Status& status) {
+void ConversationWorker::EndAnswer(const AnswerResult& result) {
   const std::shared_ptr<AnswerListener> listener = std::get<op::Answer>(operations_.front().what).listener;
-  AnswerResult result = std::exchange(answer_result_, {});
-  result.reason = reason;
-  result.status = status;
-  if (answer_ != nullptr) {
-    const bool whole = reason == FinishReason::kEndOfTurn || reason == FinishReason::kMaxTokens ||
-                       reason == FinishReason::kContextFull;
-    int tokens = static_cast<int>(history_.answer_tokens().size());
-    if (whole) {
-      std::string rest = answer_->Finish();
-      if (!rest.empty()) listener->OnText(std::move(rest), tokens);
-    }
-    // The stop string, and what came after it in the same token, is no part of the answer.
-    if (reason == FinishReason::kStopString) tokens = answer_->text_tokens();
-    if (tokens == 0 && (reason == FinishReason::kCancelled || !status.ok())) {
-      history_.Abandon();
-    } else {
-      history_.CloseAnswer(tokens);
-    }
-    TruncateCache();
-    result.answer_tokens = tokens;
-    answer_.reset();
-  }
-  result.turn_usage = history_.turn_usage();
-  result.context_tokens = history_.held();
   Pop();
   listener->OnDone(result);
 }
@@ -423,7 +352,10 @@ void ConversationWorker::Complete(absl::Status status) {
   std::visit(
       [&]<typename Op>(Op& what) {
         if constexpr (std::is_same_v<Op, op::Answer>) {
-          what.listener->OnDone(NotBegun(operation.queued, status));
+          const bool cancelled = absl::IsCancelled(status);
+          what.listener->OnDone(cancelled
+                                    ? NotBegun(operation.queued, FinishReason::kCancelled, absl::OkStatus())
+                                    : NotBegun(operation.queued, FinishReason::kFailed, status));
         } else if constexpr (op::HasDone<Op>) {
           if (status.ok()) {
             what.done(TakeResult(what));
@@ -450,11 +382,12 @@ SpeechResult ConversationWorker::TakeResult(const op::AppendSpeech&) {
 
 TextResult ConversationWorker::TakeResult(const op::AppendText&) { return {tokens_, times_}; }
 
-AnswerResult ConversationWorker::NotBegun(absl::Time queued, const absl::Status& status) const {
+AnswerResult ConversationWorker::NotBegun(absl::Time queued, FinishReason reason,
+                                          const absl::Status& status) const {
   AnswerResult result;
-  result.reason = absl::IsCancelled(status) ? FinishReason::kCancelled : FinishReason::kFailed;
-  result.status = result.reason == FinishReason::kCancelled ? absl::OkStatus() : status;
-  result.context_tokens = history_.held();
+  result.reason = reason;
+  result.status = status;
+  result.context_tokens = context_.history().held();
   result.queued = queued;
   result.prefill_start = result.prefill_end = clock_->Now();
   result.first_token = result.last_token = absl::InfiniteFuture();
@@ -463,8 +396,8 @@ AnswerResult ConversationWorker::NotBegun(absl::Time queued, const absl::Status&
 
 void ConversationWorker::Cancel() {
   if (transcription_ != nullptr) EndTranscription();
-  if (answer_ != nullptr) {
-    CompleteAnswer(FinishReason::kCancelled, absl::OkStatus());
+  if (generation_ != nullptr) {
+    FinishAnswer(FinishReason::kCancelled, absl::OkStatus());
   } else {
     Complete(Cancelled());
   }
@@ -472,21 +405,20 @@ void ConversationWorker::Cancel() {
 
 // Takes back what the operation under way has appended; an answer ends with what it has.
 void ConversationWorker::Refuse(const absl::Status& full) {
-  if (answer_ != nullptr) return CompleteAnswer(FinishReason::kContextFull, full);
-  history_.Abandon();
-  TruncateCache();
+  if (generation_ != nullptr) return FinishAnswer(FinishReason::kContextFull, full);
+  context_.history().Abandon();
+  context_.Truncate();
   Complete(full);
 }
 
 void ConversationWorker::Poison(absl::Status status) {
   poison_ = status;
-  prompts_->Release(id_);
-  sequence_.reset();
+  context_.Close();
   transcription_.reset();
   ahead_.Forget();
   if (stage_ == Stage::kBetween) return;
-  if (answer_ != nullptr) {
-    CompleteAnswer(FinishReason::kFailed, status);
+  if (generation_ != nullptr) {
+    FinishAnswer(FinishReason::kFailed, status);
   } else {
     Complete(status);
   }

@@ -12,8 +12,9 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "engine/model/model.h"
-#include "engine/runtime/answer_stream.h"
+#include "engine/runtime/answer_generation.h"
 #include "engine/runtime/context_keeper.h"
+#include "engine/runtime/conversation_context.h"
 #include "engine/runtime/conversation_history.h"
 #include "engine/runtime/inbox.h"
 #include "engine/runtime/prompt_cache.h"
@@ -35,9 +36,9 @@ class ConversationWorker {
 
   schedule::WorkId id() const { return id_; }
   int pending_operations() const { return inbox_->pending(); }
-  int64_t kv_bytes() const { return sequence_ == nullptr ? 0 : sequence_->bytes(); }
-  int64_t kv_pages() const { return sequence_ == nullptr ? 0 : sequence_->pages(); }
-  const ContextKeeper::Counts& context_counts() const { return keeper_.counts(); }
+  int64_t kv_bytes() const { return context_.kv_bytes(); }
+  int64_t kv_pages() const { return context_.kv_pages(); }
+  const ContextKeeper::Counts& context_counts() const { return context_.counts(); }
 
   // Takes what came, then begins and completes operations until one needs the model. False: the conversation
   // is closed, and the worker is to be destroyed. `pool_short`: it could not take the pages of a turn now.
@@ -57,7 +58,7 @@ class ConversationWorker {
   void FinishFrame(absl::StatusOr<std::string> words);
   // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it
   // cannot: GiveUp, and it wants again.
-  absl::Status ReservePages(int rows, int64_t most);
+  absl::Status ReservePages(int rows, int64_t most) { return context_.ReservePages(rows, most); }
   // Gives up frames, then turns; with nothing left, or for what nobody waits for yet, the operation under way
   // is refused with `full`.
   void GiveUp(const absl::Status& full);
@@ -103,31 +104,24 @@ class ConversationWorker {
   SpeechResult TakeResult(const op::AppendSpeech& speech);
   TextResult TakeResult(const op::AppendText& text);
   // Of an answer that ends before it has begun.
-  AnswerResult NotBegun(absl::Time queued, const absl::Status& status) const;
-  void CompleteAnswer(FinishReason reason, const absl::Status& status);
+  AnswerResult NotBegun(absl::Time queued, FinishReason reason, const absl::Status& status) const;
+  // The answer under way ends.
+  void FinishAnswer(FinishReason reason, const absl::Status& status);
+  // Its listener is told.
+  void EndAnswer(const AnswerResult& result);
   void Cancel();
   void Refuse(const absl::Status& full);
   void Poison(absl::Status status);
   void Pop();
-  void TakeToken();
-  void TruncateCache() { keeper_.Truncate(sequence_.get()); }
-  // Begins with the prefilled system prompt of another conversation, or leaves its own to others.
-  void ShareSystemPrompt();
-  int Unfilled() const { return history_.size() - (sequence_ == nullptr ? 0 : sequence_->length()); }
   bool SomebodyWaits() const;
 
   const schedule::WorkId id_;
   const std::shared_ptr<Inbox> inbox_;
   Model* const model_;
-  PromptCache* const prompts_;
   const Clock* const clock_;
-  ConversationHistory history_;
-  ContextKeeper keeper_;
+  ConversationContext context_;
   SpeechAhead ahead_;
   SideTranscription aside_;
-  std::unique_ptr<Sequence> sequence_;
-  bool prompt_shared_ = false;
-  bool waits_for_prompt_ = false;  // another conversation is prefilling the same one
   bool pool_short_ = false;
   bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse
   absl::Status poison_;
@@ -142,13 +136,11 @@ class ConversationWorker {
   std::string words_;
   Transcription::Result transcript_;
   std::unique_ptr<Transcription> transcription_;
-  std::unique_ptr<AnswerStream> answer_;
-  AnswerResult answer_result_;
+  std::unique_ptr<AnswerGeneration> generation_;
   std::vector<float> logits_;
   bool scores_asked_ = false;
-  std::vector<int> page_starts_;  // of the step under way
-  bool speculative_ =
-      false;  // the operation under way, and what is left to prefill of it when it is complete
+  // The operation under way, and what is left to prefill of it when it is complete.
+  bool speculative_ = false;
 };
 
 }  // namespace parley::engine

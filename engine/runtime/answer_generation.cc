@@ -1,0 +1,64 @@
+#include "engine/runtime/answer_generation.h"
+
+#include <string>
+#include <utility>
+
+namespace parley::engine {
+
+AnswerGeneration::AnswerGeneration(const op::Answer& answer, absl::Time queued, ConversationHistory* history,
+                                   const Model* model, const Clock* clock)
+    : listener_(answer.listener),
+      max_tokens_(answer.config.max_tokens),
+      history_(history),
+      model_(model),
+      clock_(clock),
+      stream_(answer.config, &model->tokenizer()) {
+  result_.queued = queued;
+  result_.prefill_start = result_.prefill_end = clock_->Now();
+  result_.first_token = result_.last_token = absl::InfiniteFuture();
+}
+
+absl::StatusOr<std::optional<FinishReason>> AnswerGeneration::TakeToken(absl::Span<float> logits) {
+  if (history_->answer_tokens().empty()) result_.prefill_end = clock_->Now();
+  const absl::StatusOr<TokenId> token = stream_.Sample(logits, history_->answer_tokens());
+  if (!token.ok()) return token.status();
+  if (model_->layout().EndsAnswer(*token) || model_->tokenizer().IsControl(*token)) {
+    return FinishReason::kEndOfTurn;
+  }
+  history_->AppendAnswerToken(*token);
+  const int made = static_cast<int>(history_->answer_tokens().size());
+  const absl::Time now = clock_->Now();
+  if (made == 1) result_.first_token = now;
+  result_.last_token = now;
+  std::string text = stream_.Add(*token);
+  if (!text.empty()) listener_->OnText(std::move(text), stream_.text_tokens());
+  if (stream_.stopped()) return FinishReason::kStopString;
+  if (made >= max_tokens_) return FinishReason::kMaxTokens;
+  if (!history_->AnswerTokenFits()) return FinishReason::kContextFull;
+  return std::nullopt;
+}
+
+AnswerResult AnswerGeneration::Finish(FinishReason reason, const absl::Status& status) {
+  const bool whole = reason == FinishReason::kEndOfTurn || reason == FinishReason::kMaxTokens ||
+                     reason == FinishReason::kContextFull;
+  int tokens = static_cast<int>(history_->answer_tokens().size());
+  if (whole) {
+    std::string rest = stream_.Finish();
+    if (!rest.empty()) listener_->OnText(std::move(rest), tokens);
+  }
+  // The stop string, and what came after it in the same token, is no part of the answer.
+  if (reason == FinishReason::kStopString) tokens = stream_.text_tokens();
+  if (tokens == 0 && (reason == FinishReason::kCancelled || !status.ok())) {
+    history_->Abandon();
+  } else {
+    history_->CloseAnswer(tokens);
+  }
+  result_.reason = reason;
+  result_.status = status;
+  result_.answer_tokens = tokens;
+  result_.turn_usage = history_->turn_usage();
+  result_.context_tokens = history_->held();
+  return std::move(result_);
+}
+
+}  // namespace parley::engine
