@@ -340,7 +340,7 @@ class ComposedConversation final : public engine::Conversation {
     return 0;
   }
 
-  uint64_t Run(const op::HearAhead&) { return 0; }
+  uint64_t Run(const op::TranscribeEarly&) { return 0; }
   uint64_t Run(op::Transcribe& speech) {
     auto done = std::make_shared<Done<engine::SpeechResult>>(std::move(speech.done));
     talk_->machine().Transcribe(std::move(speech.samples), [done](absl::StatusOr<Machine::Words> words) {

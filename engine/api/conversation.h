@@ -179,7 +179,7 @@ struct Rewind {
 // and no operation of this conversation is under way, so that AppendSpeech of samples that begin with these
 // takes less time. It changes nothing else, completes nothing and cannot fail. The newest takes the place of
 // the one before; an empty one forgets it. The next AppendSpeech ends it.
-struct HearAhead {
+struct TranscribeEarly {
   std::vector<float> samples;
 };
 
@@ -206,7 +206,7 @@ struct Promote {};
 using Queued =
     std::variant<AppendFrame, AppendSpeech, AppendText, Answer, TrimAnswer, Mark, Speculate, Rewind>;
 // At once, whatever is queued.
-using Immediate = std::variant<HearAhead, Transcribe, CancelAnswer, Promote>;
+using Immediate = std::variant<TranscribeEarly, Transcribe, CancelAnswer, Promote>;
 
 // Those with a completion.
 template <typename Op>
@@ -248,7 +248,7 @@ class Conversation {
   MarkId Mark() { return Submit(op::Mark{}); }
   MarkId Speculate() { return Submit(op::Speculate{}); }
   void Rewind(MarkId mark) { Submit(op::Rewind{mark}); }
-  void HearAhead(std::vector<float> samples) { Submit(op::HearAhead{std::move(samples)}); }
+  void TranscribeEarly(std::vector<float> samples) { Submit(op::TranscribeEarly{std::move(samples)}); }
   void Transcribe(std::vector<float> samples, Done<SpeechResult> done) {
     Submit(op::Transcribe{std::move(samples), std::move(done)});
   }

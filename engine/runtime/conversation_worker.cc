@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "engine/text/utf8.h"
 
 namespace parley::engine {
@@ -45,8 +44,8 @@ ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbo
       model_(model),
       clock_(clock),
       context_(id, std::move(history), options, limits, model, prompts),
-      ahead_(model),
-      aside_(model, clock) {}
+      early_transcription_(model),
+      side_transcription_(model, clock) {}
 
 ConversationWorker::~ConversationWorker() {
   Take();
@@ -66,14 +65,14 @@ void ConversationWorker::Take() {
   }
 }
 
-void ConversationWorker::Handle(op::HearAhead& speech, const ImmediateOperation&) {
-  if (model_->hears()) ahead_.Hear(std::move(speech.samples));
+void ConversationWorker::Handle(op::TranscribeEarly& speech, const ImmediateOperation&) {
+  if (model_->hears()) early_transcription_.Start(std::move(speech.samples));
 }
 
 void ConversationWorker::Handle(op::Transcribe& speech, const ImmediateOperation& operation) {
-  aside_.Cancel();
+  side_transcription_.Cancel();
   if (operation.superseded) return speech.done(Cancelled());
-  aside_.Ask(std::move(speech), operation.given);
+  side_transcription_.Ask(std::move(speech), operation.given);
 }
 
 void ConversationWorker::Handle(const op::CancelAnswer& cancel, const ImmediateOperation&) {
@@ -84,7 +83,7 @@ void ConversationWorker::Handle(const op::CancelAnswer& cancel, const ImmediateO
 
 void ConversationWorker::Handle(const op::Promote&, const ImmediateOperation& operation) {
   speculative_ = false;
-  ahead_.Forget();  // the turn is over
+  early_transcription_.Forget();  // the turn is over
   for (QueuedOperation& queued : operations_) {
     if (queued.order <= operation.order) queued.speculative = false;
   }
@@ -199,17 +198,17 @@ void ConversationWorker::BeginPrefill(ConversationHistory::PartKind kind, absl::
 
 std::optional<Want> ConversationWorker::Wants() const {
   // Somebody holds back an answer until this is known.
-  if (aside_.pending()) {
-    return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .batchable = aside_.batchable()};
+  if (side_transcription_.pending()) {
+    return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .batchable = side_transcription_.batchable()};
   }
   if (!poison_.ok() || !context_.open() || starved_) return std::nullopt;
   if (stage_ == Stage::kEncode) return EncodeWant();
   const int rows = context_.unfilled();
-  if (rows == 0 && operations_.empty() && ahead_.wants()) {
+  if (rows == 0 && operations_.empty() && early_transcription_.pending()) {
     return Want{.id = id_,
                 .kind = WorkKind::kEncodeSpeech,
                 .urgency = Urgency::kIdle,
-                .batchable = ahead_.batchable()};
+                .batchable = early_transcription_.batchable()};
   }
   if (rows == 0 || context_.prompt_pending()) return std::nullopt;
   if (generation_ != nullptr && !context_.history().answer_tokens().empty() && rows == 1) {
@@ -247,7 +246,7 @@ bool ConversationWorker::SomebodyWaits() const {
 }
 
 ImagePtr ConversationWorker::FrameToEncode() const {
-  if (HearsAhead() || aside_.pending()) return nullptr;
+  if (TranscribesEarly() || side_transcription_.pending()) return nullptr;
   const auto* frame = std::get_if<op::AppendFrame>(&operations_.front().what);
   return frame == nullptr ? nullptr : frame->image;
 }
@@ -263,12 +262,12 @@ void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
 }
 
 Transcription* ConversationWorker::BeginSpeechChunk() {
-  if (aside_.pending()) return aside_.BeginChunk(ahead_.draft());
-  if (HearsAhead()) return ahead_.BeginChunk();
+  if (side_transcription_.pending()) return side_transcription_.BeginChunk(early_transcription_.draft());
+  if (TranscribesEarly()) return early_transcription_.BeginChunk();
   if (transcription_ == nullptr) {
     times_.encode_start = clock_->Now();
     auto& speech = std::get<op::AppendSpeech>(operations_.front().what);
-    auto started = model_->StartTranscription(std::move(speech.samples), ahead_.TakeDraft());
+    auto started = model_->StartTranscription(std::move(speech.samples), early_transcription_.TakeDraft());
     if (started.ok()) {
       transcription_ = *std::move(started);
     } else {
@@ -279,11 +278,11 @@ Transcription* ConversationWorker::BeginSpeechChunk() {
 }
 
 void ConversationWorker::FinishSpeechChunk(const absl::StatusOr<bool>& done) {
-  if (aside_.pending()) {
-    if (auto draft = aside_.FinishChunk(done)) ahead_.Keep(std::move(draft));
+  if (side_transcription_.pending()) {
+    if (auto draft = side_transcription_.FinishChunk(done)) early_transcription_.Keep(std::move(draft));
     return;
   }
-  if (HearsAhead()) return ahead_.FinishChunk(done);
+  if (TranscribesEarly()) return early_transcription_.FinishChunk(done);
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());
   if (!*done) return;
@@ -295,9 +294,9 @@ void ConversationWorker::FinishSpeechChunk(const absl::StatusOr<bool>& done) {
 // If the user goes on, what it has is of use.
 void ConversationWorker::EndTranscription() {
   if (speculative_) {
-    ahead_.Keep(*transcription_);
+    early_transcription_.Keep(*transcription_);
   } else {
-    ahead_.Forget();
+    early_transcription_.Forget();
   }
   transcription_.reset();
 }
@@ -415,7 +414,7 @@ void ConversationWorker::Poison(absl::Status status) {
   poison_ = status;
   context_.Close();
   transcription_.reset();
-  ahead_.Forget();
+  early_transcription_.Forget();
   if (stage_ == Stage::kBetween) return;
   if (generation_ != nullptr) {
     FinishAnswer(FinishReason::kFailed, status);

@@ -16,10 +16,10 @@
 #include "engine/runtime/context_keeper.h"
 #include "engine/runtime/conversation_context.h"
 #include "engine/runtime/conversation_history.h"
+#include "engine/runtime/early_transcription.h"
 #include "engine/runtime/inbox.h"
 #include "engine/runtime/prompt_cache.h"
 #include "engine/runtime/side_transcription.h"
-#include "engine/runtime/speech_ahead.h"
 #include "engine/schedule/step_planner.h"
 
 namespace parley::engine {
@@ -49,8 +49,8 @@ class ConversationWorker {
   // The encoding it wants: null is a chunk of speech, else it is this frame. The loop does it together with
   // that of others.
   ImagePtr FrameToEncode() const;
-  // Whether that is speech nobody has asked it to read yet.
-  bool HearsAhead() const { return operations_.empty() && !aside_.pending(); }
+  // Whether that is speech of an utterance that goes on.
+  bool TranscribesEarly() const { return operations_.empty() && !side_transcription_.pending(); }
   // Null: it cannot be started, which the worker has dealt with. Else one chunk of it is to be done.
   Transcription* BeginSpeechChunk();
   void FinishSpeechChunk(const absl::StatusOr<bool>& done);
@@ -74,7 +74,7 @@ class ConversationWorker {
 
   // Takes what came, and acts on what is not queued.
   void Take();
-  void Handle(op::HearAhead& speech, const ImmediateOperation& operation);
+  void Handle(op::TranscribeEarly& speech, const ImmediateOperation& operation);
   void Handle(op::Transcribe& speech, const ImmediateOperation& operation);
   void Handle(const op::CancelAnswer& cancel, const ImmediateOperation& operation);
   void Handle(const op::Promote& promote, const ImmediateOperation& operation);
@@ -120,8 +120,8 @@ class ConversationWorker {
   Model* const model_;
   const Clock* const clock_;
   ConversationContext context_;
-  SpeechAhead ahead_;
-  SideTranscription aside_;
+  EarlyTranscription early_transcription_;
+  SideTranscription side_transcription_;
   bool pool_short_ = false;
   bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse
   absl::Status poison_;

@@ -83,9 +83,9 @@ void Inbox::Add(op::Immediate what, absl::Time now) {
   if (admitted) contents_.immediate.push_back({std::move(what), last_order_, now});
 }
 
-bool Inbox::Admit(const op::HearAhead&) {
+bool Inbox::Admit(const op::TranscribeEarly&) {
   std::erase_if(contents_.immediate, [](const ImmediateOperation& earlier) {
-    return std::holds_alternative<op::HearAhead>(earlier.what);
+    return std::holds_alternative<op::TranscribeEarly>(earlier.what);
   });
   return true;
 }

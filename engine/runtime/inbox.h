@@ -81,7 +81,7 @@ class Inbox {
   bool Admit(const Op&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return true;
   }
-  bool Admit(const op::HearAhead&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Admit(const op::TranscribeEarly&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Admit(const op::Transcribe&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Admit(const op::Promote&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -168,7 +168,7 @@ bool ModelLoop::RunOnce() {
     absl::MutexLock lock(&mutex_);
     pass_began_ = now;
   }
-  // What is heard ahead takes nothing from anybody, so it is no load.
+  // Early transcription takes nothing from anybody, so it is no load.
   const bool asked = !plan.encode.empty() && RunEncoder(plan.encode);
   absl::Duration work = asked ? clock_->Now() - now : absl::ZeroDuration();
   if (!plan.step.empty()) work += Step(plan);
@@ -197,8 +197,8 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::
 bool ModelLoop::RunEncoder(const std::vector<schedule::WorkId>& ids) {
   std::vector<ConversationWorker*> workers;
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
-  const bool asked =
-      !std::all_of(workers.begin(), workers.end(), [](const auto* worker) { return worker->HearsAhead(); });
+  const bool asked = !std::all_of(workers.begin(), workers.end(),
+                                  [](const auto* worker) { return worker->TranscribesEarly(); });
   if (workers.front()->FrameToEncode() == nullptr) {
     Transcribe(workers);
     return asked;

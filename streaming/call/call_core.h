@@ -83,7 +83,7 @@ class CallCore : public CallAudio::Host,
   void OnUtterance(Utterance utterance) override;
   void OnPause(Utterance so_far) override { responses_.Speculate(std::move(so_far)); }
   void OnSpeechResumed() override { responses_.DropSpeculation(); }
-  void OnTurnGrown(std::vector<float> samples) override { responses_.HearAhead(std::move(samples)); }
+  void OnTurnGrown(std::vector<float> samples) override { responses_.TranscribeEarly(std::move(samples)); }
   void OnUserInterrupts() override { responses_.Interrupt(absl::ZeroDuration()); }
   void OnSoundOverAnswer(absl::Duration speech, std::vector<float> samples) override;
   void OnAudioWarning(CallCode code, std::string message) override;

@@ -177,8 +177,8 @@ void Responses::Speculate(Utterance so_far) {
   AppendSpeech(std::move(so_far.samples), speculation_->attempt);
 }
 
-void Responses::HearAhead(std::vector<float> samples) {
-  if (turn_open() && waiting_.empty()) conversation_->HearAhead(std::move(samples));
+void Responses::TranscribeEarly(std::vector<float> samples) {
+  if (turn_open() && waiting_.empty()) conversation_->TranscribeEarly(std::move(samples));
 }
 
 bool Responses::IsSpeculatedOn(const Utterance& utterance) const {
@@ -213,7 +213,7 @@ void Responses::DropForFrame() {
 
 void Responses::ForgetSpeech() {
   DropSpeculation();
-  conversation_->HearAhead({});
+  conversation_->TranscribeEarly({});
   speculations_ = 0;
   wasted_tokens_ = 0;
   refused_ = false;

@@ -27,7 +27,7 @@
 //             configuration. The conversation is rewound to where it was before the speech.
 // Where the engine has no room for it, it is dropped and not tried again in this turn: the engine gives
 // nothing up for what nobody waits for yet, as it may for the turn itself.
-// What is said in a turn that goes on is transcribed ahead while nothing else is done for the call, so that
+// What is said in a turn that goes on is transcribed early, while nothing else is done for the call, so that
 // little is left to do when it ends. Nothing of that is told, and the transcript is the same.
 // An engine that fails while it speculates has lost the conversation, and that is told at once.
 #pragma once
@@ -81,7 +81,7 @@ class Responses {
   // Takes the turn up now, or when those before it are done. False: too many wait, the turn is dropped.
   bool Commit(UserTurn turn);
   // What was said so far of the turn being spoken, which goes on.
-  void HearAhead(std::vector<float> samples);
+  void TranscribeEarly(std::vector<float> samples);
   // The turn being spoken may be over: see the policy above.
   void Speculate(Utterance so_far);
   // It is not. A no-op when there is nothing to drop.

@@ -109,7 +109,7 @@ TEST_P(TinyBundle, IsLeftInTheMiddleOfEverything) {
   const auto listener = std::make_shared<Listener>();
   (*conversation)->AppendSpeech(Sound(3, 500), [](const absl::StatusOr<SpeechResult>&) {});
   (*conversation)->AppendFrame(Picture(1), [](const absl::StatusOr<FrameResult>&) {});
-  (*conversation)->HearAhead(Sound(1, 200));
+  (*conversation)->TranscribeEarly(Sound(1, 200));
   (*conversation)->Speculate();
   (*conversation)->Answer({.max_tokens = 50}, listener);
   conversation->reset();

@@ -42,7 +42,7 @@ struct Script {
 
   std::vector<ScriptedConversation*> conversations;
   std::vector<std::vector<float>> utterances;
-  std::vector<size_t> heard_ahead;
+  std::vector<size_t> early_transcriptions;
   std::vector<size_t> aside_samples;
   std::deque<absl::AnyInvocable<void()>> asides;  // not written yet
   std::vector<op::Queued> late;                   // of conversations that are gone
@@ -158,7 +158,9 @@ class ScriptedConversation : public engine::Conversation {
     }
   }
 
-  void Handle(const op::HearAhead& speech) { script_->heard_ahead.push_back(speech.samples.size()); }
+  void Handle(const op::TranscribeEarly& speech) {
+    script_->early_transcriptions.push_back(speech.samples.size());
+  }
   void Handle(op::Transcribe& speech) {
     const size_t size = speech.samples.size();
     script_->aside_samples.push_back(size);
@@ -329,8 +331,8 @@ class ScriptedEngine : public engine::Engine {
     script_.sees = sees;
   }
   const std::vector<std::vector<float>>& utterances() const { return script_.utterances; }
-  // Samples of each HearAhead.
-  const std::vector<size_t>& heard_ahead() const { return script_.heard_ahead; }
+  // Samples of each TranscribeEarly.
+  const std::vector<size_t>& early_transcriptions() const { return script_.early_transcriptions; }
   // Of the only conversation; while it lives.
   std::string History() const {
     return script_.conversations.empty() ? "gone" : script_.conversations.front()->History();

@@ -240,7 +240,7 @@ TEST_F(TurnsTest, PushToTalkOverSoundThatIsNoSpeechIsATurnWithoutWords) {
   Settle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 activity_end", "transcript 1/0 "));
   EXPECT_EQ(engine_.utterances().size(), 0u);
-  EXPECT_EQ(engine_.heard_ahead().size(), 0u);
+  EXPECT_EQ(engine_.early_transcriptions().size(), 0u);
   EXPECT_EQ(Last<TurnCommitted>()->end_sample_index, 70u * 512);
 }
 

@@ -1,5 +1,5 @@
-// What one conversation hears of an utterance before it is asked to read it: see op::HearAhead. And
-// what is left of a transcription that came to nothing, because the user went on: a draft of the next one.
+// The transcription of an utterance that goes on: see op::TranscribeEarly. Also what is left of a
+// transcription that was dropped because the user went on: a draft of the next one.
 #pragma once
 
 #include <memory>
@@ -11,24 +11,24 @@
 namespace parley::engine {
 
 // Model thread only.
-class SpeechAhead {
+class EarlyTranscription {
  public:
   // `model` must outlive it.
-  explicit SpeechAhead(Model* model) : model_(model) {}
+  explicit EarlyTranscription(Model* model) : model_(model) {}
 
-  // Takes the place of what is heard or waits to be; empty: everything is forgotten.
-  void Hear(std::vector<float> samples);
-  // There is audio that waits, or a transcription under way.
-  bool wants() const { return transcription_ != nullptr || !samples_.empty(); }
+  // Takes the place of the samples that are pending or being transcribed; empty: everything is forgotten.
+  void Start(std::vector<float> samples);
+  // There are samples pending, or a transcription is under way.
+  bool pending() const { return transcription_ != nullptr || !samples_.empty(); }
   bool batchable() const { return transcription_ != nullptr && transcription_->joins(); }
   // Null: there is nothing to do after all.
   Transcription* BeginChunk();
   // What fails is left: whoever needs the transcript will see.
   void FinishChunk(const absl::StatusOr<bool>& done);
 
-  // The utterance is read now: nothing is heard ahead of it any more. Null: nothing was.
+  // The whole utterance is transcribed now: nothing more is done early. Null: nothing was.
   std::shared_ptr<const TranscriptDraft> TakeDraft();
-  // Null: nothing was heard so far.
+  // Null: nothing has been transcribed so far.
   std::shared_ptr<const TranscriptDraft> draft() const { return draft_; }
   // It goes on, and the transcription, or the draft, is of its beginning.
   void Keep(const Transcription& transcription) { Keep(transcription.draft()); }

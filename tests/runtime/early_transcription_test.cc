@@ -1,5 +1,5 @@
-// HearAhead as engine/api/conversation.h promises it, on the fake model in simulated time: a second of speech
-// takes a chunk of 40 ms, and none where a draft has it.
+// TranscribeEarly as engine/api/conversation.h promises it, on the fake model in simulated time: a second of
+// speech takes a chunk of 40 ms, and none where a draft has it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,9 +16,9 @@ namespace {
 const auto kIgnore = [](const auto&) {};
 constexpr absl::Duration kChunk = absl::Milliseconds(40);
 
-class HearAheadTest : public ::testing::Test {
+class EarlyTranscriptionTest : public ::testing::Test {
  protected:
-  HearAheadTest() { bench_.engine->RunUntilIdle(); }
+  EarlyTranscriptionTest() { bench_.engine->RunUntilIdle(); }
 
   static FakeOptions Costs() {
     FakeOptions options;
@@ -43,15 +43,15 @@ class HearAheadTest : public ::testing::Test {
   std::unique_ptr<Conversation> conversation_ = bench_.Start();
 };
 
-TEST_F(HearAheadTest, WhatWasHeardIsNotTranscribedAgain) {
+TEST_F(EarlyTranscriptionTest, WhatWasHeardIsNotTranscribedAgain) {
   EXPECT_EQ(TimeToRead(10), 10 * kChunk);
-  conversation_->HearAhead(Speech(8));
+  conversation_->TranscribeEarly(Speech(8));
   EXPECT_EQ(TimeToIdle(), 8 * kChunk);
   EXPECT_EQ(TimeToRead(10), 2 * kChunk);
 }
 
-TEST_F(HearAheadTest, TheResultSaysWhatWasWrittenEarly) {
-  conversation_->HearAhead(Speech(8));
+TEST_F(EarlyTranscriptionTest, TheResultSaysWhatWasWrittenEarly) {
+  conversation_->TranscribeEarly(Speech(8));
   bench_.engine->RunUntilIdle();
   Recorded<SpeechResult> speech;
   conversation_->AppendSpeech(Speech(10), speech.Done());
@@ -60,45 +60,45 @@ TEST_F(HearAheadTest, TheResultSaysWhatWasWrittenEarly) {
   EXPECT_EQ(speech.result->value().transcript_tokens_early, 8);
 }
 
-TEST_F(HearAheadTest, ItLeavesNoTraceInWhatIsSaid) {
+TEST_F(EarlyTranscriptionTest, ItLeavesNoTraceInWhatIsSaid) {
   auto expected = bench_.Start();
   for (Conversation* each : {conversation_.get(), expected.get()}) {
-    if (each == conversation_.get()) each->HearAhead(Speech(4));
+    if (each == conversation_.get()) each->TranscribeEarly(Speech(4));
     bench_.engine->RunUntilIdle();
     each->AppendSpeech(Speech(5), kIgnore);
   }
   EXPECT_EQ(bench_.Ask(conversation_.get(), "Well?")->text(), bench_.Ask(expected.get(), "Well?")->text());
 }
 
-TEST_F(HearAheadTest, TheNewestTakesThePlaceOfTheOneBeforeAndKeepsWhatItHas) {
-  conversation_->HearAhead(Speech(6));
+TEST_F(EarlyTranscriptionTest, TheNewestTakesThePlaceOfTheOneBeforeAndKeepsWhatItHas) {
+  conversation_->TranscribeEarly(Speech(6));
   for (int chunk = 0; chunk < 4; ++chunk) bench_.engine->RunOnce();
-  conversation_->HearAhead(Speech(9));
+  conversation_->TranscribeEarly(Speech(9));
   EXPECT_EQ(TimeToIdle(), 5 * kChunk);
 }
 
-TEST_F(HearAheadTest, ReadingEndsItAndGoesOnFromThere) {
-  conversation_->HearAhead(Speech(6));
+TEST_F(EarlyTranscriptionTest, ReadingEndsItAndGoesOnFromThere) {
+  conversation_->TranscribeEarly(Speech(6));
   for (int chunk = 0; chunk < 4; ++chunk) bench_.engine->RunOnce();
   EXPECT_EQ(TimeToRead(7), 3 * kChunk);
 }
 
-TEST_F(HearAheadTest, ItIsOverWithTheTurn) {
-  conversation_->HearAhead(Speech(6));
+TEST_F(EarlyTranscriptionTest, ItIsOverWithTheTurn) {
+  conversation_->TranscribeEarly(Speech(6));
   bench_.engine->RunUntilIdle();
   EXPECT_EQ(TimeToRead(6), kChunk);
   EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
-TEST_F(HearAheadTest, AnEmptyOneForgets) {
-  conversation_->HearAhead(Speech(6));
+TEST_F(EarlyTranscriptionTest, AnEmptyOneForgets) {
+  conversation_->TranscribeEarly(Speech(6));
   bench_.engine->RunUntilIdle();
-  conversation_->HearAhead({});
+  conversation_->TranscribeEarly({});
   EXPECT_EQ(TimeToIdle(), absl::ZeroDuration());
   EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
-TEST_F(HearAheadTest, ASpeculationThatIsDroppedIsADraftToo) {
+TEST_F(EarlyTranscriptionTest, ASpeculationThatIsDroppedIsADraftToo) {
   const MarkId mark = conversation_->Speculate();
   conversation_->AppendSpeech(Speech(6), kIgnore);
   bench_.engine->RunUntilIdle();
@@ -106,7 +106,7 @@ TEST_F(HearAheadTest, ASpeculationThatIsDroppedIsADraftToo) {
   EXPECT_EQ(TimeToRead(8), 2 * kChunk);
 }
 
-TEST_F(HearAheadTest, ASpeculationThatIsDroppedHalfwayKeepsTheHalf) {
+TEST_F(EarlyTranscriptionTest, ASpeculationThatIsDroppedHalfwayKeepsTheHalf) {
   const MarkId mark = conversation_->Speculate();
   conversation_->AppendSpeech(Speech(6), kIgnore);
   for (int chunk = 0; chunk < 4; ++chunk) bench_.engine->RunOnce();
@@ -114,7 +114,7 @@ TEST_F(HearAheadTest, ASpeculationThatIsDroppedHalfwayKeepsTheHalf) {
   EXPECT_EQ(TimeToRead(8), 4 * kChunk);
 }
 
-TEST_F(HearAheadTest, OneThatIsAcceptedIsOver) {
+TEST_F(EarlyTranscriptionTest, OneThatIsAcceptedIsOver) {
   conversation_->Speculate();
   conversation_->AppendSpeech(Speech(6), kIgnore);
   bench_.engine->RunUntilIdle();
@@ -122,10 +122,10 @@ TEST_F(HearAheadTest, OneThatIsAcceptedIsOver) {
   EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
-TEST_F(HearAheadTest, NobodyWaitsForIt) {
+TEST_F(EarlyTranscriptionTest, NobodyWaitsForIt) {
   auto other = bench_.Start();
   bench_.engine->RunUntilIdle();
-  conversation_->HearAhead(Speech(20));
+  conversation_->TranscribeEarly(Speech(20));
   bench_.engine->RunOnce();
   Recorded<SpeechResult> speech;
   other->AppendSpeech(Speech(3), speech.Done());
@@ -137,10 +137,10 @@ TEST_F(HearAheadTest, NobodyWaitsForIt) {
   EXPECT_EQ(TimeToIdle(), 19 * kChunk);
 }
 
-TEST_F(HearAheadTest, AnAnswerBegunAtAnothersPauseGoesFirst) {
+TEST_F(EarlyTranscriptionTest, AnAnswerBegunAtAnothersPauseGoesFirst) {
   auto other = bench_.Start();
   bench_.engine->RunUntilIdle();
-  conversation_->HearAhead(Speech(20));
+  conversation_->TranscribeEarly(Speech(20));
   for (int chunk = 0; chunk < 3; ++chunk) bench_.engine->RunOnce();
   other->Speculate();
   Recorded<SpeechResult> speech;
@@ -150,35 +150,35 @@ TEST_F(HearAheadTest, AnAnswerBegunAtAnothersPauseGoesFirst) {
   EXPECT_EQ(bench_.clock.Now() - start, 3 * kChunk);
 }
 
-TEST_F(HearAheadTest, ItIsNoLoadForTheLimitOfCalls) {
+TEST_F(EarlyTranscriptionTest, ItIsNoLoadForTheLimitOfCalls) {
   const double before = bench_.engine->stats().conversation_load;
-  conversation_->HearAhead(Speech(100));
+  conversation_->TranscribeEarly(Speech(100));
   bench_.engine->RunUntilIdle();
   EXPECT_LE(bench_.engine->stats().conversation_load, before);
   TimeToRead(100);
   EXPECT_GT(bench_.engine->stats().conversation_load, before);
 }
 
-TEST_F(HearAheadTest, WhatFailsThereFailsNothing) {
+TEST_F(EarlyTranscriptionTest, WhatFailsThereFailsNothing) {
   bench_.faults->FailNextTranscription(absl::InternalError("once"));
-  conversation_->HearAhead(Speech(6));
+  conversation_->TranscribeEarly(Speech(6));
   bench_.engine->RunUntilIdle();
   EXPECT_EQ(TimeToRead(6), 6 * kChunk);
 }
 
-TEST_F(HearAheadTest, AConversationThatEndsLeavesItBehind) {
-  conversation_->HearAhead(Speech(6));
+TEST_F(EarlyTranscriptionTest, AConversationThatEndsLeavesItBehind) {
+  conversation_->TranscribeEarly(Speech(6));
   bench_.engine->RunOnce();
   conversation_.reset();
   EXPECT_EQ(TimeToIdle(), absl::ZeroDuration());
 }
 
-TEST(HearAheadWithoutEarsTest, IsANoOp) {
+TEST(EarlyTranscriptionWithoutEarsTest, IsANoOp) {
   FakeOptions options;
   options.hears = false;
   Bench bench(options);
   auto conversation = bench.Start();
-  conversation->HearAhead(Speech(6));
+  conversation->TranscribeEarly(Speech(6));
   bench.engine->RunUntilIdle();
   EXPECT_EQ(bench.Ask(conversation.get(), "Well?")->result().reason, FinishReason::kEndOfTurn);
 }
