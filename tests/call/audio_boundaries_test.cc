@@ -46,7 +46,7 @@ class AudioBoundaries : public CallFixture {
   // A new call.
   void Again() {
     call_.reset();
-    Settle();
+    RunUntilIdle();
     events_.clear();
     lines_.clear();
     last_epoch_ = 0;
@@ -68,7 +68,7 @@ class AudioBoundaries : public CallFixture {
       next_sample_ += count;
       samples -= count;
     }
-    Settle();
+    RunUntilIdle();
   }
 
   // Speech, then `offset` samples more of it or of silence, the operation, then a turn that ends by silence.
@@ -80,7 +80,7 @@ class AudioBoundaries : public CallFixture {
     Send(0.5f, second * 2 / 5, chunk);
     Send(level, offset, chunk);
     operation(*this);
-    Settle();
+    RunUntilIdle();
     const int ended_before = Count("done");
     Send(0, second * 3 / 5, chunk);
     Send(0.5f, second * 2 / 5, chunk);
@@ -145,7 +145,7 @@ class EveryPacketSize : public AudioBoundaries, public testing::WithParamInterfa
                        kNotKnown, ++seq_);
       next_sample_ += static_cast<uint64_t>(size);
     }
-    Settle();
+    RunUntilIdle();
   }
 };
 
@@ -165,7 +165,7 @@ TEST_P(EveryPacketSize, NoOperationLosesTheCallBetweenOpusPackets) {
       SendPackets(encoder, 0.5f, 19'200);
       SendPackets(encoder, 0.5f, packets * GetParam());
       operation(*this);
-      Settle();
+      RunUntilIdle();
       const int ended_before = Count("done");
       SendPackets(encoder, 0, 38'400);
       SendPackets(encoder, 0.5f, 19'200);

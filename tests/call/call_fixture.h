@@ -176,7 +176,7 @@ class CallFixture : public testing::Test, public CallSink {
   }
 
   // Everything that can run, runs.
-  void Settle() {
+  void RunUntilIdle() {
     do pool_.RunUntilIdle();
     while (engine_.Step());
   }
@@ -191,7 +191,7 @@ class CallFixture : public testing::Test, public CallSink {
   // 32 ms pass, then what is due runs, with the engine at its pace.
   void Pass() {
     clock_.Advance(absl::Milliseconds(32));
-    if (pace_ < 0) return Settle();
+    if (pace_ < 0) return RunUntilIdle();
     Steps(pace_);
   }
 

@@ -48,7 +48,7 @@ class DecodingTest : public CallFixture {
   void Push() { call_->PushFrame(std::string("frame"), ++last_frame_, 0, kNotKnown, ++seq_); }
   void FinishWith(uint8_t luma) {
     decoders_.FinishWith(luma);
-    Settle();
+    RunUntilIdle();
   }
 
   ManualDecoders decoders_;
@@ -59,7 +59,7 @@ TEST_F(DecodingTest, ATurnOfSpeechDoesNotWaitForThePictureThatIsBeingDecoded) {
   engine_.SetAnswerTokens(1);
   Start();
   Push();
-  Settle();
+  RunUntilIdle();
   ASSERT_TRUE(decoders_.busy());
   Turn();
   EXPECT_EQ(engine_.History(), "U: hello | A: t1.1");
@@ -73,7 +73,7 @@ TEST_F(DecodingTest, TextIsAboutThePicturesSentBeforeItAndNotThoseAfter) {
   Push();
   call_->PushText("what is this", ++seq_);
   Push();
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
   clock_.Advance(absl::Milliseconds(500));
   FinishWith(50);
@@ -87,14 +87,14 @@ TEST_F(DecodingTest, TextWaitsForPicturesAtMostAWhile) {
   Start();
   Push();
   call_->PushText("what is this", ++seq_);
-  Settle();
+  RunUntilIdle();
   clock_.Advance(CallVideo::kMaxHold - absl::Milliseconds(1));
   call_->Tick();
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
   clock_.Advance(absl::Milliseconds(1));
   call_->Tick();
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: what is this | A: t1.1");
 }
 
@@ -106,7 +106,7 @@ TEST_F(DecodingTest, MessagesKeepTheirOrderBehindOneThatWaits) {
   call_->PushText("second", ++seq_);
   call_->CancelResponse(7, ++seq_);
   call_->Close();
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
   FinishWith(50);
   EXPECT_THAT(
@@ -127,14 +127,14 @@ TEST_F(DecodingTest, NoTurnWaitsForAPictureThatWillNotBeLookedAt) {
   engine_.SetAnswerTokens(1);
   Start();
   Push();
-  Settle();
+  RunUntilIdle();
   FinishWith(50);
   Push();  // too soon after the first: decoded for those that refer to it
-  Settle();
+  RunUntilIdle();
   ASSERT_TRUE(decoders_.busy());
   EXPECT_FALSE(decoders_.frames.back().want);
   call_->PushText("hi", ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] hi | A: t1.1");
 }
 
@@ -147,7 +147,7 @@ TEST_F(DecodingTest, PushToTalkHoldsThePictureSentBeforeItsEnd) {
   Say(10);
   Push();
   call_->ActivityEnd(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed"), 0);
   FinishWith(50);
   EXPECT_EQ(engine_.History(), "U: [16] what is this | A: t1.1");
@@ -159,7 +159,7 @@ TEST_F(DecodingTest, ClearReachesPicturesThatAreNotDecodedYet) {
   Push();
   call_->ClearInput(++seq_);
   Push();
-  Settle();
+  RunUntilIdle();
   FinishWith(50);
   EXPECT_THAT(News(), ElementsAre("frame 1 cleared", "frame 2 cleared"));
   FinishWith(150);
@@ -171,16 +171,16 @@ TEST_F(DecodingTest, APictureOverALimitOfTheDecodersIsOverloadedAndSaysWhy) {
   for (const absl::Status& status :
        {absl::DeadlineExceededError("too slow"), absl::AbortedError("too large")}) {
     Push();
-    Settle();
+    RunUntilIdle();
     decoders_.Finish(status);
-    Settle();
+    RunUntilIdle();
     EXPECT_EQ(Last<InputStatus>()->reason, DropReason::kOverloaded);
     EXPECT_EQ(Last<InputStatus>()->detail, status.message());
   }
   Push();
-  Settle();
+  RunUntilIdle();
   decoders_.Finish(absl::ResourceExhaustedError("a picture of 9999 x 9999 pixels"));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Last<InputStatus>()->reason, DropReason::kUndecodable);
 }
 
@@ -189,7 +189,7 @@ TEST_F(DecodingTest, WhatIsDroppedWhileAPictureIsDecodedIsToldAtOnce) {
   Start();
   for (int i = 0; i < 20; ++i) {
     Push();
-    Settle();
+    RunUntilIdle();
   }
   EXPECT_THAT(News(), ElementsAre("frame 2 overloaded", "frame 3 overloaded", "frame 4 overloaded"));
 }
@@ -198,11 +198,11 @@ TEST_F(DecodingTest, AfterAFrameOfAStreamIsDroppedTheDecoderIsTold) {
   config_.video = VideoCodec::kH264;
   Start();
   for (int i = 0; i < 20; ++i) Push();  // one with the decoder, sixteen wait, three are dropped
-  Settle();
+  RunUntilIdle();
   while (decoders_.busy()) FinishWith(50);
   EXPECT_EQ(Count("frame"), 20);
   Push();
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(decoders_.frames.size(), 17u);
   for (size_t i = 0; i < 17; ++i) EXPECT_EQ(decoders_.frames[i].after_loss, i == 16) << i;
 }
@@ -213,11 +213,11 @@ TEST_F(DecodingTest, ParameterSetsOfAFrameThatIsDroppedReachTheDecoder) {
   Start();
   for (int i = 0; i < 16; ++i) Push();
   call_->PushFrame(picture_parameter_set, ++last_frame_, 0, kNotKnown, ++seq_);
-  Settle();
+  RunUntilIdle();
   while (decoders_.busy()) FinishWith(50);
   EXPECT_EQ(Count("frame 17 overloaded"), 1);
   Push();
-  Settle();
+  RunUntilIdle();
   ASSERT_EQ(decoders_.frames.size(), 17u);
   EXPECT_EQ(decoders_.frames[15].parameter_sets, nullptr) << "they came after it";
   ASSERT_NE(decoders_.frames[16].parameter_sets, nullptr);
@@ -227,14 +227,14 @@ TEST_F(DecodingTest, ParameterSetsOfAFrameThatIsDroppedReachTheDecoder) {
 TEST_F(DecodingTest, AnAbortedCallsPictureComesToNothing) {
   Start();
   Push();
-  Settle();
+  RunUntilIdle();
   call_->Abort();
   decoders_.FinishWith(50);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
   Push();
   call_.reset();
-  Settle();
+  RunUntilIdle();
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ TEST_F(EarlyTranscriptionTest, InputClearForgetsWhatWasHeard) {
   Start();
   Say(kThreeSeconds);
   call_->ClearInput(3);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(engine_.early_transcriptions(), ElementsAre(kThreeSeconds * kChunk, 0));
 }
 

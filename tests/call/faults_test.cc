@@ -34,7 +34,7 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
   call_->PushFrame("ab", 1, 0, kNotKnown, 4);
   call_->ActivityStart(5);
   call_->PushText("hi", 6);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_[0], "error invalid_message seq 3");
   EXPECT_EQ(lines_[1], "error invalid_message seq 4");
   EXPECT_EQ(lines_[2], "error wrong_mode seq 5");
@@ -47,7 +47,7 @@ TEST_F(FaultsTest, GarbageAudioIsAnErrorThatNamesTheMessageAndTheCallGoesOn) {
   BeSilent(3);
   call_->PushAudio("abc", next_sample_, kNotKnown, 41);
   call_->PushAudio("", next_sample_, kNotKnown, 42);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("error undecodable_audio seq 41", "error undecodable_audio seq 42"));
   Turn();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -65,7 +65,7 @@ TEST_F(FaultsTest, OpusGarbageIsAnErrorAndTheCallGoesOn) {
   }
   EXPECT_EQ(Count("fatal"), 0);
   call_->PushText("hi", ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_GE(Count("done"), 1);
 }
 
@@ -118,7 +118,7 @@ TEST_F(FaultsTest, OneDamagedIndexMovesNothing) {
   call_->PushAudio(Pcm(0.5f), uint64_t{1} << 63, kNotKnown, 99);
   Say(1);
   call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("error audio_gap seq 99"), 2);
   Say(10);
   BeSilent(16);
@@ -159,7 +159,7 @@ TEST_F(FaultsTest, AFailedAnswerIsDoneAndThenTheCallEnds) {
   call_->PushText("hi", 3);
   Steps(2);
   engine_.FailNext(absl::InternalError("step lost"));
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(lines_, ElementsAre("committed 1/0 text", "response 1/1", "token 1/1 t1.1 ", "done 1/1 failed",
                                   "times 1/1", "fatal engine_failed seq 0"));
 }
@@ -172,10 +172,10 @@ TEST_F(FaultsTest, ATurnThatDoesNotFitTheContextIsDoneWithThatReasonAndTheCallGo
   EXPECT_EQ(Count("done 1/1 context_full"), 1);
   engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));
   call_->PushText("hi", 3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 2/2 context_full"), 1);
   call_->PushText("hi", 3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 3/3 end_of_turn"), 1);
   EXPECT_EQ(engine_.History().substr(0, 8), "U: hi | ");
 }
@@ -185,7 +185,7 @@ TEST_F(FaultsTest, ACompactionIsToldInItsPlaceAndBelongsToNoTurn) {
   Start();
   EXPECT_EQ(engine_.last_options().context.max_frames, 5);
   call_->PushText("hi", 3);
-  Settle();
+  RunUntilIdle();
   News();
   engine_.last_options().on_compaction({engine::Compaction::Reason::kContextLimit, 3, 900, 200});
   Run();
@@ -205,7 +205,7 @@ TEST_F(FaultsTest, AFrameThatDoesNotFitTheContextIsDroppedAndTheCallGoesOn) {
   clock_.Advance(absl::Seconds(1));
   Show(50);
   call_->CreateResponse(3);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(2));
 }
 
@@ -215,7 +215,7 @@ TEST_F(FaultsTest, AConversationLostForWantOfRoomEndsTheCallWithThatReason) {
   call_->PushText("hi", 3);
   Steps(2);
   engine_.FailNext(absl::ResourceExhaustedError("8192 tokens"));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_.back(), "fatal context_full seq 0");
 }
 
@@ -223,7 +223,7 @@ TEST_F(FaultsTest, AnAnswerThatFillsTheContextSaysSo) {
   engine_.SetAnswerEnd(engine::FinishReason::kContextFull);
   Start();
   call_->PushText("hi", 3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 context_full"), 1);
   EXPECT_EQ(Count("fatal"), 0);
 }
@@ -245,7 +245,7 @@ TEST_F(FaultsTest, VadModeWithoutADetectorIsRefusedInMidCall) {
   Start();
   config_.turn.mode = TurnMode::kVad;
   call_->UpdateConfig(config_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(lines_, ElementsAre("error invalid_message seq 0"));
 }
 
@@ -342,7 +342,7 @@ TEST_F(FaultsTest, TheSinkMayAbortTheCallWithinAnEvent) {
   };
   Start();
   call_->PushText("hi", 3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_.back(), "token 1/1 t1.1 ");
   EXPECT_EQ(engine_.stats().conversations, 0);
 }
@@ -353,7 +353,7 @@ TEST_F(FaultsTest, TheSinkMayDestroyTheCallWithinAnEvent) {
   };
   Start();
   call_->PushText("hi", 3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_.back(), "token 1/1 t1.1 ");
   EXPECT_EQ(engine_.stats().conversations, 0);
 }
@@ -395,7 +395,7 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
     call_->Tick();
     call_->Abort();
   }
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(events_.size(), told);
 }
 

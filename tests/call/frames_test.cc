@@ -29,7 +29,7 @@ TEST_F(FramesTest, AFramesAgeIsItsWayHereAndItsWaitForTheModel) {
   Start();
   Show(50);  // 32 ms pass
   clock_.Advance(absl::Milliseconds(100));
-  Settle();
+  RunUntilIdle();
   ASSERT_TRUE(Last<InputStatus>()->encoded);
   EXPECT_EQ(Last<InputStatus>()->age, absl::Milliseconds(172));
   Show(51);  // the same scene: dropped at once
@@ -38,7 +38,7 @@ TEST_F(FramesTest, AFramesAgeIsItsWayHereAndItsWaitForTheModel) {
   uplink_ = absl::InfiniteDuration();
   clock_.Advance(absl::Milliseconds(100));
   Show(150);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Last<InputStatus>()->age, absl::InfiniteDuration());
 }
 
@@ -66,7 +66,7 @@ TEST_F(FramesTest, DuringAnAnswerTheNewestFrameWaitsForTheNextTurn) {
     clock_.Advance(absl::Milliseconds(100));
   }
   EXPECT_THAT(News(), ElementsAre("frame 1 superseded", "frame 2 superseded", "frame 3 superseded"));
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(),
               ElementsAre("token 1/1 t1.2 ", "token 1/1 t1.3 ", "done 1/1 end_of_turn", "frame 4 encoded"));
   EXPECT_EQ(engine_.History(), "U: hi | A: t1.1 t1.2 t1.3 | U: [16]");
@@ -80,7 +80,7 @@ TEST_F(FramesTest, WhileOneIsEncodedTheNewestOfTheOthersWins) {
     clock_.Advance(absl::Milliseconds(100));
   }
   EXPECT_THAT(News(), ElementsAre("frame 2 superseded", "frame 3 superseded"));
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "frame 4 encoded"));
 }
 
@@ -92,7 +92,7 @@ TEST_F(FramesTest, TheFrameThatWaitsEntersTheTurnThatIsCommitted) {
   Show(150);
   Turn();
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History().substr(0, 16), "U: [16] [16] spe");
 }
 
@@ -134,7 +134,7 @@ TEST_F(FramesTest, DamagedAndForeignPicturesAreReportedAndTheCallGoesOn) {
   call_->PushFrame(TestPng(50).substr(0, 60), 1, 0, kNotKnown, ++seq_);
   call_->PushFrame("", 2, 0, kNotKnown, ++seq_);
   call_->PushFrame(std::string(5000, 'x'), 3, 0, kNotKnown, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 undecodable", "frame 2 undecodable", "frame 3 undecodable"));
   EXPECT_NE(Last<InputStatus>()->detail, "");
   last_frame_ = 3;
@@ -147,7 +147,7 @@ TEST_F(FramesTest, AFrameNumberThatDoesNotGrowIsAnError) {
   Show(50);
   call_->PushFrame(TestPng(150), 1, 0, kNotKnown, 77);
   call_->PushFrame(TestPng(150), 2, 45, kNotKnown, 78);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "error invalid_sequence seq 77",
                                   "error invalid_message seq 78"));
 }
@@ -156,7 +156,7 @@ TEST_F(FramesTest, ACameraFasterThanTheDecoderLosesTheOldestStillsAndIsTold) {
   config_.video_policy.scene_threshold = 0;
   Start();
   for (int i = 1; i <= 40; ++i) call_->PushFrame(TestPng(i), i, 0, kNotKnown, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("frame"), 40);
   const auto overloaded = std::count_if(lines_.begin(), lines_.end(), [](const std::string& line) {
     return line.find(" overloaded") != std::string::npos;
@@ -172,7 +172,7 @@ TEST_F(FramesTest, AStreamFasterThanTheDecoderLosesTheNewestAndEveryFrameIsRepor
   for (int i = 1; i <= 40; ++i) {
     call_->PushFrame(std::string("\0\0\0\1\x41junk", 9), i, 0, kNotKnown, ++seq_);
   }
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("frame"), 40);
   EXPECT_THAT(lines_, Contains("frame 17 overloaded"));
   EXPECT_THAT(lines_, Contains("frame 40 overloaded"));
@@ -185,7 +185,7 @@ TEST_F(FramesTest, ParameterSetsInAMessageOfTheirOwnAreNoError) {
   const std::string sets("\0\0\0\1\x67\x42\x00\x0a\xf8\x41\xa2\0\0\0\1\x68\xce\x38\x80", 19);
   call_->PushFrame(sets, 1, 0, kNotKnown, ++seq_);
   call_->PushFrame(std::string("\0\0\0\1\x41\x9a\x21\x43", 8), 2, 0, kNotKnown, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 sampled_out", "frame 2 waiting_for_key_frame"));
 }
 
@@ -194,11 +194,11 @@ TEST_F(FramesTest, ClearThrowsAwayFramesAndSpeechSinceTheLastTurn) {
   engine_.Hear("again");
   Start();
   call_->PushText("hi", ++seq_);
-  Settle();
+  RunUntilIdle();
   Show(50);
   Say(10);
   call_->ClearInput(++seq_);
-  Settle();
+  RunUntilIdle();
   BeSilent(30);
   EXPECT_EQ(Count("committed"), 1);
   EXPECT_EQ(engine_.History(), "U: hi | A: t1.1");
@@ -217,7 +217,7 @@ TEST_F(FramesTest, ClearReportsTheFramesInFlight) {
   call_->ClearInput(++seq_);
   Run();
   EXPECT_THAT(News(), ElementsAre("frame 2 cleared"));
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 cleared"));
   EXPECT_EQ(engine_.History(), "");
 }
@@ -230,7 +230,7 @@ TEST_F(FramesTest, ClearLeavesACommittedTurnAlone) {
   Show(50);
   Turn();
   call_->ClearInput(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] this | A: t1.1");
   EXPECT_EQ(Count("frame 1 encoded"), 1);
 }
@@ -250,7 +250,7 @@ TEST_F(FramesTest, FramesOfATurnThatWasNoiseBelongToTheNextTurn) {
   Show(150);
   Turn();
   call_->ClearInput(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] words | A: t1.1");
 }
 
@@ -261,7 +261,7 @@ TEST_F(FramesTest, CloseWaitsForTheFrameUnderWay) {
   call_->Close();
   Run();
   EXPECT_EQ(Count("ended"), 0);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_.back(), "ended");
   EXPECT_EQ(Count("frame 1 encoded"), 1);
 }
@@ -271,7 +271,7 @@ TEST_F(FramesTest, CloseWaitsForFramesThatWereNotDecodedYet) {
   Show(50);
   for (int i = 2; i <= 4; ++i) call_->PushFrame(TestPng(50), i, 0, kNotKnown, ++seq_);
   call_->Close();
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("frame"), 4);
   EXPECT_EQ(lines_.back(), "ended");
 }

@@ -49,7 +49,7 @@ TEST_F(InterruptionTest, TokensMadeButNotYetToldAreNeverTold) {
   engine_.Step();
   call_->PushAudio(Pcm(0.5f), next_sample_, kNotKnown, ++seq_);
   next_sample_ += kChunk;
-  Settle();
+  RunUntilIdle();
   const auto interrupted = std::find(lines_.begin(), lines_.end(), "interrupted 1/1 kept 3");
   ASSERT_NE(interrupted, lines_.end());
   for (auto line = interrupted; line != lines_.end(); ++line) EXPECT_NE(line->substr(0, 9), "token 1/1");
@@ -67,7 +67,7 @@ TEST_F(InterruptionTest, BeforeTheFirstTokenNothingIsKeptAndTheUserGoesOn) {
   EXPECT_EQ(Count("interrupted 1/1 kept 0"), 1);
   engine_.SetAnswerTokens(1);
   BeSilent(16);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: what is the time | A: t2.1");
 }
 
@@ -81,7 +81,7 @@ TEST_F(InterruptionTest, WhileTheTurnIsReadItIsNotAnsweredAndTheUserGoesOn) {
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/0 kept 0"), 1);
   BeSilent(16);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("response"), 1);
   EXPECT_EQ(Count("done 2/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.History(), "U: what is the time | A: t1.1");
@@ -91,7 +91,7 @@ TEST_F(InterruptionTest, WhileTheTurnIsReadItIsNotAnsweredAndTheUserGoesOn) {
 TEST_F(InterruptionTest, AfterGenerationSpeechInterruptsWhatIsStillBeingHeard) {
   engine_.SetAnswerTokens(6);
   AnswerUpTo(6);
-  Settle();
+  RunUntilIdle();
   call_->AckPlayback(1, 2, ++seq_);
   pace_ = -1;
   Say(kWords);
@@ -102,7 +102,7 @@ TEST_F(InterruptionTest, AfterGenerationSpeechInterruptsWhatIsStillBeingHeard) {
 
 TEST_F(InterruptionTest, AnAnswerHeardToItsEndIsNotInterrupted) {
   AnswerUpTo(5);
-  Settle();
+  RunUntilIdle();
   call_->AckPlayback(1, 5, ++seq_);
   Say(40);
   EXPECT_EQ(Count("interrupted"), 0);
@@ -110,7 +110,7 @@ TEST_F(InterruptionTest, AnAnswerHeardToItsEndIsNotInterrupted) {
 
 TEST_F(InterruptionTest, AFinishedAnswerIsNotInterruptedWhereTheClientAcknowledgesNothing) {
   AnswerUpTo(5);
-  Settle();
+  RunUntilIdle();
   Say(40);
   EXPECT_EQ(Count("interrupted"), 0);
 }
@@ -121,7 +121,7 @@ TEST_F(InterruptionTest, HistoryIsCutToWhatTheClientHeard) {
   call_->AckPlayback(1, 4, ++seq_);
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 4"), 1);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4");
 }
 
@@ -147,16 +147,16 @@ TEST_F(InterruptionTest, AnAckThatComesAfterTheInterruptionCutsFurther) {
   AnswerUpTo(5);
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 5"), 1);
-  Settle();
+  RunUntilIdle();
   call_->AckPlayback(1, 2, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2");
 }
 
 TEST_F(InterruptionTest, AnAckOfAnUnknownAnswerIsWarnedOf) {
   Start();
   call_->AckPlayback(7, 2, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("warning unknown_response"));
 }
 
@@ -166,7 +166,7 @@ TEST_F(InterruptionTest, DisabledInterruptionLetsTheAnswerEndAndThenAnswersWhatW
   AnswerUpTo(2);
   Turn();
   EXPECT_THAT(News(), ElementsAre("started 2/0", "stopped 2/0"));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("token 1/1"), 6);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
@@ -184,10 +184,10 @@ TEST_F(InterruptionTest, WordsThatOutlastTheAnswerAreATurnOfTheirOwn) {
   engine_.SetAnswerTokens(4);
   AnswerUpTo(1);
   Say(8);
-  Settle();  // the answer ends
+  RunUntilIdle();  // the answer ends
   Say(10);
   BeSilent(16);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted"), 0);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
@@ -199,7 +199,7 @@ TEST_F(InterruptionTest, TypedTextInterruptsEvenWhereSpeechMayNot) {
   AnswerUpTo(3);
   engine_.SetAnswerTokens(1);
   call_->PushText("stop", ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("interrupted 1/1 kept 3", "done 1/1 interrupted", "committed 2/0 text",
                                   "response 2/2", "token 2/2 t2.1 ", "done 2/2 end_of_turn"));
 }
@@ -209,7 +209,7 @@ TEST_F(InterruptionTest, TheUsersActivityInterruptsAtOnce) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
   call_->ActivityStart(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("interrupted 1/1 kept 3", "done 1/1 interrupted"));
 }
 
@@ -218,7 +218,7 @@ TEST_F(InterruptionTest, CancelStopsTheAnswerAndNothingOfItFollows) {
   AnswerUpTo(3);
   engine_.Step();  // a token that the call has not seen
   call_->CancelResponse(0, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("token 1/1 t1.4 ", "done 1/1 cancelled"));
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4");
 }
@@ -229,9 +229,9 @@ TEST_F(InterruptionTest, CancelByNumberAndCancelTwice) {
   call_->CancelResponse(7, ++seq_);
   call_->CancelResponse(1, ++seq_);
   call_->CancelResponse(1, ++seq_);
-  Settle();
+  RunUntilIdle();
   call_->CancelResponse(0, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("warning unknown_response", "warning unknown_response",
                                   "done 1/1 cancelled", "warning unknown_response"));
 }
@@ -242,7 +242,7 @@ TEST_F(InterruptionTest, CancelBeforeTheAnswerBegan) {
   call_->PushText("question", ++seq_);
   Run();
   call_->CancelResponse(0, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 text", "response 1/1", "done 1/1 cancelled"));
   EXPECT_EQ(engine_.History(), "U: question");
 }
@@ -252,7 +252,7 @@ TEST_F(InterruptionTest, AnInterruptionRaisesTheEpochOnceAndLaterEventsCarryIt) 
   AnswerUpTo(3);
   EXPECT_EQ(last_epoch_, 1u);
   Say(kWords);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(last_epoch_, 2u);
 }
 
@@ -265,7 +265,7 @@ TEST_F(InterruptionTest, EveryAnswerThatStartsIsDoneExactlyOnce) {
     call_->PushText("and?", ++seq_);
     Pass();
   }
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("response"), Count("done"));
 }
 
@@ -328,8 +328,8 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
     for (int work = random() % 3; work > 0; --work) engine_.Step();
   }
   call_->Close();
-  Settle();
-  while (engine_.WriteAside()) Settle();
+  RunUntilIdle();
+  while (engine_.WriteAside()) RunUntilIdle();
 
   std::set<uint64_t> started;
   std::set<uint64_t> over;

@@ -25,7 +25,7 @@ TEST_F(OverAnswerTest, ASoundShorterThanTheMinimumDurationIsNoTurnAndTheAnswerGo
   Say(6);
   BeSilent(16);
   EXPECT_THAT(News(), ElementsAre("started 2/0", "stopped 2/0", "dismissed 2/0 too_short"));
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(),
               ElementsAre("token 1/1 t1.4 ", "token 1/1 t1.5 ", "token 1/1 t1.6 ", "done 1/1 end_of_turn"));
   EXPECT_EQ(last_epoch_, epoch);
@@ -36,7 +36,7 @@ TEST_F(OverAnswerTest, ASoundShorterThanTheMinimumDurationIsNoTurnAndTheAnswerGo
 TEST_F(OverAnswerTest, AShortSoundOverAnAnswerThatIsBeingHeardIsNoTurnEither) {
   AnswerUpTo(6, 6);
   pace_ = -1;
-  Settle();
+  RunUntilIdle();
   call_->AckPlayback(1, 2, ++seq_);
   News();
   Say(6);
@@ -51,7 +51,7 @@ TEST_F(OverAnswerTest, AShortSoundIsNoTurnThoughTheAnswerEndsBeforeItsSilenceDoe
   AnswerUpTo(3, 6);
   const uint64_t epoch = last_epoch_;
   Say(6);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   News();
   BeSilent(16);
@@ -62,7 +62,7 @@ TEST_F(OverAnswerTest, AShortSoundIsNoTurnThoughTheAnswerEndsBeforeItsSilenceDoe
 TEST_F(OverAnswerTest, AQuestionThatBeginsBeforeTheAnswersEndIsATurn) {
   AnswerUpTo(3, 6);
   Say(6);
-  Settle();
+  RunUntilIdle();
   News();
   Say(20);
   BeSilent(16);
@@ -101,7 +101,7 @@ TEST_F(OverAnswerTest, WordsOfAShortSoundThatTheTranscriberIsNotSureOfAreNone) {
   Say(16);
   BeSilent(16);
   EXPECT_EQ(Count("dismissed 2/0 no_words"), 1);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
 
@@ -121,7 +121,7 @@ TEST_F(OverAnswerTest, WordsThatComeLateInTheSoundInterrupt) {
   EXPECT_EQ(Count("interrupted"), 0);
   Say(27);
   EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/1", "interrupted 1/1 kept 3"));
-  Settle();
+  RunUntilIdle();
   engine_.SetAnswerTokens(1);
   engine_.Hear("mmm no stop");
   pace_ = -1;
@@ -138,7 +138,7 @@ TEST_F(OverAnswerTest, WhatTheEngineMadeWhileItWasAskedIsNotSentWhenTheWordsInte
   engine_.WriteAside();
   Run();
   EXPECT_THAT(News(), ElementsAre("interrupted 1/1 kept 3", "done 1/1 interrupted"));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3");
 }
 
@@ -151,7 +151,7 @@ TEST_F(OverAnswerTest, ATurnThatIsOverBeforeItsWordsAreKnownInterruptsWhenTheyAr
   }
   engine_.SetAnswerTokens(1);
   engine_.Hear("stop");
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("committed 2/0 silence"), 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
@@ -191,12 +191,12 @@ TEST_F(OverAnswerTest, AnAnswerThatIsOwedWaitsForTheWordsToo) {
   News();
   Say(16);
   EXPECT_THAT(News(), ElementsAre("started 2/0", "paused 1/0"));
-  Settle();  // read and answered; nothing of the answer goes out
+  RunUntilIdle();  // read and answered; nothing of the answer goes out
   EXPECT_EQ(Count("token"), 0);
   BeSilent(16);
   while (engine_.WriteAside()) {
   }
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("dismissed 2/0 no_words"), 1);
   EXPECT_EQ(Count("token 1/1"), 2);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -208,12 +208,12 @@ TEST_F(OverAnswerTest, TextWhileItIsAskedInterruptsAtOnce) {
   Say(16);
   engine_.SetAnswerTokens(1);
   call_->PushText("stop", ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn") + Count("done 3/2 end_of_turn"), 1);
   while (engine_.WriteAside()) {
   }
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted"), 1);
 }
 
@@ -223,13 +223,13 @@ TEST_F(OverAnswerTest, ACancelledAnswerIsNotResumed) {
   Say(16);
   Steps(4);
   call_->CancelResponse(1, ++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 cancelled"), 1);
   EXPECT_EQ(Count("token 1/1"), 3);
   while (engine_.WriteAside()) {
   }
   BeSilent(16);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted"), 0);
   EXPECT_EQ(Count("committed 2/0 silence"), 1);
 }
@@ -239,7 +239,7 @@ TEST_F(OverAnswerTest, InputClearLetsTheAnswerGoOn) {
   AnswerUpTo(3, 4);
   Say(16);
   call_->ClearInput(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("dismissed 2/0 cleared"), 1);
   EXPECT_EQ(Count("resumed 1/1"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -252,7 +252,7 @@ TEST_F(OverAnswerTest, InputCommitMakesItATurnWhateverItsWords) {
   Say(16);
   engine_.SetAnswerTokens(1);
   call_->CommitInput(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("committed 2/0 input_commit"), 1);
 }
@@ -263,7 +263,7 @@ TEST_F(OverAnswerTest, InterruptionThatIsSwitchedOffMeanwhileLetsTheAnswerGoOn) 
   Say(16);
   config_.turn.interruption_enabled = false;
   call_->UpdateConfig(config_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("resumed 1/1"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(Count("interrupted"), 0);
@@ -277,11 +277,11 @@ TEST_F(OverAnswerTest, CloseWaitsForTheWords) {
   AnswerUpTo(3);
   Say(16);
   call_->Close();
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("ended"), 0);
   while (engine_.WriteAside()) {
   }
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("committed 2/0 stream_end"), 1);
   EXPECT_EQ(lines_.back(), "ended");

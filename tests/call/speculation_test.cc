@@ -73,7 +73,7 @@ TEST_F(SpeculationTest, WhatIsNotMadeYetWhenTheTurnEndsFollowsAsItIsMade) {
     News();
     BeSilent(kRest);
     EXPECT_EQ(Last<TurnTimes>(), nullptr);
-    Settle();
+    RunUntilIdle();
     EXPECT_THAT(News(),
                 ElementsAre("stopped 1/0", "committed 1/0 silence", "transcript 1/0 hello", "response 1/1",
                             "token 1/1 t1.1 ", "token 1/1 t1.2 ", "done 1/1 end_of_turn"));
@@ -107,7 +107,7 @@ TEST_F(SpeculationTest, SpeechThatGoesOnWhileItIsReadLeavesNothing) {
   Pause();
   Steps(1);  // the mark
   Say(20);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "");
   EXPECT_THAT(News(), ElementsAre("started 1/0"));
 }
@@ -173,7 +173,7 @@ TEST_F(SpeculationTest, InManualModeTheClientSaysWhenTheTurnEnds) {
   call_->ActivityStart(3);
   Pause();
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(started(), 0);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
@@ -211,7 +211,7 @@ TEST_F(SpeculationTest, TheFrameThatWaitsAtThePauseIsInTheTurn) {
   clock_.Advance(absl::Milliseconds(100));
   Show(150);
   BeSilent(kPause);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History().substr(0, 12), "U: [16] [16]");
   BeSilent(kRest);
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
@@ -282,7 +282,7 @@ TEST_F(SpeculationTest, AFrameWhoseTurnComesTooLateIsReportedAndTheCallGoesOn) {
   Start();
   Show(50);
   clock_.Advance(absl::Seconds(4));
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 overloaded"));
   pace_ = -1;
   Show(50);  // the scene is looked at anew
@@ -298,7 +298,7 @@ TEST_F(SpeculationTest,
   Start();
   Pause();
   call_->PushText("look", 2);
-  Settle();
+  RunUntilIdle();
   BeSilent(kRest);
   EXPECT_EQ(Count("committed 2/0 text"), 1);
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
@@ -314,7 +314,7 @@ TEST_F(SpeculationTest, ResponseCreateAnswersWithoutTheSpeech) {
   Show(50);
   Pause();
   call_->CreateResponse(9);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] | A: t2.1 t2.2");
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
   BeSilent(kRest);
@@ -328,7 +328,7 @@ TEST_F(SpeculationTest, InputCommitTakesTheAudioUpToNow) {
   Pause();
   BeSilent(2);
   call_->CommitInput(9);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 input_commit"), 1);
   EXPECT_EQ(engine_.History(), "U: hello | A: t2.1 t2.2");
   EXPECT_EQ(engine_.utterances()[1].size(), engine_.utterances()[0].size() + 2 * 512);
@@ -340,7 +340,7 @@ TEST_F(SpeculationTest, InputCommitOfTheVeryAudioIsAHit) {
   Start();
   Pause();
   call_->CommitInput(9);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 input_commit"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.utterances().size(), 1u);
@@ -352,7 +352,7 @@ TEST_F(SpeculationTest, InputClearForgetsIt) {
   Show(50);
   Pause();
   call_->ClearInput(9);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(engine_.History(), "");
   BeSilent(2 * kRest);
   EXPECT_EQ(Count("committed"), 0);
@@ -368,7 +368,7 @@ TEST_F(SpeculationTest, TheEndOfTheStreamCommitsTheAudioUpToNow) {
   Pause();
   BeSilent(1);
   call_->AudioStreamEnd(9);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.utterances().size(), 2u);
@@ -380,7 +380,7 @@ TEST_F(SpeculationTest, AudioThatStopsComingAtThePauseIsCommittedByTime) {
   BeSilent(1);
   for (int i = 0; i < 32; ++i) {
     call_->Tick();
-    Settle();
+    RunUntilIdle();
     clock_.Advance(absl::Milliseconds(100));
   }
   EXPECT_EQ(Count("committed 1/0 audio_idle"), 1);
@@ -392,7 +392,7 @@ TEST_F(SpeculationTest, CloseAnswersWhatWasSaidAndEnds) {
   Pause();
   BeSilent(1);
   call_->Close();
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(lines_.back(), "ended");
@@ -405,7 +405,7 @@ TEST_F(SpeculationTest, AbortTellsNothingMore) {
   Pause();
   News();
   call_->Abort();
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
   EXPECT_EQ(engine_.stats().conversations, 0);
 }
@@ -432,7 +432,7 @@ TEST_F(SpeculationTest, ManualModeInAPauseLeavesTheTurnOpen) {
   EXPECT_EQ(engine_.History(), "");
   EXPECT_EQ(Count("committed"), 0);
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
 
@@ -440,7 +440,7 @@ TEST_F(SpeculationTest, ResponseCancelFindsNoAnswerWhileItIsHeld) {
   Start();
   Pause();
   call_->CancelResponse(0, 9);
-  Settle();
+  RunUntilIdle();
   BeSilent(kRest);
   EXPECT_EQ(Count("warning unknown_response"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -455,7 +455,7 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
   BeSilent(kRest);
   EXPECT_EQ(Count("token 1/1"), 3);
   call_->CancelResponse(1, 9);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 cancelled"), 1);
   EXPECT_EQ(engine_.History(), "U: speech of 26 windows | A: t1.1 t1.2 t1.3");
   Pause();
@@ -463,7 +463,7 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
   BeSilent(kRest);
   Say(54);
   EXPECT_EQ(Count("interrupted 2/2 kept 3"), 1);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 2/2 interrupted"), 1);
 }
 
@@ -473,12 +473,12 @@ TEST_F(SpeculationTest, ACutOfAnEarlierAnswerDropsItAndTheTurnIsReadAfterTheCut)
   Start();
   Turn();
   call_->AckPlayback(1, 2, ++seq_);  // is being heard
-  Settle();
+  RunUntilIdle();
   Pause(54);  // interrupts, and pauses
   EXPECT_EQ(Count("interrupted 1/1 kept 2"), 1);
   EXPECT_EQ(started(), 2);
   call_->AckPlayback(1, 1, ++seq_);  // sent before the client knew: it heard less
-  Settle();
+  RunUntilIdle();
   BeSilent(kRest);
   EXPECT_EQ(engine_.History(), "U: one | A: t1.1 | U: two | A: t3.1 t3.2 t3.3");
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
@@ -492,7 +492,7 @@ TEST_F(SpeculationTest, WhileAnAnswerIsMadeNoneIsBegun) {
   Turn();
   Turn();
   EXPECT_EQ(started(), 1);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done"), 2);
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kNone);
 }
@@ -504,7 +504,7 @@ TEST_F(SpeculationTest, APauseThatGoesOnIsTakenUpWhenTheAnswerBeforeIsDone) {
   Turn();
   Pause();
   EXPECT_EQ(started(), 1);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   pace_ = -1;
   BeSilent(1);
@@ -518,7 +518,7 @@ TEST_F(SpeculationTest, SpeechThatGoesOnAfterAPauseIsTakenUpLateIsDropped) {
   Start();
   Pause();
   call_->PushText("look", 2);  // dropped, and taken up again
-  Settle();
+  RunUntilIdle();
   BeSilent(1);
   EXPECT_EQ(started(), 2);
   Say(1);
@@ -569,7 +569,7 @@ TEST_F(SpeculationTest, AnEngineThatFailsToReadIsToldAtOnce) {
   Pause();
   Steps(1);
   engine_.FailNext(absl::InternalError("ears"));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_.back(), "fatal engine_failed seq 0");
   EXPECT_EQ(Count("committed"), 0);
   EXPECT_EQ(engine_.stats().conversations, 0);
@@ -581,7 +581,7 @@ TEST_F(SpeculationTest, AnEngineThatFailsToAnswerIsToldAtOnce) {
   Pause();
   Steps(3);
   engine_.FailNext(absl::InternalError("device"));
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_.back(), "fatal engine_failed seq 0");
   EXPECT_EQ(Count("token"), 0);
 }

@@ -19,7 +19,7 @@ class StallsTest : public CallFixture {
     for (; length > absl::ZeroDuration(); length -= absl::Milliseconds(100)) {
       clock_.Advance(std::min(length, absl::Milliseconds(100)));
       call_->Tick();
-      Settle();
+      RunUntilIdle();
     }
   }
 
@@ -27,7 +27,7 @@ class StallsTest : public CallFixture {
   void ChunkAndTick(float level) {
     Chunk(level);
     call_->Tick();
-    Settle();
+    RunUntilIdle();
   }
 };
 
@@ -61,7 +61,7 @@ TEST_F(StallsTest, AudioInChunksOfASecondIsOneTurn) {
     Stall(absl::Seconds(1));
     call_->PushAudio(Pcm(level, 16'000), next_sample_, kNotKnown, ++seq_);
     next_sample_ += 16'000;
-    Settle();
+    RunUntilIdle();
   }
   EXPECT_EQ(Count("started"), 1);
   EXPECT_EQ(Count("committed"), 1);
@@ -91,7 +91,7 @@ TEST_F(StallsTest, AServerThatIsLateItselfConcludesNothing) {
   Say(20);
   clock_.Advance(absl::Seconds(30));  // it stood still: what was sent meanwhile is not read yet
   call_->Tick();
-  Settle();
+  RunUntilIdle();
   Stall(absl::Seconds(2));
   EXPECT_EQ(Count("committed"), 0);
   Say(5);
@@ -105,12 +105,12 @@ TEST_F(StallsTest, WhatWaitsForTheDetectorIsNotMissing) {
   Start();
   Say(20);
   held.Answer(0.9f, 19);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("started"), 1);
   Stall(absl::Seconds(10));
   EXPECT_EQ(Count("committed"), 0);
   held.Answer(0.9f, 1);
-  Settle();
+  RunUntilIdle();
   Stall(absl::Milliseconds(3'100));
   EXPECT_EQ(Count("committed 1/0 audio_idle"), 1);
 }
@@ -149,7 +149,7 @@ TEST_F(StallsTest, WhereSilenceIsNotSentOneDamagedIndexMovesNothing) {
   Start();
   Say(10);
   call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("error audio_gap seq 99"), 1);
   Say(10);
   BeSilent(16);
@@ -186,7 +186,7 @@ TEST_F(StallsTest, AnOpusStreamShowsByItsPacketsThatItLeavesOutSilence) {
       if (bytes <= 2 && std::exchange(seen, true)) continue;  // it "does not need to be transmitted"
       call_->PushAudio(std::string(reinterpret_cast<char*>(packet), static_cast<size_t>(bytes)), next_sample_,
                        kNotKnown, ++seq_);
-      Settle();
+      RunUntilIdle();
     }
   };
   send(0.5f, 10);

@@ -86,7 +86,7 @@ TEST_F(TurnsTest, TypedTextIsATurnOfItsOwnAnsweredAtOnce) {
   engine_.SetAnswerTokens(1);
   Start();
   call_->PushText("hi there", 2);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(),
               ElementsAre("committed 1/0 text", "response 1/1", "token 1/1 t1.1 ", "done 1/1 end_of_turn"));
   EXPECT_EQ(engine_.History(), "U: hi there | A: t1.1");
@@ -111,7 +111,7 @@ TEST_F(TurnsTest, ResponseCreateAnswersFromWhatThereIs) {
   Start();
   Show(50);
   call_->CreateResponse(9);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "committed 1/0 response_create", "response 1/1",
                                   "token 1/1 t1.1 ", "done 1/1 end_of_turn"));
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
@@ -165,7 +165,7 @@ TEST_F(TurnsTest, AudioStreamEndCommitsSpeechThatGoesOn) {
   Start();
   Say(20);
   call_->AudioStreamEnd(5);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
@@ -174,7 +174,7 @@ TEST_F(TurnsTest, AudioStreamEndInSilenceCommitsNothingAndAudioMayGoOn) {
   Start();
   BeSilent(20);
   call_->AudioStreamEnd(5);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(lines_, IsEmpty());
   next_sample_ += 16000 * 60;  // a minute later
   Turn();
@@ -194,7 +194,7 @@ TEST_F(TurnsTest, AudioSentFasterThanItIsJudgedKeepsItsOrderWithTheEndOfTheStrea
     next_sample_ += kChunk;
   }
   call_->AudioStreamEnd(++seq_);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
   EXPECT_EQ(Count("committed 2/0 stream_end"), 1);
   EXPECT_EQ(call_->audio_backlog_ms(), 0);
@@ -208,7 +208,7 @@ TEST_F(TurnsTest, ManualModeAnswersTheActivity) {
   call_->ActivityStart(3);
   BeSilent(20);  // quiet words count: the client decides
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(lines_[0], "committed 1/0 activity_end");
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.utterances()[0].size(), 20u * 512 + 4800);
@@ -219,10 +219,10 @@ TEST_F(TurnsTest, InputCommitInManualModeTakesAllAudioSinceTheLastTurn) {
   Start();
   Say(10);
   call_->CommitInput(3);
-  Settle();
+  RunUntilIdle();
   Say(7);
   call_->CommitInput(4);
-  Settle();
+  RunUntilIdle();
   ASSERT_EQ(engine_.utterances().size(), 2u);
   EXPECT_EQ(engine_.utterances()[0].size(), 10u * 512);
   EXPECT_EQ(engine_.utterances()[1].size(), 7u * 512);
@@ -237,7 +237,7 @@ TEST_F(TurnsTest, PushToTalkOverSoundThatIsNoSpeechIsATurnWithoutWords) {
     BeSilent(5);
   }
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 activity_end", "transcript 1/0 "));
   EXPECT_EQ(engine_.utterances().size(), 0u);
   EXPECT_EQ(engine_.early_transcriptions().size(), 0u);
@@ -252,7 +252,7 @@ TEST_F(TurnsTest, PushToTalkOverNoSpeechIsAnsweredFromWhatIsShown) {
   call_->ActivityStart(3);
   BeSilent(20);
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.History(), "U: [16] | A: t1.1");
 }
@@ -265,7 +265,7 @@ TEST_F(TurnsTest, PushToTalkHearsAWordAmongNoise) {
   Say(3);
   BeSilent(20);
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   ASSERT_EQ(engine_.utterances().size(), 1u);
   EXPECT_EQ(engine_.utterances()[0].size(), 43u * 512);
 }
@@ -274,7 +274,7 @@ TEST_F(TurnsTest, InputCommitDoesNotWaitForSilence) {
   Start();
   Say(20);
   call_->CommitInput(3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 input_commit"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
@@ -282,7 +282,7 @@ TEST_F(TurnsTest, InputCommitDoesNotWaitForSilence) {
 TEST_F(TurnsTest, InputCommitOfNothingIsATurnWithoutAnswer) {
   Start();
   call_->CommitInput(3);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 input_commit", "transcript 1/0 "));
 }
 
@@ -290,7 +290,7 @@ TEST_F(TurnsTest, InputCommitOfFramesAloneIsAnswered) {
   Start();
   Show(50);
   call_->CommitInput(3);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.History().substr(0, 9), "U: [16] |");
 }
@@ -299,7 +299,7 @@ TEST_F(TurnsTest, ActivityOutsideManualModeIsRefused) {
   Start();
   call_->ActivityStart(3);
   call_->ActivityEnd(4);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("error wrong_mode seq 3", "error wrong_mode seq 4"));
 }
 
@@ -309,7 +309,7 @@ TEST_F(TurnsTest, ActivitiesThatDoNotPairAreRefused) {
   call_->ActivityEnd(3);
   call_->ActivityStart(4);
   call_->ActivityStart(5);
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("error invalid_message seq 3", "error invalid_message seq 5"));
 }
 
@@ -348,7 +348,7 @@ TEST_F(TurnsTest, WaitingTurnsAreAnsweredInOrderAndTooManyAreRefused) {
   for (int i = 0; i < 7; ++i) Turn();
   EXPECT_EQ(Count("committed"), 1);
   EXPECT_EQ(Count("error too_large"), 2);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done"), 5);
   std::vector<std::string> committed;
   for (const std::string& line : lines_) {
@@ -362,7 +362,7 @@ TEST_F(TurnsTest, CloseCommitsWhatIsBeingSaidAnswersItAndEnds) {
   Start();
   Say(20);
   call_->Close();
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(lines_.back(), "ended");
@@ -377,7 +377,7 @@ TEST_F(TurnsTest, CloseDuringAnAnswerFinishesIt) {
   call_->Close();
   Run();
   EXPECT_EQ(Count("ended"), 0);
-  Settle();
+  RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(lines_.back(), "ended");
 }
@@ -386,7 +386,7 @@ TEST_F(TurnsTest, CloseOfASilentCallEndsAtOnce) {
   Start();
   BeSilent(3);
   call_->Close();
-  Settle();
+  RunUntilIdle();
   EXPECT_THAT(lines_, ElementsAre("ended"));
 }
 
