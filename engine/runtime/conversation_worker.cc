@@ -48,12 +48,12 @@ ConversationWorker::ConversationWorker(schedule::WorkId id, std::shared_ptr<Inbo
       side_transcription_(model, clock) {}
 
 ConversationWorker::~ConversationWorker() {
-  Take();
+  TakeInbox();
   if (stage_ != Stage::kBetween) Cancel();
   while (!operations_.empty()) Complete(Cancelled());
 }
 
-void ConversationWorker::Take() {
+void ConversationWorker::TakeInbox() {
   Inbox::Contents contents = inbox_->Take();
   closed_ = closed_ || contents.closed;
   for (QueuedOperation& taken : contents.queued) {
@@ -95,8 +95,8 @@ void ConversationWorker::CancelAfter(uint64_t order) {
   }
 }
 
-bool ConversationWorker::Settle(bool pool_short) {
-  Take();
+bool ConversationWorker::ProcessInbox(bool pool_short) {
+  TakeInbox();
   if (closed_) return false;
   pool_short_ = pool_short;
   if (poison_.ok()) poison_ = context_.Open();

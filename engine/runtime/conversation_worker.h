@@ -42,7 +42,7 @@ class ConversationWorker {
 
   // Takes what came, then begins and completes operations until one needs the model. False: the conversation
   // is closed, and the worker is to be destroyed. `pool_short`: it could not take the pages of a turn now.
-  bool Settle(bool pool_short);
+  bool ProcessInbox(bool pool_short);
   // What the model should do for it; nothing when it is idle.
   std::optional<schedule::Want> Wants() const;
 
@@ -73,7 +73,7 @@ class ConversationWorker {
   enum class Stage { kBetween, kEncode, kPrefill };
 
   // Takes what came, and acts on what is not queued.
-  void Take();
+  void TakeInbox();
   void Handle(op::TranscribeEarly& speech, const ImmediateOperation& operation);
   void Handle(op::Transcribe& speech, const ImmediateOperation& operation);
   void Handle(const op::CancelAnswer& cancel, const ImmediateOperation& operation);

@@ -80,7 +80,7 @@ EngineStats ModelLoop::stats() const {
   return stats;
 }
 
-void ModelLoop::Settle() {
+void ModelLoop::ProcessInboxes() {
   std::vector<std::unique_ptr<ConversationWorker>> opened;
   {
     absl::MutexLock lock(&mutex_);
@@ -105,7 +105,7 @@ void ModelLoop::Settle() {
   auto pool_short = pool_short_.begin();
   for (auto it = workers_.begin(); it != workers_.end(); ++pool_short) {
     ConversationWorker& worker = *it->second;
-    if (worker.Settle(*pool_short)) {
+    if (worker.ProcessInbox(*pool_short)) {
       queued += worker.pending_operations();
       kv_bytes += worker.kv_bytes();
       ++it;
@@ -155,7 +155,7 @@ bool ModelLoop::Reserve(ConversationWorker* worker, int rows) {
 }
 
 bool ModelLoop::RunOnce() {
-  Settle();
+  ProcessInboxes();
   std::vector<schedule::Want> wants;
   for (const auto& [id, worker] : workers_) {
     if (const auto want = worker->Wants()) wants.push_back(*want);
@@ -174,7 +174,7 @@ bool ModelLoop::RunOnce() {
   if (!plan.step.empty()) work += Step(plan);
   EndPass(plan, now, work);
   // Completes at once what this pass has done.
-  Settle();
+  ProcessInboxes();
   return true;
 }
 
@@ -298,7 +298,7 @@ void ModelLoop::Run() {
     if (!worked) mutex_.AwaitWithTimeout(absl::Condition(&ready), resume_ - clock_->Now());
     if (stopping_) break;
   }
-  Settle();  // conversations closed since the last pass complete what they have on this thread
+  ProcessInboxes();  // conversations closed since the last pass complete what they have on this thread
 }
 
 void ModelLoop::Stop() {

@@ -44,7 +44,8 @@ class ModelLoop {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void Settle() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Every conversation takes what came for it, and begins and completes what needs no model.
+  void ProcessInboxes() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns whether somebody asked for it.
   bool RunEncoder(const std::vector<schedule::WorkId>& ids);
   // One chunk of speech of each.
