@@ -43,8 +43,8 @@ AnswerResult AnswerGeneration::Finish(FinishReason reason, const absl::Status& s
                      reason == FinishReason::kContextFull;
   int tokens = static_cast<int>(history_->answer_tokens().size());
   if (whole) {
-    std::string rest = stream_.Finish();
-    if (!rest.empty()) listener_->OnText(std::move(rest), tokens);
+    std::string remainder = stream_.Finish();
+    if (!remainder.empty()) listener_->OnText(std::move(remainder), tokens);
   }
   // The stop string, and what came after it in the same token, is no part of the answer.
   if (reason == FinishReason::kStopString) tokens = stream_.text_tokens();

@@ -50,7 +50,7 @@ void ContextKeeper::Idle(Sequence* sequence) {
   if (!history_->turn_open()) CompactNearLimit(sequence);
 }
 
-bool ContextKeeper::GiveUp(Sequence* sequence) {
+bool ContextKeeper::Evict(Sequence* sequence) {
   if (history_->MayForget() > 0) {
     ForgetOldestFrame(/*in_place=*/true, sequence);
     return true;

@@ -1,5 +1,5 @@
-// Keeps one conversation within what it may hold: forgets old frames, compacts, gives up pages when the pool
-// is full. The history decides what may go; here is when.
+// Keeps one conversation within what it may hold: forgets old frames, compacts, evicts when the page pool is
+// full. The history decides what may go; here is when.
 //
 //   a frame is appended       the oldest beyond the policy are forgotten. Large ones in place: pages freed,
 //                             nothing prefilled. Small ones (a label's words) are cut out, the older half at
@@ -48,10 +48,11 @@ class ContextKeeper {
   int AppendPart(ConversationHistory::PartKind kind, absl::string_view words, absl::Time now, bool pool_short,
                  Sequence* sequence);
   bool OpenAnswer(AnswerId answer, int tokens, Sequence* sequence);
-  // Nobody waits for the conversation.
+  // The conversation has nothing to do.
   void Idle(Sequence* sequence);
-  // The pool has no page for it: gives up its oldest frame, or else turns. False when it has nothing to give.
-  bool GiveUp(Sequence* sequence);
+  // The pool has no page for it: evicts its oldest frame, or else turns. False when there is nothing to
+  // evict.
+  bool Evict(Sequence* sequence);
   // History was cut: the sequence follows.
   void Truncate(Sequence* sequence);
 

@@ -46,7 +46,7 @@ class ConversationContext {
   }
   bool OpenAnswer(AnswerId answer, int tokens) { return keeper_.OpenAnswer(answer, tokens, sequence_.get()); }
   void Idle() { keeper_.Idle(sequence_.get()); }
-  bool GiveUp() { return keeper_.GiveUp(sequence_.get()); }
+  bool Evict() { return keeper_.Evict(sequence_.get()); }
   void Truncate() { keeper_.Truncate(sequence_.get()); }
 
   // Tokens that are not in the KV cache yet.

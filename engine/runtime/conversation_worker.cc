@@ -123,7 +123,7 @@ void ConversationWorker::Begin(QueuedOperation& operation) {
   const absl::Time now = clock_->Now();
   times_ = {operation.queued, now, now, now, now};
   prefill_began_ = false;
-  starved_ = false;
+  out_of_pages_ = false;
   tokens_ = 0;
   words_.clear();
   transcript_ = {};
@@ -159,7 +159,7 @@ void ConversationWorker::Begin(const op::Answer& answer) {
   if (!context_.OpenAnswer(id, answer.config.max_tokens)) {
     AnswerResult result = NotBegun(times_.queued, FinishReason::kContextFull, absl::OkStatus());
     result.turn_usage = context_.history().turn_usage();
-    return EndAnswer(result);
+    return CompleteAnswer(result);
   }
   generation_ =
       std::make_unique<AnswerGeneration>(answer, times_.queued, &context_.history(), model_, clock_);
@@ -201,7 +201,7 @@ std::optional<Want> ConversationWorker::Wants() const {
   if (side_transcription_.pending()) {
     return Want{.id = id_, .kind = WorkKind::kEncodeSpeech, .batchable = side_transcription_.batchable()};
   }
-  if (!poison_.ok() || !context_.open() || starved_) return std::nullopt;
+  if (!poison_.ok() || !context_.open() || out_of_pages_) return std::nullopt;
   if (stage_ == Stage::kEncode) return EncodeWant();
   const int rows = context_.unfilled();
   if (rows == 0 && operations_.empty() && early_transcription_.pending()) {
@@ -233,12 +233,11 @@ Want ConversationWorker::EncodeWant() const {
 Urgency ConversationWorker::CurrentUrgency() const {
   if (speculative_) return Urgency::kSpeculative;
   if (stage_ == Stage::kBetween) return Urgency::kBackground;
-  const bool awaited = !Is<op::AppendFrame>(operations_.front()) || SomebodyWaits();
+  const bool awaited = !Is<op::AppendFrame>(operations_.front()) || AnswerPending();
   return awaited ? Urgency::kAwaited : Urgency::kBackground;
 }
 
-// Whether the turn is over and an answer is owed: behind the frame under way there is what closes it.
-bool ConversationWorker::SomebodyWaits() const {
+bool ConversationWorker::AnswerPending() const {
   return std::any_of(operations_.begin(), operations_.end(), [](const QueuedOperation& operation) {
     return !operation.speculative &&
            (Is<op::AppendSpeech>(operation) || Is<op::AppendText>(operation) || Is<op::Answer>(operation));
@@ -301,12 +300,12 @@ void ConversationWorker::EndTranscription() {
   transcription_.reset();
 }
 
-void ConversationWorker::GiveUp(const absl::Status& full) {
-  if (!speculative_ && context_.GiveUp()) return;
+void ConversationWorker::EvictOrRefuse(const absl::Status& full) {
+  if (!speculative_ && context_.Evict()) return;
   if (stage_ == Stage::kPrefill) {
     Refuse(full);
   } else {
-    starved_ = true;
+    out_of_pages_ = true;
   }
 }
 
@@ -316,13 +315,13 @@ StepEntry ConversationWorker::BeginStep(int rows) {
     times_.prefill_start = clock_->Now();
     if (generation_ != nullptr) generation_->PrefillBegins();
   }
-  scores_asked_ = generation_ != nullptr && rows == context_.unfilled();
-  return context_.NextStep(rows, scores_asked_ ? &logits_ : nullptr);
+  scores_requested_ = generation_ != nullptr && rows == context_.unfilled();
+  return context_.NextStep(rows, scores_requested_ ? &logits_ : nullptr);
 }
 
 int ConversationWorker::FinishStep() {
-  if (!scores_asked_) return 0;
-  scores_asked_ = false;
+  if (!scores_requested_) return 0;
+  scores_requested_ = false;
   const absl::StatusOr<std::optional<FinishReason>> end = generation_->TakeToken(absl::MakeSpan(logits_));
   if (!end.ok()) {
     Poison(end.status());
@@ -336,10 +335,10 @@ void ConversationWorker::FinishAnswer(FinishReason reason, const absl::Status& s
   const AnswerResult result = generation_->Finish(reason, status);
   generation_.reset();
   context_.Truncate();
-  EndAnswer(result);
+  CompleteAnswer(result);
 }
 
-void ConversationWorker::EndAnswer(const AnswerResult& result) {
+void ConversationWorker::CompleteAnswer(const AnswerResult& result) {
   const std::shared_ptr<AnswerListener> listener = std::get<op::Answer>(operations_.front().what).listener;
   Pop();
   listener->OnDone(result);

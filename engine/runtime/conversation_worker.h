@@ -57,11 +57,11 @@ class ConversationWorker {
   void BeginFrame();
   void FinishFrame(absl::StatusOr<std::string> words);
   // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it
-  // cannot: GiveUp, and it wants again.
+  // cannot: EvictOrRefuse, and it wants again.
   absl::Status ReservePages(int rows, int64_t most) { return context_.ReservePages(rows, most); }
-  // Gives up frames, then turns; with nothing left, or for what nobody waits for yet, the operation under way
-  // is refused with `full`.
-  void GiveUp(const absl::Status& full);
+  // Evicts frames, then turns. With nothing left to evict, and for speculation, the operation under way is
+  // refused with `full`.
+  void EvictOrRefuse(const absl::Status& full);
   // Its share of the next step. The entry lives until one of FinishStep and FailStep. REQUIRES: ReservePages
   // took the pages for as many rows.
   StepEntry BeginStep(int rows);
@@ -107,13 +107,14 @@ class ConversationWorker {
   AnswerResult NotBegun(absl::Time queued, FinishReason reason, const absl::Status& status) const;
   // The answer under way ends.
   void FinishAnswer(FinishReason reason, const absl::Status& status);
-  // Its listener is told.
-  void EndAnswer(const AnswerResult& result);
+  // It is complete: its listener is told.
+  void CompleteAnswer(const AnswerResult& result);
   void Cancel();
   void Refuse(const absl::Status& full);
   void Poison(absl::Status status);
   void Pop();
-  bool SomebodyWaits() const;
+  // Whether the turn is over and an answer is owed: what closes it is queued.
+  bool AnswerPending() const;
 
   const schedule::WorkId id_;
   const std::shared_ptr<Inbox> inbox_;
@@ -123,7 +124,7 @@ class ConversationWorker {
   EarlyTranscription early_transcription_;
   SideTranscription side_transcription_;
   bool pool_short_ = false;
-  bool starved_ = false;  // there are no pages for what is left to prefill, and nothing to refuse
+  bool out_of_pages_ = false;  // there are none for what is left to prefill, and nothing to refuse
   absl::Status poison_;
   bool closed_ = false;
 
@@ -138,7 +139,7 @@ class ConversationWorker {
   std::unique_ptr<Transcription> transcription_;
   std::unique_ptr<AnswerGeneration> generation_;
   std::vector<float> logits_;
-  bool scores_asked_ = false;
+  bool scores_requested_ = false;
   // The operation under way, and what is left to prefill of it when it is complete.
   bool speculative_ = false;
 };

@@ -150,7 +150,7 @@ bool ModelLoop::Reserve(ConversationWorker* worker, int rows) {
     }
     // What the engine keeps for conversations to come goes before what one holds.
   } while (prompts_.Clear());
-  worker->GiveUp(status);
+  worker->EvictOrRefuse(status);
   return false;
 }
 
@@ -169,8 +169,8 @@ bool ModelLoop::RunOnce() {
     pass_began_ = now;
   }
   // Early transcription takes nothing from anybody, so it is no load.
-  const bool asked = !plan.encode.empty() && RunEncoder(plan.encode);
-  absl::Duration work = asked ? clock_->Now() - now : absl::ZeroDuration();
+  const bool counts = !plan.encode.empty() && RunEncoder(plan.encode);
+  absl::Duration work = counts ? clock_->Now() - now : absl::ZeroDuration();
   if (!plan.step.empty()) work += Step(plan);
   EndPass(plan, now, work);
   // Completes at once what this pass has done.
@@ -197,16 +197,16 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::
 bool ModelLoop::RunEncoder(const std::vector<schedule::WorkId>& ids) {
   std::vector<ConversationWorker*> workers;
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
-  const bool asked = !std::all_of(workers.begin(), workers.end(),
-                                  [](const auto* worker) { return worker->TranscribesEarly(); });
+  const bool requested = !std::all_of(workers.begin(), workers.end(),
+                                      [](const auto* worker) { return worker->TranscribesEarly(); });
   if (workers.front()->FrameToEncode() == nullptr) {
     Transcribe(workers);
-    return asked;
+    return requested;
   }
   const absl::Time start = clock_->Now();
   EncodeFrames(workers);
   planner_.FramesTook(static_cast<int>(workers.size()), clock_->Now() - start);
-  return asked;
+  return requested;
 }
 
 void ModelLoop::Transcribe(const std::vector<ConversationWorker*>& workers) {

@@ -65,8 +65,8 @@ enum class WorkKind {
 
 // Who needs it.
 enum class Urgency {
-  kAwaited,      // somebody waits for an answer that needs it
-  kBackground,   // nobody waits yet: a frame of a turn that goes on
+  kAwaited,      // an answer that somebody waits for needs it
+  kBackground,   // a frame of a turn that goes on
   kSpeculative,  // an answer begun at a pause that may not be the end of the turn
   kIdle,         // speech of a turn that goes on; only when there is nothing else to do
 };

@@ -76,7 +76,7 @@ bool Responses::Commit(UserTurn turn) {
     return true;
   }
   if (phase_ == Phase::kIdle && waiting_.empty()) {
-    TakeUp(std::move(turn));
+    BeginTurn(std::move(turn));
     return true;
   }
   if (waiting_.size() >= kMaxWaiting) return false;
@@ -84,7 +84,7 @@ bool Responses::Commit(UserTurn turn) {
   return true;
 }
 
-void Responses::TakeUp(UserTurn turn) {
+void Responses::BeginTurn(UserTurn turn) {
   Open(std::move(turn), host_->TakeTurnFrames());
   Utterance& utterance = current_.turn.utterance;
   if (utterance.reason == CommitReason::kText) {
@@ -375,7 +375,7 @@ void Responses::Finish() {
   if (waiting_.empty()) return host_->OnResponseState();
   UserTurn next = std::move(waiting_.front());
   waiting_.pop_front();
-  TakeUp(std::move(next));
+  BeginTurn(std::move(next));
 }
 
 void Responses::Interrupt(absl::Duration speech) {

@@ -13,9 +13,9 @@
 // sent, or it is interrupted there.
 //
 // Speculation: work begun at a pause of the user's, in case it is the end of the turn. Policy:
-//   begun     when nothing is read or answered and no turn waits (a pause that goes on is taken up then), at
-//             most 1 + max_retries times a turn: on the audio that a commit by silence would hand over, and
-//             on what has been shown so far.
+//   begun     when nothing is read or answered and no turn waits, at most 1 + max_retries times a turn. It
+//             is done on the audio that a commit by silence would hand over, and on what has been shown so
+//             far. In a pause that goes on it is begun as soon as it may be.
 //   held      the transcript and the tokens stay here: nothing is told and no epoch is raised.
 //   frames    that come meanwhile wait: for the next turn when it is accepted, for this one when it is
 //             dropped. So an accepted answer is the one that the plain path gives for the same frames. One
@@ -151,7 +151,7 @@ class Responses {
     std::optional<engine::AnswerResult> done;
   };
 
-  void TakeUp(UserTurn turn);
+  void BeginTurn(UserTurn turn);
   bool IsSpeculatedOn(const Utterance& utterance) const;
   void Accept(UserTurn turn);
   void Open(UserTurn turn, std::shared_ptr<TurnFrames> frames);

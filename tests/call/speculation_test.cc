@@ -10,7 +10,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr int kPause = 6;
-constexpr int kRest = 10;  // of the silence that ends a turn
+constexpr int kRemainingSilence = 10;  // of the silence that ends a turn
 
 class SpeculationTest : public CallFixture {
  protected:
@@ -32,7 +32,7 @@ TEST_F(SpeculationTest, AtThePauseTheTurnIsReadAndAnsweredAndNothingIsTold) {
   BeSilent(1);
   EXPECT_EQ(started(), 1);
   EXPECT_EQ(engine_.History(), "U: hello | A: t1.1 t1.2");
-  BeSilent(kRest - 1);
+  BeSilent(kRemainingSilence - 1);
   EXPECT_THAT(lines_, ElementsAre("started 1/0"));
   EXPECT_EQ(last_epoch_, 0u);
   EXPECT_EQ(engine_.promotions(), 0);
@@ -42,7 +42,7 @@ TEST_F(SpeculationTest, ATurnThatEndsAtThePauseGetsAllThatIsHeldAtOnce) {
   engine_.Hear("hello");
   Start();
   Pause();
-  BeSilent(kRest - 1);
+  BeSilent(kRemainingSilence - 1);
   News();
   pace_ = 0;  // the engine does no more
   BeSilent(1);
@@ -55,7 +55,7 @@ TEST_F(SpeculationTest, ATurnThatEndsAtThePauseGetsAllThatIsHeldAtOnce) {
   EXPECT_EQ(times->speculation, SpeculationOutcome::kHit);
   EXPECT_EQ(times->speculations, 1);
   EXPECT_EQ(times->wasted_tokens, 0);
-  EXPECT_EQ(times->end_decided - times->first_token, absl::Milliseconds(32 * kRest));
+  EXPECT_EQ(times->end_decided - times->first_token, absl::Milliseconds(32 * kRemainingSilence));
   EXPECT_LE(times->speech_queued, times->encode_start);
 }
 
@@ -71,7 +71,7 @@ TEST_F(SpeculationTest, WhatIsNotMadeYetWhenTheTurnEndsFollowsAsItIsMade) {
     Pause();
     Steps(done_before);
     News();
-    BeSilent(kRest);
+    BeSilent(kRemainingSilence);
     EXPECT_EQ(Last<TurnTimes>(), nullptr);
     RunUntilIdle();
     EXPECT_THAT(News(),
@@ -90,7 +90,7 @@ TEST_F(SpeculationTest, SpeechThatGoesOnRewindsItAndTheNextPauseTriesAgain) {
   Say(1);
   EXPECT_EQ(engine_.History(), "");
   Say(19);
-  BeSilent(kPause + kRest);
+  BeSilent(kPause + kRemainingSilence);
   EXPECT_EQ(Count("transcript"), 1);
   EXPECT_EQ(Count("transcript 1/0 what is the capital"), 1);
   EXPECT_EQ(Count("token"), 2);
@@ -145,7 +145,7 @@ TEST_F(SpeculationTest, ItIsTriedAgainSoOftenAndThenThePlainWay) {
   Start();
   for (int i = 0; i < 3; ++i) Pause();
   EXPECT_EQ(started(), 2);
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kMiss);
   EXPECT_EQ(Last<TurnTimes>()->speculations, 2);
@@ -162,7 +162,7 @@ TEST_F(SpeculationTest, SwitchedOffItDoesNothing) {
   Start();
   Pause();
   EXPECT_EQ(engine_.utterances().size(), 0u);
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(started(), 0);
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kNone);
 }
@@ -213,7 +213,7 @@ TEST_F(SpeculationTest, TheFrameThatWaitsAtThePauseIsInTheTurn) {
   BeSilent(kPause);
   RunUntilIdle();
   EXPECT_EQ(engine_.History().substr(0, 12), "U: [16] [16]");
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
 }
 
@@ -225,7 +225,7 @@ TEST_F(SpeculationTest, AFrameAfterThePauseWaitsForTheNextTurn) {
   Pause();
   Show(150);
   EXPECT_EQ(engine_.History(), "U: [16] one | A: t1.1");
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
   Turn();
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(2));
@@ -239,7 +239,7 @@ TEST_F(SpeculationTest, WhenSpeechGoesOnTheFrameIsInThisTurn) {
   Pause();
   Show(150);
   Say(20);
-  BeSilent(kPause + kRest);
+  BeSilent(kPause + kRemainingSilence);
   EXPECT_EQ(Count("frame 2 encoded"), 1);
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1, 2));
   EXPECT_EQ(engine_.History(), "U: [16] [16] one and a half | A: t2.1 t2.2");
@@ -299,7 +299,7 @@ TEST_F(SpeculationTest,
   Pause();
   call_->PushText("look", 2);
   RunUntilIdle();
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("committed 2/0 text"), 1);
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
   EXPECT_EQ(engine_.History(), "U: look | A: t2.1 t2.2 | U: hello | A: t3.1 t3.2");
@@ -317,7 +317,7 @@ TEST_F(SpeculationTest, ResponseCreateAnswersWithoutTheSpeech) {
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] | A: t2.1 t2.2");
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(engine_.History(), "U: [16] | A: t2.1 t2.2 | U: hello | A: t3.1 t3.2");
   EXPECT_EQ(Count("error"), 0);
 }
@@ -354,7 +354,7 @@ TEST_F(SpeculationTest, InputClearForgetsIt) {
   call_->ClearInput(9);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "");
-  BeSilent(2 * kRest);
+  BeSilent(2 * kRemainingSilence);
   EXPECT_EQ(Count("committed"), 0);
   engine_.Hear("hello");
   Turn();
@@ -416,7 +416,7 @@ TEST_F(SpeculationTest, AnotherConfigurationDropsItAndTheSamePauseIsTriedAgainUn
   Pause();
   config_.generation.max_tokens = 1;
   call_->UpdateConfig(config_);
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(engine_.last_generation().max_tokens, 1);
   EXPECT_EQ(engine_.History(), "U: hello | A: t2.1");
   EXPECT_EQ(Last<TurnTimes>()->speculations, 2);
@@ -441,7 +441,7 @@ TEST_F(SpeculationTest, ResponseCancelFindsNoAnswerWhileItIsHeld) {
   Pause();
   call_->CancelResponse(0, 9);
   RunUntilIdle();
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("warning unknown_response"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
@@ -452,7 +452,7 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
   Start();
   Pause();
   Steps(5);  // three tokens
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("token 1/1"), 3);
   call_->CancelResponse(1, 9);
   RunUntilIdle();
@@ -460,7 +460,7 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
   EXPECT_EQ(engine_.History(), "U: speech of 26 windows | A: t1.1 t1.2 t1.3");
   Pause();
   Steps(5);
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   Say(54);
   EXPECT_EQ(Count("interrupted 2/2 kept 3"), 1);
   RunUntilIdle();
@@ -479,7 +479,7 @@ TEST_F(SpeculationTest, ACutOfAnEarlierAnswerDropsItAndTheTurnIsReadAfterTheCut)
   EXPECT_EQ(started(), 2);
   call_->AckPlayback(1, 1, ++seq_);  // sent before the client knew: it heard less
   RunUntilIdle();
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_EQ(engine_.History(), "U: one | A: t1.1 | U: two | A: t3.1 t3.2 t3.3");
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
   EXPECT_EQ(Last<TurnTimes>()->speculations, 2);
@@ -509,7 +509,7 @@ TEST_F(SpeculationTest, APauseThatGoesOnIsTakenUpWhenTheAnswerBeforeIsDone) {
   pace_ = -1;
   BeSilent(1);
   EXPECT_EQ(started(), 2);
-  BeSilent(kRest - 1);
+  BeSilent(kRemainingSilence - 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
   EXPECT_EQ(Last<TurnTimes>()->speculation, SpeculationOutcome::kHit);
 }
@@ -517,7 +517,7 @@ TEST_F(SpeculationTest, APauseThatGoesOnIsTakenUpWhenTheAnswerBeforeIsDone) {
 TEST_F(SpeculationTest, SpeechThatGoesOnAfterAPauseIsTakenUpLateIsDropped) {
   Start();
   Pause();
-  call_->PushText("look", 2);  // dropped, and taken up again
+  call_->PushText("look", 2);  // dropped, and begun again
   RunUntilIdle();
   BeSilent(1);
   EXPECT_EQ(started(), 2);
@@ -533,7 +533,7 @@ TEST_F(SpeculationTest, AFullContextIsSaidWhenTheTurnEndsAndNotBefore) {
   engine_.RefuseNext(absl::ResourceExhaustedError("full"), 2);  // at the pause, and for the turn
   BeSilent(kPause);
   EXPECT_THAT(News(), ElementsAre("started 1/0"));
-  BeSilent(kRest);
+  BeSilent(kRemainingSilence);
   EXPECT_THAT(News(),
               ElementsAre("stopped 1/0", "committed 1/0 silence", "response 1/1", "done 1/1 context_full"));
   Turn();
@@ -544,7 +544,7 @@ TEST_F(SpeculationTest, WhereThereIsNoRoomForItTheTurnIsReadThePlainWay) {
   Start();
   Say(20);
   engine_.RefuseNext(absl::ResourceExhaustedError("no page is free"));  // but for a turn one is freed
-  BeSilent(kPause + kRest);
+  BeSilent(kPause + kRemainingSilence);
   EXPECT_EQ(started(), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.History(), "U: speech of 26 windows | A: t1.1 t1.2");
@@ -559,7 +559,7 @@ TEST_F(SpeculationTest, AFullContextIsForgottenWhenSpeechGoesOn) {
   engine_.RefuseNext(absl::ResourceExhaustedError("full"));
   BeSilent(kPause);
   Say(10);
-  BeSilent(kPause + kRest);
+  BeSilent(kPause + kRemainingSilence);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
 

@@ -95,16 +95,16 @@ TEST_F(TranscribeTest, OneThatFailsPoisonsNothing) {
 }
 
 TEST_F(TranscribeTest, CompletesWithCancelledWhereItsConversationGoes) {
-  Recorded<SpeechResult> under_way, waits;
+  Recorded<SpeechResult> under_way, pending;
   conversation_->Transcribe(Speech(8), under_way.Done());
   bench_.engine->RunOnce();
   auto other = bench_.Start();
-  other->Transcribe(Speech(8), waits.Done());
+  other->Transcribe(Speech(8), pending.Done());
   conversation_.reset();
   other.reset();
   bench_.engine->RunUntilIdle();
   EXPECT_TRUE(absl::IsCancelled(under_way.status())) << under_way.status();
-  EXPECT_TRUE(absl::IsCancelled(waits.status())) << waits.status();
+  EXPECT_TRUE(absl::IsCancelled(pending.status())) << pending.status();
 }
 
 TEST_F(TranscribeTest, NoSpeechHasNoWords) {
