@@ -28,17 +28,20 @@
 #include "absl/time/time.h"
 #include "engine/api/generation.h"
 #include "engine/api/media.h"
+#include "proto/constants/call_config.h"
 
 namespace parley::engine {
 
-// Which frames stay in the model's context; ranges are those of parley.v1.ContextPolicy. The oldest leave
-// when a frame is appended, and before the user's words are; never those of a turn in which something is
-// being asked or answered, nor the newest of an open turn. Where a limit is passed as many as half of the
-// frames may leave at once. What came after a frame that left may stay as it is, read with the frame in view.
+// Which frames stay in the model's context; ranges and defaults are those of parley.v1.ContextPolicy. The
+// oldest leave when a frame is appended, and before the user's words are; never those of a turn in which
+// something is being asked or answered, nor the newest of an open turn. Where a limit is passed as many as
+// half of the frames may leave at once. What came after a frame that left may stay as it is, read with the
+// frame in view.
 struct ContextPolicy {
-  int max_frames = 8;                                       // the newest ones
-  absl::Duration max_frame_age = absl::InfiniteDuration();  // since they were appended
-  int max_frame_tokens = 0;                                 // of all frames together; 0: no limit
+  int max_frames = contract::ContextPolicy::kMaxFramesDefault;  // the newest ones
+  absl::Duration max_frame_age = absl::InfiniteDuration();      // since they were appended
+  // Of all frames together; 0: no limit.
+  int max_frame_tokens = contract::ContextPolicy::kMaxFrameTokensDefault;
 };
 
 // When the context nears the model's limit, or the KV cache is full, the oldest turns are dropped and what

@@ -5,16 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "proto/constants/call_config.h"
+
 namespace parley::engine {
 
-// Ranges are those of parley.v1.GenerationConfig; the server checks them.
+// Ranges and defaults are those of parley.v1.GenerationConfig; the server checks the ranges.
 struct GenerationConfig {
-  int max_tokens = 256;
-  float temperature = 0;  // 0: greedy
-  int top_k = 0;          // 0: all
-  float top_p = 1;
-  float repetition_penalty = 1;  // 1: off
-  uint64_t seed = 0;
+  int max_tokens = contract::GenerationConfig::kMaxTokensDefault;
+  float temperature = contract::GenerationConfig::kTemperatureDefault;  // 0: greedy
+  int top_k = contract::GenerationConfig::kTopKDefault;                 // 0: all
+  float top_p = contract::GenerationConfig::kTopPDefault;
+  float repetition_penalty = contract::GenerationConfig::kRepetitionPenaltyDefault;  // 1: off
+  uint64_t seed = contract::GenerationConfig::kSeedDefault;
   std::vector<std::string> stop;  // the answer ends before the first of these
 };
 

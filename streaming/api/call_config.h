@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "engine/api/conversation.h"
 #include "engine/api/generation.h"
+#include "proto/constants/call_config.h"
 #include "streaming/audio/audio_input.h"
 #include "streaming/video/frame_sampler.h"
 #include "streaming/video/video_input.h"
@@ -17,21 +18,23 @@ enum class TurnMode { kVad, kManual };
 
 // Answers begun at a pause in the user's speech, in case it is the end of the turn; see responses.h.
 struct SpeculationConfig {
-  bool enabled = true;
-  int max_retries = 5;  // in one turn, after the first that came to nothing
-  absl::Duration pause = absl::Milliseconds(192);
+  bool enabled = contract::Speculation::kEnabledDefault;
+  // In one turn, after the first that came to nothing.
+  int max_retries = contract::Speculation::kMaxRetriesDefault;
+  absl::Duration pause = absl::Milliseconds(contract::Speculation::kPauseMsDefault);
 };
 
 struct TurnConfig {
   TurnMode mode = TurnMode::kVad;
-  float start_threshold = 0.5f;
-  absl::Duration min_speech = absl::Milliseconds(96);
-  absl::Duration prefix_padding = absl::Milliseconds(300);
-  absl::Duration silence = absl::Milliseconds(500);
-  absl::Duration max_turn = absl::Seconds(60);
-  absl::Duration audio_idle = absl::Seconds(3);  // longer than a phone takes from one network to the next
-  bool interruption_enabled = true;
-  absl::Duration interruption_min_duration = absl::Milliseconds(500);
+  float start_threshold = contract::TurnConfig::kStartThresholdDefault;
+  absl::Duration min_speech = absl::Milliseconds(contract::TurnConfig::kMinSpeechMsDefault);
+  absl::Duration prefix_padding = absl::Milliseconds(contract::TurnConfig::kPrefixPaddingMsDefault);
+  absl::Duration silence = absl::Milliseconds(contract::TurnConfig::kSilenceMsDefault);
+  absl::Duration max_turn = absl::Milliseconds(contract::TurnConfig::kMaxTurnMsDefault);
+  absl::Duration audio_idle = absl::Milliseconds(contract::TurnConfig::kAudioIdleMsDefault);
+  bool interruption_enabled = contract::Interruption::kEnabledDefault;
+  absl::Duration interruption_min_duration =
+      absl::Milliseconds(contract::Interruption::kMinDurationMsDefault);
   SpeculationConfig speculation;
 };
 

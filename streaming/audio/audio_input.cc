@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "proto/constants/call_config.h"
 #include "streaming/audio/opus_input.h"
 #include "streaming/audio/pcm_input.h"
 
@@ -21,12 +22,15 @@ absl::StatusOr<std::unique_ptr<AudioInput>> AudioInput::Create(const AudioFormat
             absl::StrCat("Opus at ", format.sample_rate_hz, " Hz; its sample indices count at 48000 Hz"));
       }
       return OpusInput::Create(format, max_gap_samples);
-    case AudioCodec::kPcm16:
-      if (format.sample_rate_hz < 8'000 || format.sample_rate_hz > 48'000) {
+    case AudioCodec::kPcm16: {
+      constexpr int kLow = contract::AudioFormat::kSampleRateHzMinimum;
+      constexpr int kHigh = contract::AudioFormat::kSampleRateHzMaximum;
+      if (format.sample_rate_hz < kLow || format.sample_rate_hz > kHigh) {
         return absl::InvalidArgumentError(
-            absl::StrCat("PCM16 at ", format.sample_rate_hz, " Hz; 8000 to 48000 Hz are taken"));
+            absl::StrCat("PCM16 at ", format.sample_rate_hz, " Hz; ", kLow, " to ", kHigh, " Hz are taken"));
       }
       return PcmInput::Create(format, max_gap_samples);
+    }
   }
   return absl::InvalidArgumentError("unknown audio codec");
 }

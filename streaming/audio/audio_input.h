@@ -26,7 +26,7 @@ enum class AudioCodec { kPcm16, kOpus };
 
 struct AudioFormat {
   AudioCodec codec = AudioCodec::kPcm16;
-  int sample_rate_hz = 16'000;  // 8,000 to 48,000; Opus: 48,000
+  int sample_rate_hz = 16'000;  // in the range of parley.v1.AudioFormat; Opus: 48,000
   int channels = 1;             // 1 or 2, averaged
   bool dtx = false;             // silence is not sent
   friend bool operator==(const AudioFormat&, const AudioFormat&) = default;

@@ -9,13 +9,14 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "proto/constants/call_config.h"
 
 namespace parley::streaming {
 
 struct VideoPolicy {
-  float speaking_fps = 1.0f;
-  float silent_fps = 0.3f;
-  float scene_threshold = 0.02f;
+  float speaking_fps = contract::VideoPolicy::kSpeakingFpsDefault;
+  float silent_fps = contract::VideoPolicy::kSilentFpsDefault;
+  float scene_threshold = contract::VideoPolicy::kSceneThresholdDefault;
 };
 
 class FrameSampler {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = ("base", "bench", "clients", "cmake", "engine", "server", "streaming", "tests")
+FOLDERS = ("base", "bench", "clients", "cmake", "engine", "proto", "server", "streaming", "tests")
 
 
 def main():
