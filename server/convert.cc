@@ -269,6 +269,71 @@ v1::SessionConfig ToProto(const streaming::CallConfig& config) {
   return to;
 }
 
+streaming::CallConfig FromProto(const v1::SessionConfig& config) {
+  streaming::CallConfig to;
+  to.instructions = config.instructions();
+  if (config.has_audio()) {
+    to.audio = streaming::AudioFormat{.codec = config.audio().codec() == v1::AudioFormat::OPUS
+                                                   ? streaming::AudioCodec::kOpus
+                                                   : streaming::AudioCodec::kPcm16,
+                                      .sample_rate_hz = static_cast<int>(config.audio().sample_rate_hz()),
+                                      .channels = static_cast<int>(config.audio().channels()),
+                                      .dtx = config.audio().dtx()};
+  }
+  if (config.has_video()) to.video = FromProto(config.video().codec());
+  const v1::TurnConfig& turn = config.turn();
+  to.turn.mode =
+      turn.mode() == v1::TurnConfig::MANUAL ? streaming::TurnMode::kManual : streaming::TurnMode::kVad;
+  to.turn.start_threshold = turn.start_threshold();
+  to.turn.min_speech = absl::Milliseconds(turn.min_speech_ms());
+  to.turn.prefix_padding = absl::Milliseconds(turn.prefix_padding_ms());
+  to.turn.silence = absl::Milliseconds(turn.silence_ms());
+  to.turn.max_turn = absl::Milliseconds(turn.max_turn_ms());
+  to.turn.audio_idle = absl::Milliseconds(turn.audio_idle_ms());
+  to.turn.interruption_enabled = turn.interruption().enabled();
+  to.turn.interruption_min_duration = absl::Milliseconds(turn.interruption().min_duration_ms());
+  to.turn.speculation.enabled = turn.speculation().enabled();
+  to.turn.speculation.max_retries = static_cast<int>(turn.speculation().max_retries());
+  to.turn.speculation.pause = absl::Milliseconds(turn.speculation().pause_ms());
+  const v1::GenerationConfig& generation = config.generation();
+  to.generation.max_tokens = static_cast<int>(generation.max_tokens());
+  to.generation.temperature = generation.temperature();
+  to.generation.top_k = static_cast<int>(generation.top_k());
+  to.generation.top_p = generation.top_p();
+  to.generation.repetition_penalty = generation.repetition_penalty();
+  to.generation.seed = generation.seed();
+  to.generation.stop.assign(generation.stop().begin(), generation.stop().end());
+  to.video_policy.speaking_fps = config.video_policy().speaking_fps();
+  to.video_policy.silent_fps = config.video_policy().silent_fps();
+  to.video_policy.scene_threshold = config.video_policy().scene_threshold();
+  const v1::ContextPolicy& context = config.context_policy();
+  to.context_policy.max_frames = static_cast<int>(context.max_frames());
+  to.context_policy.max_frame_age = context.max_frame_age_ms() == 0
+                                        ? absl::InfiniteDuration()
+                                        : absl::Milliseconds(context.max_frame_age_ms());
+  to.context_policy.max_frame_tokens = static_cast<int>(context.max_frame_tokens());
+  return to;
+}
+
+std::optional<streaming::VideoCodec> FromProto(v1::VideoFormat::Codec codec) {
+  switch (codec) {
+    case v1::VideoFormat::JPEG:
+      return streaming::VideoCodec::kJpeg;
+    case v1::VideoFormat::PNG:
+      return streaming::VideoCodec::kPng;
+    case v1::VideoFormat::WEBP:
+      return streaming::VideoCodec::kWebp;
+    case v1::VideoFormat::H264:
+      return streaming::VideoCodec::kH264;
+    case v1::VideoFormat::VP8:
+      return streaming::VideoCodec::kVp8;
+    case v1::VideoFormat::VP9:
+      return streaming::VideoCodec::kVp9;
+    default:
+      return std::nullopt;
+  }
+}
+
 v1::ModelInfo ToProto(const engine::EngineInfo& info) {
   v1::ModelInfo to;
   to.set_bundle(info.bundle);

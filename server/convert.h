@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "engine/api/engine.h"
@@ -14,6 +15,10 @@ namespace parley::server {
 
 // Every field set: what is in force.
 v1::SessionConfig ToProto(const streaming::CallConfig& config);
+// Requires every field set, as ToProto does, and within its range (ParseConfig in validation.h sees to both).
+streaming::CallConfig FromProto(const v1::SessionConfig& config);
+// Unset: none that this server knows.
+std::optional<streaming::VideoCodec> FromProto(v1::VideoFormat::Codec codec);
 v1::ModelInfo ToProto(const engine::EngineInfo& info);
 v1::Code ToProto(streaming::CallCode code);
 // An Error. `client_seq`: of the message that caused it; 0: none.

@@ -13,6 +13,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 ARROWS = {
     "base": [],
     "proto/constants": [],
+    "proto/rules": [],
     "engine/api": ["base", "proto/constants"],
     "engine/bundle": ["base", "engine/api", "engine/text"],
     "engine/kernels": ["base"],
@@ -35,7 +36,7 @@ ARROWS = {
     "streaming/api": ["base", "engine/api", "proto/constants", "streaming/audio", "streaming/video"],
     "streaming/turn": ["base", "engine/api", "streaming/api", "streaming/audio"],
     "streaming/call": ["base", "engine/api", "streaming"],
-    "server": ["base", "engine/api", "streaming"],
+    "server": ["base", "engine/api", "proto/rules", "streaming"],
     "server/parley_server": ["base", "engine/api", "engine/assembly", "engine/bundle", "engine/fake", "engine/torch",
                              "server"],
     "clients": ["base"],
@@ -43,7 +44,8 @@ ARROWS = {
 
 # Header -> the folders it may be included in.
 HOMES = {
-    r"grpc|grpcpp|google/protobuf|parley/v1": ["server", "clients"],
+    r"grpc|grpcpp": ["server", "clients"],
+    r"google/protobuf|parley/v1": ["proto/rules", "server", "clients"],
     r"libav\w*|libsw\w*|opus": ["streaming/audio", "streaming/video", "clients"],
     r"vpx": ["streaming/video"],
     r"seccomp\.h": ["streaming/decoders"],

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "proto/rules/field_rules.h"
 #include "server/convert.h"
 
 namespace parley::server {
@@ -68,6 +70,73 @@ TEST(ParseConfig, UnsetFieldsTakeTheDefaultsOfTheContract) {
   EXPECT_EQ(config->context_policy.max_frames, 8);
   EXPECT_EQ(config->context_policy.max_frame_age, absl::InfiniteDuration());
   EXPECT_EQ(config->context_policy.max_frame_tokens, 0);
+}
+
+TEST(ParseConfig, WhatIsUnsetIsWhatACallConfigIsMadeWith) {
+  const auto parsed = std::get<streaming::CallConfig>(ParseConfig({}, TestLimits(), {}));
+  EXPECT_EQ(ToProto(parsed).DebugString(), ToProto(streaming::CallConfig{}).DebugString());
+}
+
+TEST(ParseConfig, ADefaultOverTheServersLimitIsTheLimit) {
+  v1::Limits limits = TestLimits();
+  limits.set_max_answer_tokens(100);
+  EXPECT_EQ(std::get<streaming::CallConfig>(ParseConfig({}, limits, {})).generation.max_tokens, 100);
+}
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+// Numbers that lie just outside of the field's range.
+std::vector<double> JustOutside(const FieldDescriptor& field) {
+  const v1::FieldRules& rules = rules::RulesOf(field);
+  const bool is_float = field.cpp_type() == FieldDescriptor::CPPTYPE_FLOAT;
+  const bool takes_zero = !field.has_presence() || !rules.zero_means().empty();
+  const double step = is_float ? 0.001 : 1;
+  std::vector<double> outside;
+  if (rules.has_maximum()) outside.push_back(rules.maximum() + step);
+  if (rules.has_exclusive_minimum()) outside.push_back(rules.exclusive_minimum());
+  const double below = rules.minimum() - step;
+  if (rules.has_minimum() && (is_float || below > 0 || (below == 0 && !takes_zero))) outside.push_back(below);
+  if (is_float) outside.push_back(std::numeric_limits<double>::quiet_NaN());
+  return outside;
+}
+
+void SetNumber(Message& message, const FieldDescriptor* field, double value) {
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT) {
+    message.GetReflection()->SetFloat(&message, field, static_cast<float>(value));
+  } else {
+    message.GetReflection()->SetUInt32(&message, field, static_cast<uint32_t>(value));
+  }
+}
+
+// Sets each number below `message`, a part of `config` at `path`, to what lies just outside of its range.
+void ExpectRefused(const v1::SessionConfig& config, Message& message, const std::string& path, int& refused) {
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = message.GetDescriptor()->field(i);
+    const std::string name = absl::StrCat(path, path.empty() ? "" : ".", field->name());
+    if (field->message_type() != nullptr) {
+      ExpectRefused(config, *message.GetReflection()->MutableMessage(&message, field), name, refused);
+      continue;
+    }
+    const std::unique_ptr<Message> before(message.New());
+    before->CopyFrom(message);
+    for (const double value : JustOutside(*field)) {
+      SetNumber(message, field, value);
+      const ConfigOrFault result = ParseConfig(config, TestLimits(), {});
+      ASSERT_EQ(CodeOf(result), v1::INVALID_CONFIG) << name << " = " << value;
+      EXPECT_THAT(std::get<Fault>(result).message, ::testing::StartsWith(absl::StrCat(name, " is ")));
+      ++refused;
+    }
+    message.CopyFrom(*before);
+  }
+}
+
+TEST(ParseConfig, WhatIsOutsideOfTheContractsRangesIsRefusedByName) {
+  v1::SessionConfig config = Pcm();
+  config.mutable_video()->set_codec(v1::VideoFormat::JPEG);
+  int refused = 0;
+  ExpectRefused(config, config, "", refused);
+  EXPECT_GT(refused, 40);
 }
 
 TEST(ParseConfig, EveryRangeTakesItsEndsAndRefusesWhatIsOutside) {
