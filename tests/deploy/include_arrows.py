@@ -39,7 +39,7 @@ ARROWS = {
     "server": ["base", "engine/api", "proto/rules", "streaming"],
     "server/parley_server": ["base", "engine/api", "engine/assembly", "engine/bundle", "engine/fake", "engine/torch",
                              "server"],
-    "clients": ["base"],
+    "clients": ["base", "proto/rules"],
 }
 
 # Header -> the folders it may be included in.

@@ -1,11 +1,9 @@
 #include "clients/cpp/parley_call/options.h"
 
-#include <cstdint>
-#include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "clients/cpp/field_flag.h"
 #include "clients/cpp/server_flags.h"
 
 namespace parley::client {
@@ -21,26 +19,6 @@ constexpr char kDescription[] =
 
 The exit code is 0 when the call ended properly, 1 when it did not, 2 when the command line is wrong.
 )";
-
-// A flag whose value lands in an optional field of the configuration, set only when the flag is given.
-template <typename Value, typename Message>
-CLI::Option* Field(CLI::App& app, const char* name, const char* help, Message* message,
-                   void (Message::*set)(Value)) {
-  CLI::Option* field = app.add_option_function<Value>(
-      name, [=](const Value& value) { (message->*set)(value); }, help);
-  if constexpr (std::is_arithmetic_v<Value>) {
-    using Limits = std::numeric_limits<Value>;
-    NumberCheck check;
-    if constexpr (Limits::is_integer) {
-      check = WholeNumber(Limits::min(), Limits::max());
-    } else {
-      check = FiniteNumber(Limits::lowest(), Limits::max());
-    }
-    check.range.clear();  // the server's to say
-    field->check(Valid(std::move(check)));
-  }
-  return field;
-}
 
 }  // namespace
 
@@ -98,54 +76,59 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
       ->check(Valid(FiniteNumber(0.1, 30.0)))
       ->group("What is sent");
 
+  const char* conversation = "The conversation";
   v1::SessionConfig* config = &options.config;
   app.add_option_function<std::string>(
          "--instructions", [=](const std::string& value) { config->set_instructions(value); },
          "The system prompt, instead of the bundle's own")
       ->type_name("TEXT")
-      ->group("The conversation");
+      ->group(conversation);
   v1::TurnConfig* turn = config->mutable_turn();
   bool manual = false;
   app.add_flag("--manual", manual, "No speech detection: all the sound that is sent is one turn")
-      ->group("The conversation");
-  Field(app, "--silence-ms", "Silence that ends a turn", turn, &v1::TurnConfig::set_silence_ms)
+      ->group(conversation);
+  AddFieldFlag(app, "--silence-ms", "Silence that ends a turn", turn, v1::TurnConfig::kSilenceMsFieldNumber)
       ->type_name("MS")
-      ->group("The conversation");
-  Field(app, "--audio-idle-ms", "How long a turn waits for sound that does not come", turn,
-        &v1::TurnConfig::set_audio_idle_ms)
+      ->group(conversation);
+  AddFieldFlag(app, "--audio-idle-ms", "How long a turn waits for sound that does not come", turn,
+               v1::TurnConfig::kAudioIdleMsFieldNumber)
       ->type_name("MS")
-      ->group("The conversation");
-  Field(app, "--start-threshold", "Speech probability that starts a turn", turn,
-        &v1::TurnConfig::set_start_threshold)
+      ->group(conversation);
+  AddFieldFlag(app, "--start-threshold", "Speech probability that starts a turn", turn,
+               v1::TurnConfig::kStartThresholdFieldNumber)
       ->type_name("P")
-      ->group("The conversation");
+      ->group(conversation);
   bool no_interruption = false;
   app.add_flag("--no-interruption", no_interruption, "Talking over an answer does not stop it")
-      ->group("The conversation");
+      ->group(conversation);
   bool no_speculation = false;
   app.add_flag("--no-speculation", no_speculation,
                "Nothing is transcribed or answered before the end of a turn is decided")
-      ->group("The conversation");
+      ->group(conversation);
 
   v1::GenerationConfig* generation = config->mutable_generation();
-  using Generation = v1::GenerationConfig;
   const char* answers = "Answers";
-  Field(app, "--max-tokens", "Tokens an answer may have", generation, &Generation::set_max_tokens)
+  AddFieldFlag(app, "--max-tokens", "Tokens an answer may have", generation,
+               v1::GenerationConfig::kMaxTokensFieldNumber)
       ->type_name("N")
       ->group(answers);
-  Field(app, "--temperature", "0 (greedy) to 2", generation, &Generation::set_temperature)
+  AddFieldFlag(app, "--temperature", "0 is greedy", generation, v1::GenerationConfig::kTemperatureFieldNumber)
       ->type_name("T")
       ->group(answers);
-  Field(app, "--top-k", "Only the K most likely tokens", generation, &Generation::set_top_k)
+  AddFieldFlag(app, "--top-k", "Only the K most likely tokens", generation,
+               v1::GenerationConfig::kTopKFieldNumber)
       ->type_name("K")
       ->group(answers);
-  Field(app, "--top-p", "Only the most likely tokens that sum to P", generation, &Generation::set_top_p)
+  AddFieldFlag(app, "--top-p", "Only the most likely tokens that sum to P", generation,
+               v1::GenerationConfig::kTopPFieldNumber)
       ->type_name("P")
       ->group(answers);
-  Field(app, "--repetition-penalty", "1 (off) to 2", generation, &Generation::set_repetition_penalty)
+  AddFieldFlag(app, "--repetition-penalty", "1 is off", generation,
+               v1::GenerationConfig::kRepetitionPenaltyFieldNumber)
       ->type_name("R")
       ->group(answers);
-  Field(app, "--seed", "The same seed and input give the same answer", generation, &Generation::set_seed)
+  AddFieldFlag(app, "--seed", "The same seed and input give the same answer", generation,
+               v1::GenerationConfig::kSeedFieldNumber)
       ->type_name("N")
       ->group(answers);
   app.add_option_function<std::vector<std::string>>(
@@ -159,13 +142,14 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
       ->group(answers);
 
   v1::VideoPolicy* video = config->mutable_video_policy();
-  Field(app, "--speaking-fps", "Frames a second looked at while the user speaks", video,
-        &v1::VideoPolicy::set_speaking_fps)
+  AddFieldFlag(app, "--speaking-fps", "Frames a second looked at while the user speaks", video,
+               v1::VideoPolicy::kSpeakingFpsFieldNumber)
       ->type_name("N")
-      ->group("The conversation");
-  Field(app, "--silent-fps", "The same while the user is silent", video, &v1::VideoPolicy::set_silent_fps)
+      ->group(conversation);
+  AddFieldFlag(app, "--silent-fps", "The same while the user is silent", video,
+               v1::VideoPolicy::kSilentFpsFieldNumber)
       ->type_name("N")
-      ->group("The conversation");
+      ->group(conversation);
 
   auto* json =
       app.add_flag("--json", options.json, "One JSON object a server event, fields named as in the proto")

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "CLI/CLI.hpp"
+#include "clients/cpp/field_flag.h"
 #include "clients/cpp/server_flags.h"
 
 namespace parley::client {
@@ -76,11 +77,9 @@ std::optional<LoadProgramOptions> ParseLoadOptions(int argc, const char* const* 
       ->check(Valid(FiniteNumber(1.0, 10'000.0)));
   app.add_option("--json", options.json, "Append one JSON object a run to this file; - is standard output")
       ->type_name("FILE");
-  app.add_option_function<uint32_t>(
-         "--max-tokens", [&](uint32_t value) { options.config.mutable_generation()->set_max_tokens(value); },
-         "Tokens an answer may have")
-      ->type_name("N")
-      ->check(Valid(WholeNumber(0, std::numeric_limits<uint32_t>::max())));
+  AddFieldFlag(app, "--max-tokens", "Tokens an answer may have", options.config.mutable_generation(),
+               v1::GenerationConfig::kMaxTokensFieldNumber)
+      ->type_name("N");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
