@@ -1,5 +1,5 @@
-// What every suite shares: its options, its clock, and the form of a figure (bench/README.md has the form and
-// the figures' names). A suite is one program: it checks that both sides say the same, then times them in
+// What every suite shares: its options, its clock, and the form of a figure (docs/BENCHMARKS.md has the form
+// and the figures' names). A suite is one program: it checks that both sides say the same, then times them in
 // turns and prints one JSON object a figure.
 #pragma once
 

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Runs the commands of README.md's `sh` blocks, on real weights, so that what it says stays true.
+"""Runs the commands of the `sh` blocks of README.md and docs/, on real weights, so that what they say stays true.
 
   readme_commands.py --server BINARY --client BINARY --load BINARY --model BUNDLE [unittest arguments]
 
 Every line of every `sh` block is run, with addresses, ports and files of the test's own. What is not run whole:
 
   deploy/quickstart, deploy/test     --help: they install packages, and build and test all of this
+  bench/run, bench/plot              --help and the flags: they fetch peers, and take an hour
   tests/soak/run                     --help: it takes twenty minutes, half a minute of it is a test of its own
-  cmake, ctest, by hand              configured in a folder of its own, where the build is a dry one (compiling takes
+  tests/fuzz/run                     that it is there: its fuzzers are those of another build
+  cmake, ctest, by hand              configured in folders of its own, where the build is a dry one (compiling takes
                                      minutes, and what is tested was built so) and the tests are listed
+  gdb, perf                          the flags of what they run: not every machine has them
   parley-call --mic --camera         the flags: a test machine has neither
   parley-load --search, --duration   the flags, and one load of few seconds: a search takes minutes, and what it finds is
                                      the machine's
@@ -40,13 +43,16 @@ BINARIES = None
 
 
 def blocks(language):
-    """The fenced blocks of this language, each as its lines."""
-    fences = re.findall(r"^```(\w*)\n(.*?)^```", (SOURCE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    """The fenced blocks of this language, each as its lines, of README.md first."""
+    pages = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]
+    fences = [fence for page in pages
+              for fence in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)]
     return [[line for line in text.splitlines() if line.strip()] for name, text in fences if name == language]
 
 
 def commands():
-    return [line for block in blocks("sh") for line in block]
+    """Each once, in the order in which they stand."""
+    return list(dict.fromkeys(line for block in blocks("sh") for line in block))
 
 
 def commands_of(name):
@@ -70,13 +76,15 @@ class ReadmeCommands(unittest.TestCase):
         usage = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout
         for argument in arguments:
             if argument.startswith("--"):
-                self.assertIn(argument, usage)
+                self.assertIn(argument.partition("=")[0], usage)
 
     def test_every_command_is_one_this_test_knows(self):
-        known = ("./deploy/", "tests/soak/run", "build/release/server/parley-server ", "build/release/clients/cpp/parley-call ",
-                 "build/release/clients/cpp/parley-load ",
+        known = ("./deploy/", "bench/run ", "bench/plot ", "tests/soak/run", "tests/fuzz/run ",
+                 "build/release/server/parley-server ", "build/release/clients/cpp/parley-call ",
+                 "build/release/clients/cpp/parley-load ", "build/release/tests/",
                  "grpcurl ", "curl http://127.0.0.1:9464/metrics", 'eval "$(./deploy/setup --env)"',
-                 "cmake --preset release", "cmake --build build/release", "ctest --test-dir build/release")
+                 "cmake --preset ", "cmake --build build/", "ctest --test-dir build/", "gdb --args build/dev/server/parley-server ",
+                 "perf record ", "perf report ", "mkdir -p build/python", "protoc ")
         self.assertGreater(len(commands()), 10)
         for command in commands():
             self.assertTrue(command.startswith(known), command)
@@ -84,22 +92,60 @@ class ReadmeCommands(unittest.TestCase):
             self.assertFalse(line.startswith(known), f"a command that is in no sh block: {line}")
 
     def test_scripts_are_there(self):
-        scripts = [shlex.split(command)[0] for command in commands() if command.startswith(("./deploy/", "tests/"))]
-        self.assertIn("./deploy/quickstart", scripts)
-        for script in scripts:
-            subprocess.run([SOURCE / script, "--help"], check=True, capture_output=True)
+        scripts = [shlex.split(command) for command in commands() if command.startswith(("./deploy/", "bench/", "tests/"))]
+        self.assertIn(["./deploy/quickstart"], scripts)
+        for script, *arguments in scripts:
+            if script == "tests/fuzz/run":  # BUILD, SECONDS
+                self.assertTrue(os.access(SOURCE / script, os.X_OK))
+                self.assertRegex(" ".join(arguments), r"^build/asan \d+$")
+            else:
+                self.check_flags(SOURCE / script, arguments)
 
     def test_builds_by_hand_begin_as_written(self):
-        block = next(block for block in blocks("sh") if "cmake --preset release" in block)
-        folder = f"{self.folder.name}/build"
-        more = {"cmake --preset": f" -B {folder}", "cmake --build": " -- -n", "ctest": " -N"}
         script = ["set -e"]
-        for command in block:
-            command += next((extra for start, extra in more.items() if command.startswith(start)), "")
-            script.append(command.replace("build/release", folder))
-        done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=SOURCE, capture_output=True, text=True, timeout=300)
+        lists = 0
+        for command in commands():
+            if not command.startswith(("eval ", "cmake ", "ctest ")):
+                continue
+            if command.startswith("cmake --preset") and " -B " not in command:
+                command += f" -B build/{shlex.split(command)[2]}"
+            if command.startswith("cmake --build"):
+                command += " -- -n"
+            if command.startswith("ctest"):
+                command += " -N"
+                lists += 1
+            script.append(command.replace("build/", f"{self.folder.name}/"))
+        done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=SOURCE, capture_output=True, text=True, timeout=500)
         self.assertEqual(done.returncode, 0, done.stderr + done.stdout[-2000:])
-        self.assertRegex(done.stdout, r"Total Tests: [1-9]\d+")
+        self.assertEqual(len(re.findall(r"^Total Tests: [1-9]\d*$", done.stdout, re.MULTILINE)), lists, done.stdout[-2000:])
+
+    def test_a_test_runs_alone_as_written(self):
+        build = pathlib.Path(BINARIES.server).resolve().parents[1]
+        own = [command for command in commands() if command.startswith("build/release/tests/")]
+        self.assertGreater(len(own), 0)
+        for command in own:
+            binary, *arguments = shlex.split(command)
+            done = subprocess.run([build / binary.removeprefix("build/release/"), *arguments], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+            self.assertRegex(done.stdout, r"\[  PASSED  \] [1-9]")
+
+    def test_what_a_debugger_and_a_profiler_run_has_these_flags(self):
+        for command in commands():
+            if command.startswith(("gdb ", "perf record ")):
+                words = shlex.split(command)
+                server = next(i for i, word in enumerate(words) if word.endswith("/parley-server"))
+                self.check_flags(BINARIES.server, words[server + 1:])
+
+    def test_a_client_in_python_gets_an_answer(self):
+        """With the system's Python, whose packages it needs."""
+        script = "\n".join(command for command in commands() if command.startswith(("mkdir ", "protoc ")))
+        own = f"{self.folder.name}/python"
+        subprocess.run(["bash", "-ec", script.replace("build/python", own)], cwd=SOURCE, check=True, timeout=60)
+        (program,) = blocks("python")
+        text = "\n".join(program).replace("build/python", own).replace("127.0.0.1:50051", self.server.address)
+        done = subprocess.run(["/usr/bin/python3", "-c", text], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Paris", done.stdout)
 
     def test_the_server_starts_as_written(self):
         for arguments in commands_of("parley-server"):
@@ -110,7 +156,7 @@ class ReadmeCommands(unittest.TestCase):
             self.assertEqual(Server(BINARIES.server, *arguments).stop(), 0, arguments)
 
     def test_a_call_through_the_edge_ends_properly(self):
-        """The block of "In public": a server at a socket file, the edge in front of it, and a call over TLS."""
+        """The block about the edge: a server at a socket file, the edge in front of it, and a call over TLS."""
         block = next(block for block in blocks("sh") if any(line.startswith("./deploy/edge") for line in block))
         self.assertEqual([shlex.split(line)[0] for line in block],
                          ["build/release/server/parley-server", "./deploy/edge"])
