@@ -27,7 +27,7 @@ if(PARLEY_WITH_TORCH)
   if(NOT EXISTS "${PARLEY_TORCH_ROOT}/lib/libtorch_cpu.so")
     message(FATAL_ERROR
       "LibTorch is not at PARLEY_TORCH_ROOT='${PARLEY_TORCH_ROOT}' (no lib/libtorch_cpu.so). "
-      "Run deploy/setup, or give -DPARLEY_TORCH_ROOT=<libtorch>, or -DPARLEY_WITH_TORCH=OFF for a build without the real engine.")
+      "Run deploy/setup, or give -DPARLEY_TORCH_ROOT=<libtorch>, or -DPARLEY_WITH_TORCH=OFF for a build without it.")
   endif()
   add_library(parley_libtorch INTERFACE)
   target_compile_options(parley_libtorch INTERFACE
