@@ -12,7 +12,7 @@
 
 namespace parley::engine::libtorch {
 
-// Reads tensor after tensor and keeps the first error, so that a tower's loading reads like its list of
+// Reads tensor after tensor and keeps the first error, so that an encoder's loading reads like its list of
 // weights: check status() once at the end. After an error it gives zeros of the shape that was asked for.
 class WeightReader {
  public:

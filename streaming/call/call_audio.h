@@ -105,7 +105,7 @@ class CallAudio {
   // owner has left messages unread.
   void Tick(bool behind);
   // The pause that goes on is told once more, with the next window.
-  void TellPauseAgain() { endpointer_.TellPauseAgain(); }
+  void RepeatPause() { endpointer_.RepeatPause(); }
   void SetAnswerActive(bool active) { endpointer_.SetAnswerActive(active); }
   bool user_speaking() const { return endpointer_.turn_open(); }
   // Ends the detector's stream: no window is judged any more. Any thread.

@@ -246,7 +246,7 @@ void CallCore::OnResponseState() {
   if (audio_ != nullptr) {
     audio_->SetAnswerActive(responses_.answer_active());
     if (!responses_.answer_active()) StopAsking();
-    if (responses_.turn_open()) audio_->TellPauseAgain();  // it may be speculated on now
+    if (responses_.turn_open()) audio_->RepeatPause();  // it may be speculated on now
   }
   if (video_ != nullptr) video_->Pump();
   EndIfDone();

@@ -97,7 +97,7 @@ class Endpointer {
   void SetAnswerActive(bool active);
 
   // A pause that goes on is told once more, with the next window.
-  void TellPauseAgain() { paused_ = false; }
+  void RepeatPause() { paused_ = false; }
 
   // MANUAL mode. `now`: index of the next sample to come. No-op when a turn is open.
   void ActivityStart(int64_t now);
