@@ -8,10 +8,10 @@ of a name (tower: tower, audio_tower, AudioTower); one with capitals as it stand
 
 import pathlib
 import re
-import subprocess
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+FOLDERS = ("base", "bench", "clients", "cmake", "deploy", "docs", "engine", "proto", "server", "streaming", "tests")
 TABLE = pathlib.Path(__file__).with_suffix(".tsv")
 
 
@@ -50,12 +50,10 @@ def findings(rules, path, text):
 
 def main():
     rules = list(read_table(TABLE.read_text()))
-    files = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=SOURCE, text=True,
-                           check=True, capture_output=True).stdout.split("\n")
     found, read = [], 0
-    for path in files:
-        file = SOURCE / path
-        if not path or not file.is_file() or file == TABLE or file == pathlib.Path(__file__):
+    for file in sorted([SOURCE / "README.md", *(file for top in FOLDERS for file in (SOURCE / top).rglob("*"))]):
+        path = file.relative_to(SOURCE).as_posix()
+        if not file.is_file() or "__pycache__" in path or file in (TABLE, pathlib.Path(__file__).resolve()):
             continue
         try:
             text = file.read_text()
