@@ -192,7 +192,8 @@ class Impl : public ProcessDecoders {
       Lose(calls_.at(id), absl::DeadlineExceededError("no time for this picture: the decoders are busy"));
     const std::vector<CallId> timed(timed_.begin(), timed_.end());
     for (const CallId id : timed) {
-      if (now >= calls_.at(id).deadline) OnOverdue(id, calls_.at(id));
+      // The one before may have ended them all, with the fork server.
+      if (timed_.contains(id) && now >= calls_.at(id).deadline) OnOverdue(id, calls_.at(id));
     }
     if (now >= next_idle_look_) {
       next_idle_look_ = now + kIdleLook;

@@ -90,6 +90,7 @@ class Fakes : public ChildSource {
     if (deaf) return false;
     const Fake fake = {dup(socket.get()), dup(memory.get()), config};
     Behaviour behaviour = std::exchange(first_, BeHonest);
+    if (all_hang) behaviour = [](const Fake& hanging) { hanging.AwaitEnd(); };
     // Above any pid that Linux gives: its processor time is not known.
     if (tells_start) Push({.kind = Event::kSpawned, .child = child, .pid = (1 << 22) + 1});
     threads_.emplace_back([this, child, fake, behaviour = std::move(behaviour)] {
@@ -103,6 +104,7 @@ class Fakes : public ChildSource {
   bool Kill(uint64_t) override { return true; }  // the server closes its end
 
   std::atomic<bool> deaf = false;
+  std::atomic<bool> all_hang = false;
   std::atomic<bool> tells_start = true;
   std::atomic<bool> tells_end = true;
   std::atomic<int> ended_status = 0;  // of waitpid
@@ -312,6 +314,34 @@ TEST_F(LyingDecoders, OneWhoseEndIsNeverToldIsGivenUpAllTheSame) {
   EXPECT_TRUE(absl::IsInvalidArgument(outcome.Get().status()) ||
               absl::IsDeadlineExceeded(outcome.Get().status()));
   ExpectGoesOn(absl::Minutes(1));
+}
+
+// It stands still, and with it every process that it should have started: as in a machine that was suspended.
+TEST_F(LyingDecoders, AForkServerThatStartsNothingForManyCallsIsStartedAgainAndTheyGoOn) {
+  Start(BeHonest);
+  fakes_->all_hang = true;
+  fakes_->tells_start = false;
+  std::vector<std::unique_ptr<PictureDecoder>> calls;
+  std::vector<Outcome> outcomes;
+  for (int i = 0; i < 4; ++i) {
+    calls.push_back(Open(*decoders_, VideoCodec::kJpeg, kSmall));
+    outcomes.push_back(Ask(*calls.back(), "frame"));
+  }
+  // Two decode at a time: both are overdue at once.
+  while (decoders_->counts().started < 2) std::this_thread::yield();
+  clock_.Advance(absl::Minutes(1));
+  decoders_->Wake();
+  for (const Outcome& outcome : outcomes) EXPECT_FALSE(outcome.Get().ok());
+  fakes_->all_hang = false;
+  fakes_->tells_start = true;
+  clock_.Advance(absl::Minutes(1));
+  for (const auto& call : calls) {
+    while (!Decode(*call, "frame").ok()) {
+      clock_.Advance(absl::Seconds(1));
+      decoders_->Wake();
+      std::this_thread::yield();
+    }
+  }
 }
 
 TEST_F(LyingDecoders, AForkServerThatStartsNothingIsStartedAgain) {
