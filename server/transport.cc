@@ -1,5 +1,6 @@
 #include "server/transport.h"
 
+#include <grpc/compression.h>
 #include <grpc/grpc.h>
 #include <grpcpp/resource_quota.h>
 
@@ -44,6 +45,11 @@ Listener::Options MakeListenerOptions(const ServerOptions& options) {
 void SetTransportLimits(const ServerOptions& options, int max_message_bytes, grpc::ServerBuilder& builder) {
   // Over the limit gRPC itself ends the stream with RESOURCE_EXHAUSTED: the bytes never reach us.
   builder.SetMaxReceiveMessageSize(max_message_bytes);
+  // Compressed messages are refused with UNIMPLEMENTED: gRPC inflates one, to a thousand times its size,
+  // before it looks at the limit, and audio and pictures come compressed already.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(KeepaliveTimeout(options)));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

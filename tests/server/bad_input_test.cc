@@ -54,6 +54,26 @@ class BadInput : public ::testing::Test {
   uint64_t nonce_ = 0;
 };
 
+// A megabyte of it would be a gigabyte here.
+TEST_F(BadInput, CompressedMessagesAreRefusedBeforeTheyAreInflated) {
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    const auto stub = v1::Parley::NewStub(server_.NewChannel());
+    const auto stream = stub->Converse(&context);
+    v1::ClientMessage message;
+    message.set_seq(1);
+    message.mutable_open()->mutable_config()->set_instructions(std::string(1'000, 'a'));
+    stream->Write(message);
+    v1::ServerMessage answer;
+    EXPECT_FALSE(stream->Read(&answer)) << answer.ShortDebugString();
+    const grpc::Status status = stream->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << status.error_message();
+  }
+  ExpectServerGoesOn();
+}
+
 TEST_F(BadInput, FramesBeforeSessionOpen) {
   TestCall call(server_.NewChannel());
   v1::ClientMessage message;
