@@ -55,6 +55,11 @@ absl::StatusOr<HostPort> SplitHostPort(const std::string& text) {
   const bool name = std::all_of(parts.host.begin(), parts.host.end(),
                                 [](char c) { return absl::ascii_isalnum(c) || c == '.' || c == '-'; });
   if (!name) return wrong;
+  // 256.0.0.1 is no name: who opens the port would take it for another address.
+  const bool numbers = std::none_of(parts.host.begin(), parts.host.end(),
+                                    [](char c) { return absl::ascii_isalpha(c) || c == '-'; });
+  in_addr v4{};
+  if (numbers && inet_pton(AF_INET, parts.host.c_str(), &v4) != 1) return wrong;
   return parts;
 }
 

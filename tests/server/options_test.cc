@@ -242,9 +242,10 @@ TEST(Options, AMetricsAddressIsAHostAndAPort) {
     EXPECT_TRUE(Parse({"--engine", "fake", "--metrics-address", address}).ok()) << address;
   }
   // What the HTTP server would take for a list of ports, a TLS port or a redirection is none of these.
-  for (const char* address : {"9464", "::1:9464", "[::1]", "[::1:9464", "[1.2.3.4]:1", "127.0.0.1:9464,9465",
-                              "127.0.0.1:9464s", "127.0.0.1:9464r", "+9464", ":9464",
-                              "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 1", "a b:1"}) {
+  for (const char* address :
+       {"256.0.0.0:9464", "999.1.1.1:9464", "127.1:9464", "9464", "::1:9464", "[::1]", "[::1:9464",
+        "[1.2.3.4]:1", "127.0.0.1:9464,9465", "127.0.0.1:9464s", "127.0.0.1:9464r", "+9464", ":9464",
+        "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 1", "a b:1"}) {
     const auto parsed = Parse({"--engine", "fake", "--metrics-address", address});
     EXPECT_THAT(std::string(parsed.status().message()), HasSubstr("--metrics-address")) << address;
   }
