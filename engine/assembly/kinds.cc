@@ -27,11 +27,10 @@ kernels::KvFormat ToKernels(KvFormat format) {
 
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLlama(
     std::shared_ptr<const bundle::LanguageModelFiles> files, const LanguageModelOptions& options) {
-  const KvFormat as_precise = options.arithmetic == Arithmetic::kFp32 ? KvFormat::kFp32 : KvFormat::kFp16;
   return cpu::Llama::Load(std::move(files), {.threads = options.threads,
                                              .arithmetic = options.arithmetic,
                                              .kv_bytes = options.kv_bytes,
-                                             .kv_format = ToKernels(options.kv_format.value_or(as_precise))});
+                                             .kv_format = ToKernels(options.KvFormatInForce())});
 }
 
 absl::StatusOr<std::unique_ptr<cpu::EfficientNet>> LoadEfficientNet(const std::string& folder, int threads) {

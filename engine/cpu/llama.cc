@@ -210,12 +210,11 @@ void Llama::RunLayer(const Layer& layer, int index, const float* before) {
 
   TakeNorm(x_.data(), out_.data(), rows_, layer.ffn_norm);
   Multiply(team_, in_, {{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, isa_);
-  const int ffn = ffn_;
-  in_.Reset(rows_, ffn);
+  in_.Reset(rows_, ffn_);
   team_.For(rows_, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
-      float* const gate = gate_.data() + static_cast<int64_t>(row) * ffn;
-      kernels::SwiGlu(gate, up_.data() + static_cast<int64_t>(row) * ffn, ffn, gate, isa_);
+      float* const gate = gate_.data() + static_cast<int64_t>(row) * ffn_;
+      kernels::SwiGlu(gate, up_.data() + static_cast<int64_t>(row) * ffn_, ffn_, gate, isa_);
       in_.Set(row, gate, isa_);
     }
   });
@@ -279,15 +278,14 @@ void Llama::Attend(int index) {
 }
 
 void Llama::Score(absl::Span<StepEntry> entries) {
-  const int hidden = hidden_;
   asking_.clear();
   for (size_t e = 0; e < entries.size(); ++e) {
     if (entries[e].logits == nullptr) continue;
     // The rows that are asked for move to the front; none is overwritten before it has moved.
     const int64_t last = static_cast<int64_t>(shares_[e].first) + shares_[e].tokens - 1;
     const int64_t to = static_cast<int64_t>(asking_.size());
-    std::memmove(x_.data() + to * hidden, x_.data() + last * hidden, hidden * sizeof(float));
-    std::memmove(out_.data() + to * hidden, out_.data() + last * hidden, hidden * sizeof(float));
+    std::memmove(x_.data() + to * hidden_, x_.data() + last * hidden_, hidden_ * sizeof(float));
+    std::memmove(out_.data() + to * hidden_, out_.data() + last * hidden_, hidden_ * sizeof(float));
     asking_.push_back(e);
   }
   if (asking_.empty()) return;
@@ -304,13 +302,12 @@ void Llama::Score(absl::Span<StepEntry> entries) {
 }
 
 void Llama::TakeNorm(float* x, const float* add, int rows, const std::vector<float>& weight) {
-  const int hidden = hidden_;
-  in_.Reset(rows, hidden);
+  in_.Reset(rows, hidden_);
   team_.For(rows, kRowsOfWork, [&](int begin, int end) {
     for (int row = begin; row < end; ++row) {
-      const int64_t at = static_cast<int64_t>(row) * hidden;
-      if (add != nullptr) kernels::Add(add + at, hidden, x + at, isa_);
-      kernels::RmsNorm(x + at, weight.data(), norm_epsilon_, hidden, normed_.data() + at, isa_);
+      const int64_t at = static_cast<int64_t>(row) * hidden_;
+      if (add != nullptr) kernels::Add(add + at, hidden_, x + at, isa_);
+      kernels::RmsNorm(x + at, weight.data(), norm_epsilon_, hidden_, normed_.data() + at, isa_);
       in_.Set(row, normed_.data() + at, isa_);
     }
   });

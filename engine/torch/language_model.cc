@@ -23,8 +23,7 @@ void SetThreads(int threads) {
 
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadOnCpu(
     std::shared_ptr<const bundle::LanguageModelFiles> files, const LanguageModelOptions& options) {
-  const KvFormat as_precise = options.arithmetic == Arithmetic::kFp32 ? KvFormat::kFp32 : KvFormat::kFp16;
-  const KvFormat kv_format = options.kv_format.value_or(as_precise);
+  const KvFormat kv_format = options.KvFormatInForce();
   if (kv_format == KvFormat::kInt8) {
     return absl::InvalidArgumentError(
         absl::StrCat(files->path(), ": LibTorch keeps keys and values in fp32 or fp16, not in int8"));

@@ -49,8 +49,9 @@ int MaxConversations(const ProgramOptions& options) { return 2 * options.server.
 engine::assembly::Kinds AllKinds() {
   engine::assembly::Kinds kinds = engine::assembly::CpuKinds();
 #ifdef PARLEY_WITH_TORCH
-  for (const char* kind : {"llama", "qwen2", "baichuan"}) {
-    kinds.language_models.push_back({kind, "torch-cpu", engine::libtorch::LoadOnCpu});
+  // All of them are one network.
+  for (const auto& row : engine::assembly::CpuKinds().language_models) {
+    kinds.language_models.push_back({row.kind, "torch-cpu", engine::libtorch::LoadOnCpu});
   }
 #endif
   return kinds;
