@@ -282,7 +282,11 @@ class Impl : public ProcessDecoders {
   void GiveUpPlace(CallId id, Call& call) {
     if (!std::exchange(call.running, false)) return;
     const absl::Time now = clock_->Now();
-    const absl::Duration used = CpuSince(call, now - call.started);
+    // Where it cannot be told: what the clock says, up to the frame's limit. The clock also counts a
+    // machine's sleep, and the wait for a process that the fork server never started.
+    const bool began = call.child != nullptr && call.child->started();
+    const absl::Duration used = CpuSince(
+        call, began ? std::min(now - call.started, options_.policy.frame_limit) : absl::ZeroDuration());
     call.cpu += used;
     queue_.Finish(id, used, now);
     timed_.erase(id);
