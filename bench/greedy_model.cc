@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "engine/schedule/step_planner.h"
-#include "engine/text/largest.h"
+#include "engine/text/sampler.h"
 
 namespace parley::bench {
 namespace {
@@ -21,7 +21,9 @@ class EngineGreedyModel final : public GreedyModel {
       if (!sequence.ok()) return sequence.status();
       sequences_.push_back(*std::move(sequence));
     }
-    logits_.resize(slots);
+    samplers_.clear();
+    for (int i = 0; i < slots; ++i) samplers_.emplace_back(engine::GenerationConfig{.temperature = 0});
+    tokens_.assign(slots, absl::UnknownError("no step was run"));
     return absl::OkStatus();
   }
 
@@ -29,19 +31,24 @@ class EngineGreedyModel final : public GreedyModel {
   absl::Status Step(absl::Span<Rows> rows) override {
     constexpr size_t kMostRows = engine::schedule::StepLimits{}.max_rows;
     entries_.clear();
+    requests_.clear();
+    requests_.reserve(rows.size());  // entries point at them
     for (const Rows& row : rows) {
       engine::StepEntry entry = {sequences_[row.slot].get(), row.tokens};
       for (; entry.tokens.size() > kMostRows; entry.tokens.remove_prefix(kMostRows)) {
         engine::StepEntry part = {entry.sequence, entry.tokens.first(kMostRows)};
-        if (absl::Status status = model_->Step(absl::MakeSpan(&part, 1)); !status.ok()) return status;
+        if (absl::Status status = model_->Step({&part, 1}); !status.ok()) return status;
       }
-      entry.logits = &logits_[row.slot];
+      requests_.push_back({.row = static_cast<int>(entry.tokens.size()) - 1,
+                           .sampler = &samplers_[row.slot],
+                           .token = &tokens_[row.slot]});
+      entry.requests = {&requests_.back(), 1};
       entries_.push_back(entry);
     }
-    if (absl::Status status = model_->Step(absl::MakeSpan(entries_)); !status.ok()) return status;
+    if (absl::Status status = model_->Step(entries_); !status.ok()) return status;
     for (Rows& row : rows) {
-      const std::vector<float>& logits = logits_[row.slot];
-      row.next = static_cast<TokenId>(engine::text::IndexOfLargest(logits));
+      if (!tokens_[row.slot].ok()) return tokens_[row.slot].status();
+      row.next = *tokens_[row.slot];
     }
     return absl::OkStatus();
   }
@@ -49,7 +56,9 @@ class EngineGreedyModel final : public GreedyModel {
  private:
   engine::LanguageModel* const model_;
   std::vector<std::unique_ptr<engine::Sequence>> sequences_;
-  std::vector<std::vector<float>> logits_;  // by slot
+  std::vector<engine::text::Sampler> samplers_;  // by slot
+  std::vector<absl::StatusOr<TokenId>> tokens_;  // by slot
+  std::vector<engine::RowRequest> requests_;
   std::vector<engine::StepEntry> entries_;
 };
 

@@ -71,15 +71,17 @@ absl::StatusOr<ExactText> Write(engine::LanguageModel& model, absl::Span<const T
   if (!sequence.ok()) return sequence.status();
   ExactText text;
   std::vector<float> logits;
-  engine::StepEntry entry = {sequence->get(), prompt, &logits};
+  engine::RowRequest request = {.row = static_cast<int>(prompt.size()) - 1, .scores = &logits};
+  engine::StepEntry entry = {.sequence = sequence->get(), .tokens = prompt, .requests = {&request, 1}};
   for (int i = 0; i < count; ++i) {
-    if (absl::Status status = model.Step(absl::MakeSpan(&entry, 1)); !status.ok()) return status;
+    if (absl::Status status = model.Step({&entry, 1}); !status.ok()) return status;
     const auto best = std::max_element(logits.begin(), logits.end());
     const float score = *best;
     text.tokens.push_back(static_cast<TokenId>(best - logits.begin()));
     *best = -std::numeric_limits<float>::infinity();
     text.leads.push_back(score - *std::max_element(logits.begin(), logits.end()));
     entry.tokens = absl::MakeConstSpan(&text.tokens.back(), 1);
+    request.row = 0;
   }
   return text;
 }

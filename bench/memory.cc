@@ -45,66 +45,58 @@ constexpr Thing kThings[] = {
 };
 constexpr int kThingCount = sizeof(kThings) / sizeof(kThings[0]);
 
-// The language model of a bundle, and eyes that read a thing's number from a picture's first value.
-class CameraModel final : public Model {
+// Eyes that read a thing's number from a picture's first value.
+class ThingEncoder final : public FrameEncoder {
  public:
-  static absl::StatusOr<std::unique_ptr<CameraModel>> Load(const std::string& folder, int threads) {
-    const absl::StatusOr<bundle::BundleManifest> manifest = bundle::ReadManifest(folder);
-    if (!manifest.ok()) return manifest.status();
-    absl::StatusOr<bundle::LanguageModelFiles> opened =
-        bundle::LanguageModelFiles::Open(manifest->language_model);
-    if (!opened.ok()) return opened.status();
-    const auto files = std::make_shared<const bundle::LanguageModelFiles>(*std::move(opened));
-    absl::StatusOr<bundle::TokenizerFiles> texts = bundle::ReadTokenizer(*files);
-    if (!texts.ok()) return texts.status();
-    auto model = std::make_unique<CameraModel>();
-    absl::StatusOr<std::unique_ptr<text::Tokenizer>> tokenizer =
-        text::Tokenizer::Create(std::move(texts->tokenizer));
-    if (!tokenizer.ok()) return tokenizer.status();
-    model->tokenizer_ = *std::move(tokenizer);
-    absl::StatusOr<text::PromptLayout> layout =
-        text::PromptLayout::Create({.family = manifest->prompt.layout,
-                                    .chat_template = std::move(texts->chat_template),
-                                    .system = manifest->prompt.system},
-                                   model->tokenizer_.get());
-    if (!layout.ok()) return layout.status();
-    model->layout_ = std::make_unique<text::PromptLayout>(*std::move(layout));
-    absl::StatusOr<std::unique_ptr<cpu::Llama>> llama =
-        cpu::Llama::Load(files, {.threads = threads, .arithmetic = Arithmetic::kInt16, .kv_bytes = kKvBytes});
-    if (!llama.ok()) return llama.status();
-    model->llama_ = *std::move(llama);
-    model->info_.context_tokens = files->shape().context_tokens;
-    return model;
+  std::string name() const override { return "things"; }
+  absl::StatusOr<std::unique_ptr<Encoding>> Start(ImagePtr image) override {
+    return std::make_unique<Picture>(std::move(image));
   }
-
-  const EngineInfo& info() const override { return info_; }
-  const text::Tokenizer& tokenizer() const override { return *tokenizer_; }
-  const text::PromptLayout& layout() const override { return *layout_; }
-  bool hears() const override { return false; }
-  bool sees() const override { return true; }
-  int vocabulary() const override { return llama_->vocabulary(); }
-  absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return llama_->NewSequence(); }
-  absl::Status Step(absl::Span<StepEntry> entries) override { return llama_->Step(entries); }
-  schedule::PageStats pages() const override { return llama_->pages(); }
-  int64_t page_bytes() const override { return llama_->page_bytes(); }
-  absl::StatusOr<std::vector<std::string>> DescribeImages(absl::Span<const ImagePtr> images) override {
-    std::vector<std::string> words;
-    for (const ImagePtr& image : images) {
-      words.push_back(absl::StrCat("The picture shows ", kThings[image->pixels[0]].label, "."));
-    }
-    return words;
-  }
-  absl::StatusOr<std::unique_ptr<Transcription>> StartTranscription(
-      std::vector<float>, std::shared_ptr<const TranscriptDraft>) override {
-    return absl::FailedPreconditionError("the bench has no ears");
+  std::vector<absl::StatusOr<bool>> Advance(absl::Span<Encoding* const> encodings) override {
+    return std::vector<absl::StatusOr<bool>>(encodings.size(), true);
   }
 
  private:
-  EngineInfo info_;
-  std::unique_ptr<text::Tokenizer> tokenizer_;
-  std::unique_ptr<text::PromptLayout> layout_;
-  std::unique_ptr<cpu::Llama> llama_;
+  struct Picture final : Encoding {
+    explicit Picture(ImagePtr shown) : image(std::move(shown)) {}
+    bool batchable() const override { return true; }
+    Encoded Take() override {
+      return {.part = absl::StrCat("The picture shows ", kThings[image->pixels[0]].label, ".")};
+    }
+    const ImagePtr image;
+  };
 };
+
+// The language model of a bundle with those eyes.
+absl::StatusOr<Model> LoadCameraModel(const std::string& folder, int threads) {
+  const absl::StatusOr<bundle::BundleManifest> manifest = bundle::ReadManifest(folder);
+  if (!manifest.ok()) return manifest.status();
+  absl::StatusOr<bundle::LanguageModelFiles> opened =
+      bundle::LanguageModelFiles::Open(manifest->language_model);
+  if (!opened.ok()) return opened.status();
+  const auto files = std::make_shared<const bundle::LanguageModelFiles>(*std::move(opened));
+  absl::StatusOr<bundle::TokenizerFiles> texts = bundle::ReadTokenizer(*files);
+  if (!texts.ok()) return texts.status();
+  Model model;
+  absl::StatusOr<std::unique_ptr<text::Tokenizer>> tokenizer =
+      text::Tokenizer::Create(std::move(texts->tokenizer));
+  if (!tokenizer.ok()) return tokenizer.status();
+  model.tokenizer = *std::move(tokenizer);
+  absl::StatusOr<text::PromptLayout> layout =
+      text::PromptLayout::Create({.family = manifest->prompt.layout,
+                                  .chat_template = std::move(texts->chat_template),
+                                  .system = manifest->prompt.system},
+                                 model.tokenizer.get());
+  if (!layout.ok()) return layout.status();
+  model.layout = std::make_unique<text::PromptLayout>(*std::move(layout));
+  absl::StatusOr<std::unique_ptr<cpu::Llama>> llama =
+      cpu::Llama::Load(files, {.threads = threads, .arithmetic = Arithmetic::kInt16, .kv_bytes = kKvBytes});
+  if (!llama.ok()) return llama.status();
+  model.language_model = *std::move(llama);
+  model.frame_encoder = std::make_unique<ThingEncoder>();
+  model.info.context_tokens = files->shape().context_tokens;
+  return model;
+}
 
 class Answer final : public AnswerListener {
  public:
@@ -136,7 +128,7 @@ struct Hour {
   int64_t compactions = 0;
 };
 
-absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model) {
+absl::StatusOr<Hour> Watch(Model model) {
   SimulatedClock clock;
   const auto engine = MakeManualEngine(std::move(model), RuntimeOptions(), &clock);
   absl::StatusOr<std::unique_ptr<Conversation>> conversation = engine->StartConversation({});
@@ -176,9 +168,9 @@ absl::StatusOr<Hour> Watch(std::unique_ptr<Model> model) {
 
 absl::Status Measure(const SuiteOptions& options) {
   const int threads = options.threads > 0 ? options.threads : ProcessorCount();
-  absl::StatusOr<std::unique_ptr<CameraModel>> model = CameraModel::Load(options.model_dir, threads);
+  absl::StatusOr<Model> model = LoadCameraModel(options.model_dir, threads);
   if (!model.ok()) return model.status();
-  const int64_t page_bytes = (*model)->page_bytes();
+  const int64_t page_bytes = model->language_model->page_bytes();
   const absl::StatusOr<Hour> hour = Watch(*std::move(model));
   if (!hour.ok()) return hour.status();
   if (hour->cut_short > 0) {

@@ -39,11 +39,13 @@ class Ours {
 
   absl::StatusOr<Transcript> Transcribe(const Clip& clip) const {
     const double start = Now();
-    const auto transcription = whisper_->StartTranscription(clip.samples);
+    const auto encoding = whisper_->Start({.samples = clip.samples});
+    if (!encoding.ok()) return encoding.status();
+    engine::Encoding* const alone = encoding->get();
     while (true) {
-      const absl::StatusOr<bool> done = transcription->Advance();
+      const absl::StatusOr<bool> done = whisper_->Advance({&alone, 1}).front();
       if (!done.ok()) return done.status();
-      if (*done) return Transcript{transcription->result().text, Now() - start};
+      if (*done) return Transcript{alone->Take().transcript.text, Now() - start};
     }
   }
 

@@ -65,7 +65,7 @@ struct ConversationOptions {
 // When the parts of an operation happened, on the engine's clock.
 struct OperationTimes {
   absl::Time queued;        // given by the caller
-  absl::Time encode_start;  // tower work began (frames, speech); text: when its turn came
+  absl::Time encode_start;  // the encoder began (frames, speech); text: when its turn came
   absl::Time encode_end;
   absl::Time prefill_start;
   absl::Time prefill_end;  // its tokens are in the KV cache
@@ -78,7 +78,9 @@ struct FrameResult {
 };
 
 struct SpeechResult {
-  std::string transcript;  // empty: no words
+  // Somebody said something in it. A model that hears by features writes no transcript of it.
+  bool heard = false;
+  std::string transcript;  // empty: none was written
   std::string language;    // ISO 639-1
   int tokens = 0;
   int transcript_tokens = 0;        // of the transcriber's, timestamps too

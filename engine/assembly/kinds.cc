@@ -7,6 +7,8 @@
 #include "engine/assembly/speech.h"
 #include "engine/bundle/mapped_file.h"
 #include "engine/bundle/safetensors.h"
+#include "engine/cpu/efficientnet/efficientnet.h"
+#include "engine/cpu/efficientnet/labels_encoder.h"
 #include "engine/cpu/llama.h"
 #include "engine/silero/silero.h"
 
@@ -33,7 +35,8 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLlama(
                                              .kv_format = ToKernels(options.KvFormatInForce())});
 }
 
-absl::StatusOr<std::unique_ptr<cpu::EfficientNet>> LoadEfficientNet(const std::string& folder, int threads) {
+absl::StatusOr<std::unique_ptr<FrameEncoder>> LoadEfficientNet(
+    const std::string& folder, const bundle::BundleManifest::VisionBridge& bridge, int threads) {
   const absl::StatusOr<bundle::Safetensors> weights = bundle::Safetensors::OpenFolder(folder);
   if (!weights.ok()) return weights.status();
   const absl::StatusOr<std::string> labels = bundle::ReadTextFile(absl::StrCat(folder, "/labels.json"));
@@ -41,7 +44,7 @@ absl::StatusOr<std::unique_ptr<cpu::EfficientNet>> LoadEfficientNet(const std::s
   absl::StatusOr<std::unique_ptr<cpu::EfficientNet>> loaded =
       cpu::EfficientNet::Load(*weights, *labels, threads);
   if (!loaded.ok()) return At(folder, loaded.status());
-  return loaded;
+  return std::make_unique<cpu::LabelsEncoder>(*std::move(loaded), bridge);
 }
 
 absl::StatusOr<std::unique_ptr<SpeechDetector>> LoadSilero(const std::string& file) {

@@ -12,11 +12,10 @@
 #include "engine/api/speech_detector.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/bundle/manifest.h"
-#include "engine/cpu/efficientnet/efficientnet.h"
 #include "engine/model/arithmetic.h"
+#include "engine/model/encoder.h"
 #include "engine/model/language_model.h"
 #include "engine/model/language_model_options.h"
-#include "engine/whisper/whisper.h"
 
 namespace parley::engine::assembly {
 
@@ -29,10 +28,10 @@ struct Kind {
 
 using LoadLanguageModel = std::function<absl::StatusOr<std::unique_ptr<LanguageModel>>(
     std::shared_ptr<const bundle::LanguageModelFiles>, const LanguageModelOptions&)>;
-using LoadSpeechEncoder = std::function<absl::StatusOr<std::unique_ptr<whisper::Whisper>>(
+using LoadSpeechEncoder = std::function<absl::StatusOr<std::unique_ptr<SpeechEncoder>>(
     const std::string& folder, absl::string_view language, Arithmetic, int threads)>;
-using LoadVisionEncoder =
-    std::function<absl::StatusOr<std::unique_ptr<cpu::EfficientNet>>(const std::string& folder, int threads)>;
+using LoadVisionEncoder = std::function<absl::StatusOr<std::unique_ptr<FrameEncoder>>(
+    const std::string& folder, const bundle::BundleManifest::VisionBridge& bridge, int threads)>;
 using LoadSpeechDetector =
     std::function<absl::StatusOr<std::unique_ptr<SpeechDetector>>(const std::string& file)>;
 

@@ -10,12 +10,12 @@
 #include "base/memory.h"
 #include "base/processors.h"
 #include "engine/assembly/arithmetic.h"
-#include "engine/assembly/bundle_model.h"
 #include "engine/assembly/errors.h"
 #include "engine/bundle/language_model_files.h"
 #include "engine/bundle/manifest.h"
 #include "engine/bundle/tokenizer_files.h"
 #include "engine/kernels/cpu_features.h"
+#include "engine/model/model.h"
 #include "engine/runtime/runtime_engine.h"
 
 namespace parley::engine::assembly {
@@ -58,13 +58,13 @@ class Loader {
     const absl::StatusOr<BundleManifest> manifest = bundle::ReadManifest(options_.bundle_dir);
     if (!manifest.ok()) return manifest.status();
     if (absl::Status status = bundle::VerifyFiles(*manifest); !status.ok()) return status;
-    parts_.info.bundle = manifest->name;
-    parts_.info.device =
+    model_.info.bundle = manifest->name;
+    model_.info.device =
         absl::StrCat(options_.device == kCpu ? "" : absl::StrCat(options_.device, ", "), "cpu, ", threads_,
                      " threads, ", kernels::IsaName(kernels::DetectIsa()));
     if (absl::Status status = LoadTheLanguageModel(*manifest); !status.ok()) return status;
     if (absl::Status status = LoadTheSpeechEncoder(*manifest); !status.ok()) return status;
-    if (absl::Status status = LoadTheVisionEncoder(*manifest); !status.ok()) return status;
+    if (absl::Status status = LoadTheFrameEncoder(*manifest); !status.ok()) return status;
     LoadedBundle loaded;
     if (manifest->speech_detector.has_value()) {
       absl::StatusOr<const Kind<LoadSpeechDetector>*> row =
@@ -74,11 +74,11 @@ class Loader {
           (*row)->load(manifest->speech_detector->path);
       if (!detector.ok()) return detector.status();
       loaded.speech_detector = *std::move(detector);
-      parts_.info.speech_detector = std::string(loaded.speech_detector->name());
+      model_.info.speech_detector = std::string(loaded.speech_detector->name());
     }
     RuntimeOptions runtime;
     runtime.max_conversations = options_.max_conversations;
-    loaded.engine = MakeRuntimeEngine(std::make_unique<BundleModel>(std::move(parts_)), runtime, clock);
+    loaded.engine = MakeRuntimeEngine(std::move(model_), runtime, clock);
     return loaded;
   }
 
@@ -108,10 +108,10 @@ class Loader {
                           .kv_bytes = options_.kv_bytes > 0 ? options_.kv_bytes : AvailableMemoryBytes() / 4,
                           .kv_format = *kv_format});
     if (!model.ok()) return model.status();
-    parts_.language_model = *std::move(model);
-    parts_.info.language_model = files->shape().name;
-    parts_.info.context_tokens = files->shape().context_tokens;
-    parts_.info.arithmetic = choice->description;
+    model_.language_model = *std::move(model);
+    model_.info.language_model = files->shape().name;
+    model_.info.context_tokens = files->shape().context_tokens;
+    model_.info.arithmetic = choice->description;
     return absl::OkStatus();
   }
 
@@ -127,15 +127,15 @@ class Loader {
     absl::StatusOr<std::unique_ptr<text::Tokenizer>> tokenizer =
         text::Tokenizer::Create(std::move(read->tokenizer));
     if (!tokenizer.ok()) return At(files.path(), tokenizer.status());
-    parts_.tokenizer = *std::move(tokenizer);
+    model_.tokenizer = *std::move(tokenizer);
 
     text::PromptOptions prompt;
     prompt.family = manifest.prompt.layout;
     prompt.chat_template = std::move(read->chat_template);
     prompt.system = manifest.prompt.system;
-    absl::StatusOr<text::PromptLayout> layout = text::PromptLayout::Create(prompt, parts_.tokenizer.get());
+    absl::StatusOr<text::PromptLayout> layout = text::PromptLayout::Create(prompt, model_.tokenizer.get());
     if (!layout.ok()) return At(files.path(), layout.status());
-    parts_.layout = std::make_unique<const text::PromptLayout>(*std::move(layout));
+    model_.layout = std::make_unique<const text::PromptLayout>(*std::move(layout));
     return absl::OkStatus();
   }
 
@@ -144,25 +144,24 @@ class Loader {
     const absl::StatusOr<const Kind<LoadSpeechEncoder>*> row =
         FindPart(kinds_.speech_encoders, *manifest.audio_tower, options_.device);
     if (!row.ok()) return row.status();
-    absl::StatusOr<std::unique_ptr<whisper::Whisper>> encoder = (*row)->load(
+    absl::StatusOr<std::unique_ptr<SpeechEncoder>> encoder = (*row)->load(
         manifest.audio_tower->path, manifest.audio_bridge->language, speech_arithmetic_, threads_);
     if (!encoder.ok()) return encoder.status();
-    parts_.info.audio_tower = (*encoder)->name();
-    parts_.speech_encoder = *std::move(encoder);
+    model_.info.audio_tower = (*encoder)->name();
+    model_.speech_encoder = *std::move(encoder);
     return absl::OkStatus();
   }
 
-  absl::Status LoadTheVisionEncoder(const BundleManifest& manifest) {
+  absl::Status LoadTheFrameEncoder(const BundleManifest& manifest) {
     if (!manifest.vision_tower.has_value()) return absl::OkStatus();
     const absl::StatusOr<const Kind<LoadVisionEncoder>*> row =
         FindPart(kinds_.vision_encoders, *manifest.vision_tower, options_.device);
     if (!row.ok()) return row.status();
-    absl::StatusOr<std::unique_ptr<cpu::EfficientNet>> encoder =
-        (*row)->load(manifest.vision_tower->path, threads_);
+    absl::StatusOr<std::unique_ptr<FrameEncoder>> encoder =
+        (*row)->load(manifest.vision_tower->path, *manifest.vision_bridge, threads_);
     if (!encoder.ok()) return encoder.status();
-    parts_.info.vision_tower = "EfficientNet-Lite0";
-    parts_.vision_encoder = *std::move(encoder);
-    parts_.vision_bridge = *manifest.vision_bridge;
+    model_.info.vision_tower = (*encoder)->name();
+    model_.frame_encoder = *std::move(encoder);
     return absl::OkStatus();
   }
 
@@ -170,7 +169,7 @@ class Loader {
   const Kinds& kinds_;
   const int threads_;
   Arithmetic speech_arithmetic_ = Arithmetic::kFp32;
-  BundleModel::Parts parts_;
+  Model model_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "engine/cpu/products.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/elementwise.h"
+#include "engine/model/step_entry_check.h"
 
 namespace parley::engine::cpu {
 namespace {
@@ -98,30 +99,15 @@ absl::Status Llama::LoadWeights() {
   return status;
 }
 
-absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
+absl::Status Llama::Submit(absl::Span<const StepEntry> entries) {
+  if (entries.empty()) return absl::OkStatus();
   for (const StepEntry& entry : entries) {
-    const int64_t after = entry.sequence->length() + static_cast<int64_t>(entry.tokens.size());
-    if (after > shape().context_tokens) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a sequence of ", after, " tokens passes the context of ", shape().context_tokens));
-    }
-    for (const TokenId token : entry.tokens) {
-      if (token < 0 || token >= shape().vocabulary) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("token ", token, " is outside the vocabulary of ", shape().vocabulary));
-      }
-    }
+    if (absl::Status status = CheckEntry(entry, *this, shape().context_tokens); !status.ok()) return status;
   }
-  return absl::OkStatus();
-}
-
-absl::Status Llama::Step(absl::Span<StepEntry> entries) {
-  if (absl::Status status = Check(entries); !status.ok()) return status;
   if (absl::Status status = LayOut(entries); !status.ok()) return status;
-  if (rows_ == 0) return absl::OkStatus();
   Embed(entries);
   for (int i = 0; i < shape().layers; ++i) RunLayer(layers_[i], i, i == 0 ? nullptr : out_.data());
-  Score(entries);
+  Answer(entries);
   for (const Share& share : shares_) share.sequence->Advance(share.tokens);
   return absl::OkStatus();
 }
@@ -175,12 +161,19 @@ void Llama::Embed(absl::Span<const StepEntry> entries) {
   const size_t row_bytes = embedding_.bytes.size() / embedding_.shape[0];
   bundle::TensorView one = {embedding_.name, embedding_.dtype, {1, shape().hidden}, {}};
   for (size_t e = 0; e < entries.size(); ++e) {
+    auto features = entries[e].features.begin();
     for (int t = 0; t < shares_[e].tokens; ++t) {
       const int row = shares_[e].first + t;
-      one.bytes = embedding_.bytes.subspan(entries[e].tokens[t] * row_bytes, row_bytes);
-      // The type was read at load time; what remains is arithmetic.
       float* const x = x_.data() + static_cast<size_t>(row) * hidden_;
-      Dequantize(one, absl::MakeSpan(x, shape().hidden)).IgnoreError();
+      if (features != entries[e].features.end() && t == features->row + features->count) ++features;
+      if (features != entries[e].features.end() && t >= features->row) {
+        const int64_t feature = features->begin + t - features->row;
+        std::copy_n(features->features->values.get() + feature * shape().hidden, shape().hidden, x);
+      } else {
+        one.bytes = embedding_.bytes.subspan(entries[e].tokens[t] * row_bytes, row_bytes);
+        // The type was read at load time; what remains is arithmetic.
+        Dequantize(one, absl::MakeSpan(x, shape().hidden)).IgnoreError();
+      }
       std::fill(x + shape().hidden, x + hidden_, 0.0f);
       const float position = static_cast<float>(shares_[e].position + t);
       for (int i = 0; i < turning; ++i) {
@@ -277,26 +270,34 @@ void Llama::Attend(int index) {
   });
 }
 
-void Llama::Score(absl::Span<StepEntry> entries) {
-  asking_.clear();
+void Llama::Answer(absl::Span<const StepEntry> entries) {
+  asked_.clear();
+  bool wants_scores = false;
   for (size_t e = 0; e < entries.size(); ++e) {
-    if (entries[e].logits == nullptr) continue;
-    // The rows that are asked for move to the front; none is overwritten before it has moved.
-    const int64_t last = static_cast<int64_t>(shares_[e].first) + shares_[e].tokens - 1;
-    const int64_t to = static_cast<int64_t>(asking_.size());
-    std::memmove(x_.data() + to * hidden_, x_.data() + last * hidden_, hidden_ * sizeof(float));
-    std::memmove(out_.data() + to * hidden_, out_.data() + last * hidden_, hidden_ * sizeof(float));
-    asking_.push_back(e);
+    for (const RowRequest& request : entries[e].requests) {
+      // The rows that are asked for move to the front; none is overwritten before it has moved.
+      const int64_t from = static_cast<int64_t>(shares_[e].first) + request.row;
+      const int64_t to = static_cast<int64_t>(asked_.size());
+      std::memmove(x_.data() + to * hidden_, x_.data() + from * hidden_, hidden_ * sizeof(float));
+      std::memmove(out_.data() + to * hidden_, out_.data() + from * hidden_, hidden_ * sizeof(float));
+      asked_.push_back(&request);
+      wants_scores |= request.wants_scores();
+    }
   }
-  if (asking_.empty()) return;
+  if (asked_.empty()) return;
   const int vocabulary = shape().vocabulary;
-  scores_.Resize(asking_.size() * vocabulary);
-  TakeNorm(x_.data(), out_.data(), static_cast<int>(asking_.size()), final_norm_);
-  Multiply(team_, in_, {{&head_, scores_.data()}}, isa_);
-  team_.For(static_cast<int>(asking_.size()), 1, [&](int begin, int end) {
-    for (int i = begin; i < end; ++i) {
-      const float* const row = scores_.data() + static_cast<int64_t>(i) * vocabulary;
-      entries[asking_[i]].logits->assign(row, row + vocabulary);
+  TakeNorm(x_.data(), out_.data(), static_cast<int>(asked_.size()), final_norm_);
+  if (wants_scores) {
+    scores_.Resize(asked_.size() * vocabulary);
+    Multiply(team_, in_, {{&head_, scores_.data()}}, isa_);
+  }
+  team_.For(static_cast<int>(asked_.size()), 1, [&](int begin, int end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const RowRequest& request = *asked_[i];
+      const float* const state = normed_.data() + i * hidden_;
+      if (request.hidden != nullptr) request.hidden->assign(state, state + shape().hidden);
+      if (request.wants_scores())
+        AnswerFromScores(request, absl::MakeSpan(scores_.data() + i * vocabulary, vocabulary));
     }
   });
 }

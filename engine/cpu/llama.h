@@ -36,7 +36,6 @@ struct LlamaOptions {
   kernels::KvFormat kv_format = kernels::KvFormat::kFp16;
 };
 
-// Step is called by one thread at a time.
 class Llama final : public LanguageModel {
  public:
   // `files` is kept: the embedding is read from it. Errors name the file. INVALID_ARGUMENT: heads wider than
@@ -50,10 +49,11 @@ class Llama final : public LanguageModel {
   }
 
   int vocabulary() const override { return shape().vocabulary; }
+  int hidden() const override { return shape().hidden; }
   absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewPagedSequence(); }
-  // Every sequence is a PagedSequence of this model. INVALID_ARGUMENT: a token outside the vocabulary or a
-  // sequence that would pass the context; RESOURCE_EXHAUSTED: no pages.
-  absl::Status Step(absl::Span<StepEntry> entries) override;
+  // Every sequence is a PagedSequence of this model.
+  absl::Status Submit(absl::Span<const StepEntry> entries) override;
+  absl::Status Complete() override { return absl::OkStatus(); }  // Submit has done it
   schedule::PageStats pages() const override { return pool_.stats(); }
   int64_t page_bytes() const override { return pool_.page_bytes(); }
 
@@ -90,7 +90,6 @@ class Llama final : public LanguageModel {
 
   Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options);
   absl::Status LoadWeights();
-  absl::Status Check(absl::Span<const StepEntry> entries) const;
   absl::Status LayOut(absl::Span<const StepEntry> entries);
 
   void Embed(absl::Span<const StepEntry> entries);
@@ -98,7 +97,7 @@ class Llama final : public LanguageModel {
   void RunLayer(const Layer& layer, int index, const float* before);
   void RotateAndStore(const Layer& layer, int index);
   void Attend(int index);
-  void Score(absl::Span<StepEntry> entries);
+  void Answer(absl::Span<const StepEntry> entries);
   // For each row of `x`: adds its row of `add` (unless null) to it, and takes its RMSNorm for the next
   // product.
   void TakeNorm(float* x, const float* add, int rows, const std::vector<float>& weight);
@@ -126,24 +125,24 @@ class Llama final : public LanguageModel {
   // Of the step under way; they grow to the largest step and stay.
   int rows_ = 0;
   std::vector<Share> shares_;
-  std::vector<Block> blocks_;          // of all shares
-  std::vector<size_t> asking_;         // entries whose scores are asked for
-  std::vector<Slot> slots_;            // by row
-  std::vector<const uint8_t*> pages_;  // of all shares, in order of position
-  std::vector<uint8_t> counts_;        // tokens in each
-  Buffer x_;                           // [rows, hidden]
-  Buffer normed_;                      // [rows, hidden]
-  Buffer cosines_;                     // [rows, head_dim / 2]
-  Buffer sines_;                       // [rows, head_dim / 2]
-  Buffer q_;                           // [rows, heads * head_dim]
-  Buffer k_;                           // [rows, kv_heads * head_dim]
-  Buffer v_;                           // [rows, kv_heads * head_dim]
-  Buffer attended_;                    // [rows, heads * head_dim]
-  Buffer gate_;                        // [rows, ffn]
-  Buffer up_;                          // [rows, ffn]
-  Buffer out_;                         // [rows, hidden]
-  Buffer scores_;                      // [rows that ask, vocabulary]
-  Activations in_;                     // of the next product
+  std::vector<Block> blocks_;             // of all shares
+  std::vector<const RowRequest*> asked_;  // of all entries, in order
+  std::vector<Slot> slots_;               // by row
+  std::vector<const uint8_t*> pages_;     // of all shares, in order of position
+  std::vector<uint8_t> counts_;           // tokens in each
+  Buffer x_;                              // [rows, hidden]
+  Buffer normed_;                         // [rows, hidden]
+  Buffer cosines_;                        // [rows, head_dim / 2]
+  Buffer sines_;                          // [rows, head_dim / 2]
+  Buffer q_;                              // [rows, heads * head_dim]
+  Buffer k_;                              // [rows, kv_heads * head_dim]
+  Buffer v_;                              // [rows, kv_heads * head_dim]
+  Buffer attended_;                       // [rows, heads * head_dim]
+  Buffer gate_;                           // [rows, ffn]
+  Buffer up_;                             // [rows, ffn]
+  Buffer out_;                            // [rows, hidden]
+  Buffer scores_;                         // [rows asked for, vocabulary]
+  Activations in_;                        // of the next product
 };
 
 }  // namespace parley::engine::cpu

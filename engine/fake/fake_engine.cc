@@ -2,7 +2,9 @@
 
 #include <utility>
 
-#include "engine/fake/fake_model.h"
+#include "engine/fake/fake_encoders.h"
+#include "engine/fake/fake_language_model.h"
+#include "engine/text/prompt_layout.h"
 
 namespace parley::engine {
 namespace {
@@ -61,8 +63,24 @@ void FakeFaults::Resume() {
   stalled_ = false;
 }
 
-std::unique_ptr<Model> MakeFakeModel(const FakeOptions& options) {
-  return std::make_unique<FakeModel>(options);
+Model MakeFakeModel(const FakeOptions& options) {
+  Model model;
+  model.tokenizer = MakeFakeTokenizer();
+  model.layout = std::make_unique<text::PromptLayout>(
+      text::PromptLayout::Create({.family = "chatml", .system = "You are a fake."}, model.tokenizer.get())
+          .value());
+  model.language_model = std::make_unique<FakeLanguageModel>(options, model.tokenizer.get());
+  if (options.hears) model.speech_encoder = std::make_unique<FakeSpeechEncoder>(options);
+  if (options.sees) model.frame_encoder = std::make_unique<FakeFrameEncoder>(options);
+  model.info.bundle = "fake";
+  model.info.language_model = "hash";
+  model.info.audio_tower = model.hears() ? model.speech_encoder->name() : "";
+  model.info.vision_tower = model.sees() ? model.frame_encoder->name() : "";
+  model.info.speech_detector = "energy";
+  model.info.arithmetic = "integer hash";
+  model.info.device = "none";
+  model.info.context_tokens = options.context_tokens;
+  return model;
 }
 
 std::unique_ptr<SpeechDetector> MakeFakeSpeechDetector() { return std::make_unique<FakeSpeechDetector>(); }

@@ -22,8 +22,8 @@ class FakeFaults {
  public:
   // The next call of its kind fails with `status`, once.
   void FailNextStep(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
-  void FailNextEncode(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);         // DescribeImages
-  void FailNextTranscription(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);  // Advance
+  void FailNextEncode(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);         // a pass over frames
+  void FailNextTranscription(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);  // a pass over speech
   // From now on every step with a conversation whose prompt holds `text` fails; an empty text: none does.
   void FailConversationsHolding(std::string text, absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   // The model stands still, in the middle of what it does, until Resume.
@@ -31,7 +31,7 @@ class FakeFaults {
   void Resume() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  friend class FakeModel;
+  friend class FakeWork;
 
   absl::Mutex mutex_;
   absl::Status step_ ABSL_GUARDED_BY(mutex_);
@@ -56,7 +56,7 @@ struct FakeOptions {
   absl::Duration row_time;            // and each of its rows
   absl::Duration encode_pass_time;    // a pass of the vision encoder
   absl::Duration encode_time;         // and each of its frames
-  absl::Duration transcription_time;  // a chunk: each second of audio begun
+  absl::Duration transcription_time;  // a pass of the speech encoder: one each second of audio begun
   SimulatedClock* simulated = nullptr;
   std::shared_ptr<FakeFaults> faults;  // may be null
   RuntimeOptions runtime;
@@ -70,12 +70,12 @@ struct LoadedFake {
 // `clock` must outlive the engine.
 LoadedFake MakeFakeEngine(const FakeOptions& options, const Clock* clock);
 
-// The engine's arithmetic alone, for tests of the runtime.
+// The engine's models alone, for tests of the runtime.
 //
 // Pictures are described by their mean colour ("a red picture"), speech by its length ("3.2 seconds of
 // speech"). Answers are words chosen by a hash of the whole token history, some of them with characters that
 // two tokens share.
-std::unique_ptr<Model> MakeFakeModel(const FakeOptions& options);
+Model MakeFakeModel(const FakeOptions& options);
 
 // A window's probability is 1 when its root mean square is above 0.02, 0 otherwise.
 std::unique_ptr<SpeechDetector> MakeFakeSpeechDetector();

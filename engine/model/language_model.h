@@ -1,5 +1,5 @@
-// A decoder-only language model as the runtime drives it: sequences of tokens in, scores out. engine/cpu and
-// engine/torch implement it.
+// A decoder-only language model as the runtime drives it: rows of sequences in, tokens or scores out.
+// Implemented by engine/cpu, engine/torch and engine/fake.
 //
 // Called by one thread at a time.
 #pragma once
@@ -12,6 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/model/device.h"
+#include "engine/model/part.h"
+#include "engine/model/row_request.h"
 #include "engine/schedule/page_table.h"
 #include "engine/text/token.h"
 
@@ -47,26 +50,53 @@ class Sequence {
   virtual int64_t bytes() const = 0;
 };
 
-// One sequence's share of a step: its tokens are run after those it holds.
+// Rows of a step that are features: [row, row + count) of its entry are rows [begin, begin + count) of
+// `features`.
+struct FeatureRows {
+  int row = 0;
+  const Features* features = nullptr;
+  int begin = 0;
+  int count = 0;
+};
+
+// One sequence's share of a step: rows that are run after those it holds. A row is a token, or a feature in a
+// token's place, which takes a position and room in the KV cache as a token does.
 struct StepEntry {
   Sequence* sequence = nullptr;
-  absl::Span<const TokenId> tokens;  // at least one
-  // Where the scores of the token after the last one go; null when nobody asks. Resized to [vocabulary].
-  std::vector<float>* logits = nullptr;
+  absl::Span<const TokenId> tokens;  // a row each, at least one; not looked at where the row is a feature
   // Which of `tokens` begin a new page: ascending indices from 0.
   absl::Span<const int> page_starts = {};
+  absl::Span<const FeatureRows> features = {};  // in ascending order, none overlapping
+  absl::Span<const RowRequest> requests = {};   // in ascending order, one a row at most
 };
 
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
 
-  // Scores a step returns a token; at least as many as the tokenizer has tokens.
+  // Scores a step returns a row; at least as many as the tokenizer has tokens.
   virtual int vocabulary() const = 0;
+  // Width of a hidden state, and of a feature.
+  virtual int hidden() const = 0;
+  // Where features must lie.
+  virtual Device device() const { return {}; }
   virtual absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() = 0;
-  // Runs one step over sequences of this model that are all different. A row's result does not depend on the
-  // other rows. An error leaves every sequence of the step at the length it had.
-  virtual absl::Status Step(absl::Span<StepEntry> entries) = 0;
+
+  // A step over sequences of this model that are all different, in two halves: the caller may plan the next
+  // one while a device runs this one. Between them only pages() may be called, and what the entries and their
+  // requests point at stays as it is; requests are answered when Complete returns. A row's result does not
+  // depend on the other rows. An error of either leaves every sequence of the step at the length it had, and
+  // the step is over. INVALID_ARGUMENT: a token outside the vocabulary, features of another width or device,
+  // a sequence that would pass the context; RESOURCE_EXHAUSTED: no pages.
+  virtual absl::Status Submit(absl::Span<const StepEntry> entries) = 0;
+  // REQUIRES: a step was submitted, without an error, and not completed.
+  virtual absl::Status Complete() = 0;
+  // Both.
+  absl::Status Step(absl::Span<const StepEntry> entries) {
+    if (absl::Status status = Submit(entries); !status.ok()) return status;
+    return Complete();
+  }
+
   // Of all sequences together; any thread. All zero where the cache is not paged.
   virtual schedule::PageStats pages() const { return {}; }
   virtual int64_t page_bytes() const { return 0; }

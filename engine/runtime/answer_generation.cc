@@ -12,25 +12,31 @@ AnswerGeneration::AnswerGeneration(const op::Answer& answer, absl::Time queued, 
       history_(history),
       model_(model),
       clock_(clock),
-      stream_(answer.config, &model->tokenizer()) {
+      stream_(answer.config, model->tokenizer.get()) {
   result_.queued = queued;
   result_.prefill_start = result_.prefill_end = clock_->Now();
   result_.first_token = result_.last_token = absl::InfiniteFuture();
 }
 
-absl::StatusOr<std::optional<FinishReason>> AnswerGeneration::TakeToken(absl::Span<float> logits) {
+RowRequest* AnswerGeneration::RequestToken(int row) {
+  request_ = {
+      .row = row, .sampler = stream_.sampler(), .answer = history_->answer_tokens(), .token = &token_};
+  return &request_;
+}
+
+absl::StatusOr<std::optional<FinishReason>> AnswerGeneration::TakeToken() {
   if (history_->answer_tokens().empty()) result_.prefill_end = clock_->Now();
-  const absl::StatusOr<TokenId> token = stream_.Sample(logits, history_->answer_tokens());
-  if (!token.ok()) return token.status();
-  if (model_->layout().EndsAnswer(*token) || model_->tokenizer().IsControl(*token)) {
+  if (!token_.ok()) return token_.status();
+  const TokenId token = *token_;
+  if (model_->layout->EndsAnswer(token) || model_->tokenizer->IsControl(token)) {
     return FinishReason::kEndOfTurn;
   }
-  history_->AppendAnswerToken(*token);
+  history_->AppendAnswerToken(token);
   const int made = static_cast<int>(history_->answer_tokens().size());
   const absl::Time now = clock_->Now();
   if (made == 1) result_.first_token = now;
   result_.last_token = now;
-  std::string text = stream_.Add(*token);
+  std::string text = stream_.Add(token);
   if (!text.empty()) listener_->OnText(std::move(text), stream_.text_tokens());
   if (stream_.stopped()) return FinishReason::kStopString;
   if (made >= max_tokens_) return FinishReason::kMaxTokens;

@@ -1,4 +1,4 @@
-// One answer while it is generated: scores in, tokens into history and text to its listener out.
+// One answer while it is generated: tokens into history, and text to its listener.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "base/clock.h"
 #include "engine/api/conversation.h"
 #include "engine/model/model.h"
@@ -25,9 +24,10 @@ class AnswerGeneration {
 
   // Prefill of the tokens that open the answer begins.
   void PrefillBegins() { result_.prefill_start = clock_->Now(); }
-  // Takes the next token from its scores. Returns how the answer ends with it, if it does. An error: the
-  // scores give no token.
-  absl::StatusOr<std::optional<FinishReason>> TakeToken(absl::Span<float> logits);
+  // Asks for the next token, after a step's row `row`. Lives until the step is complete.
+  RowRequest* RequestToken(int row);
+  // Takes it. Returns how the answer ends with it, if it does. An error: the scores gave no token.
+  absl::StatusOr<std::optional<FinishReason>> TakeToken();
   // Ends the answer in history, and gives its listener the text that was held back. The result is what the
   // listener is to be told last.
   AnswerResult Finish(FinishReason reason, const absl::Status& status);
@@ -39,6 +39,8 @@ class AnswerGeneration {
   const Model* const model_;
   const Clock* const clock_;
   AnswerStream stream_;
+  absl::StatusOr<TokenId> token_ = absl::UnknownError("no step was run");
+  RowRequest request_;
   AnswerResult result_;
 };
 

@@ -5,10 +5,6 @@
 
 namespace parley::engine {
 
-absl::StatusOr<TokenId> AnswerStream::Sample(absl::Span<float> logits, absl::Span<const TokenId> answer) {
-  return sampler_.Sample(logits.subspan(0, tokenizer_->size()), answer);
-}
-
 std::string AnswerStream::Count(std::string text) {
   returned_ += text.size();
   return text;

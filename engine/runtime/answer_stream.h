@@ -1,11 +1,9 @@
-// One answer, from scores to text: sampling, whole characters, stop strings.
+// One answer, from tokens to text: sampling, whole characters, stop strings.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "engine/api/generation.h"
 #include "engine/text/detokenizer.h"
 #include "engine/text/sampler.h"
@@ -19,10 +17,10 @@ class AnswerStream {
  public:
   // `tokenizer` must outlive the stream.
   AnswerStream(const GenerationConfig& config, const text::Tokenizer* tokenizer)
-      : tokenizer_(tokenizer), sampler_(config), stop_(config.stop) {}
+      : tokenizer_(tokenizer), sampler_(config, tokenizer->size()), stop_(config.stop) {}
 
-  // See text::Sampler. Scores past the tokenizer's last token (padding of the head) are not looked at.
-  absl::StatusOr<TokenId> Sample(absl::Span<float> logits, absl::Span<const TokenId> answer);
+  // Chooses the answer's tokens.
+  text::Sampler* sampler() { return &sampler_; }
   // Takes a token of the answer; returns the text that is certain now.
   std::string Add(TokenId token);
   // What was held back, at an answer's end that is no stop string.

@@ -17,7 +17,7 @@ ConversationContext::ConversationContext(schedule::WorkId id, ConversationHistor
 
 absl::Status ConversationContext::Open() {
   if (sequence_ == nullptr) {
-    absl::StatusOr<std::unique_ptr<Sequence>> sequence = model_->NewSequence();
+    absl::StatusOr<std::unique_ptr<Sequence>> sequence = model_->language_model->NewSequence();
     if (!sequence.ok()) return sequence.status();
     sequence_ = *std::move(sequence);
   }
@@ -49,8 +49,11 @@ absl::Status ConversationContext::ReservePages(int rows, int64_t most) {
   return sequence_->Reserve(rows, page_starts_, most);
 }
 
-StepEntry ConversationContext::NextStep(int rows, std::vector<float>* logits) {
-  return {sequence_.get(), history_.tokens().subspan(sequence_->length(), rows), logits, page_starts_};
+StepEntry ConversationContext::NextStep(int rows, absl::Span<const RowRequest> requests) {
+  return {.sequence = sequence_.get(),
+          .tokens = history_.tokens().subspan(sequence_->length(), rows),
+          .page_starts = page_starts_,
+          .requests = requests};
 }
 
 }  // namespace parley::engine

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "engine/api/conversation.h"
 #include "engine/model/model.h"
 #include "engine/runtime/context_keeper.h"
@@ -58,7 +59,8 @@ class ConversationContext {
   // Takes the pages for the next `rows` of them, at most `most`. REQUIRES: open().
   absl::Status ReservePages(int rows, int64_t most);
   // Those of a step. REQUIRES: ReservePages took the pages for as many.
-  StepEntry NextStep(int rows, std::vector<float>* logits);
+  // `requests`, and what it returns, must live until the step is complete.
+  StepEntry NextStep(int rows, absl::Span<const RowRequest> requests);
 
  private:
   void ShareSystemPrompt();

@@ -106,7 +106,7 @@ bool ConversationWorker::ProcessInbox(bool pool_short) {
       Begin(operation);
     } else if (operation.cancelled) {
       Cancel();
-    } else if (stage_ == Stage::kEncode && Expired(operation, clock_->Now())) {
+    } else if (stage_ == Stage::kEncode && encoding_ == nullptr && Expired(operation, clock_->Now())) {
       Complete(TooLate());
     } else if (stage_ == Stage::kPrefill && context_.unfilled() == 0 && !Is<op::Answer>(operation)) {
       times_.prefill_end = clock_->Now();
@@ -125,8 +125,7 @@ void ConversationWorker::Begin(QueuedOperation& operation) {
   prefill_began_ = false;
   out_of_pages_ = false;
   tokens_ = 0;
-  words_.clear();
-  transcript_ = {};
+  encoded_ = {};
   speculative_ = operation.speculative;
   if (!poison_.ok()) return Complete(poison_);
   if (!operation.refused.ok()) return Complete(operation.refused);
@@ -135,14 +134,14 @@ void ConversationWorker::Begin(QueuedOperation& operation) {
 }
 
 void ConversationWorker::Begin(const op::AppendFrame& frame) {
-  if (!model_->sees()) return Complete(absl::FailedPreconditionError("this bundle has no vision tower"));
+  if (!model_->sees()) return Complete(absl::FailedPreconditionError("this bundle has no vision encoder"));
   if (const absl::Status status = CheckImage(frame.image.get()); !status.ok()) return Complete(status);
   if (clock_->Now() > frame.deadline) return Complete(TooLate());
   stage_ = Stage::kEncode;
 }
 
 void ConversationWorker::Begin(const op::AppendSpeech& speech) {
-  if (!model_->hears()) return Complete(absl::FailedPreconditionError("this bundle has no audio tower"));
+  if (!model_->hears()) return Complete(absl::FailedPreconditionError("this bundle has no speech encoder"));
   if (speech.samples.empty()) return Complete();
   stage_ = Stage::kEncode;
 }
@@ -226,8 +225,8 @@ Want ConversationWorker::EncodeWant() const {
   return {.id = id_,
           .kind = frame ? WorkKind::kEncodeFrame : WorkKind::kEncodeSpeech,
           .urgency = CurrentUrgency(),
-          .begun = transcription_ != nullptr,
-          .batchable = transcription_ != nullptr && transcription_->joins()};
+          .begun = encoding_ != nullptr,
+          .batchable = encoding_ != nullptr && encoding_->batchable()};
 }
 
 Urgency ConversationWorker::CurrentUrgency() const {
@@ -244,60 +243,66 @@ bool ConversationWorker::AnswerPending() const {
   });
 }
 
-ImagePtr ConversationWorker::FrameToEncode() const {
-  if (TranscribesEarly() || side_transcription_.pending()) return nullptr;
-  const auto* frame = std::get_if<op::AppendFrame>(&operations_.front().what);
-  return frame == nullptr ? nullptr : frame->image;
+Encoder* ConversationWorker::EncoderWanted() const {
+  const bool speech =
+      side_transcription_.pending() || TranscribesEarly() || Is<op::AppendSpeech>(operations_.front());
+  if (speech) return model_->speech_encoder.get();
+  return model_->frame_encoder.get();
 }
 
-void ConversationWorker::BeginFrame() { times_.encode_start = clock_->Now(); }
-
-void ConversationWorker::FinishFrame(absl::StatusOr<std::string> words) {
-  times_.encode_end = clock_->Now();
-  if (!words.ok()) return Poison(words.status());
-  std::get<op::AppendFrame>(operations_.front().what).image.reset();
-  words_ = *std::move(words);
-  BeginPrefill(ConversationHistory::PartKind::kFrame, words_);
+absl::StatusOr<std::unique_ptr<Encoding>> ConversationWorker::StartEncoding() {
+  QueuedOperation& operation = operations_.front();
+  if (auto* const frame = std::get_if<op::AppendFrame>(&operation.what)) {
+    return model_->frame_encoder->Start(std::move(frame->image));
+  }
+  auto& speech = std::get<op::AppendSpeech>(operation.what);
+  return model_->speech_encoder->Start(
+      {.samples = std::move(speech.samples), .draft = early_transcription_.TakeDraft()});
 }
 
-Transcription* ConversationWorker::BeginSpeechChunk() {
-  if (side_transcription_.pending()) return side_transcription_.BeginChunk(early_transcription_.draft());
-  if (TranscribesEarly()) return early_transcription_.BeginChunk();
-  if (transcription_ == nullptr) {
+Encoding* ConversationWorker::BeginEncoderPass() {
+  if (side_transcription_.pending()) return side_transcription_.BeginPass(early_transcription_.draft());
+  if (TranscribesEarly()) return early_transcription_.BeginPass();
+  if (encoding_ == nullptr) {
     times_.encode_start = clock_->Now();
-    auto& speech = std::get<op::AppendSpeech>(operations_.front().what);
-    auto started = model_->StartTranscription(std::move(speech.samples), early_transcription_.TakeDraft());
+    auto started = StartEncoding();
     if (started.ok()) {
-      transcription_ = *std::move(started);
+      encoding_ = *std::move(started);
     } else {
       Poison(started.status());
     }
   }
-  return transcription_.get();
+  return encoding_.get();
 }
 
-void ConversationWorker::FinishSpeechChunk(const absl::StatusOr<bool>& done) {
+void ConversationWorker::FinishEncoderPass(const absl::StatusOr<bool>& done) {
   if (side_transcription_.pending()) {
-    if (auto draft = side_transcription_.FinishChunk(done)) early_transcription_.Keep(std::move(draft));
+    if (auto draft = side_transcription_.FinishPass(done)) early_transcription_.Keep(std::move(draft));
     return;
   }
-  if (TranscribesEarly()) return early_transcription_.FinishChunk(done);
+  if (TranscribesEarly()) return early_transcription_.FinishPass(done);
   times_.encode_end = clock_->Now();
   if (!done.ok()) return Poison(done.status());
   if (!*done) return;
-  transcript_ = transcription_->result();
-  EndTranscription();
-  BeginPrefill(ConversationHistory::PartKind::kSpeech, transcript_.text);
+  encoded_ = encoding_->Take();
+  EndEncoding();
+  const auto* const words = std::get_if<std::string>(&encoded_.part);
+  if (words == nullptr) return Poison(absl::UnimplementedError("features in a conversation's prompt"));
+  const bool frame = Is<op::AppendFrame>(operations_.front());
+  BeginPrefill(frame ? ConversationHistory::PartKind::kFrame : ConversationHistory::PartKind::kSpeech,
+               *words);
 }
 
-// If the user goes on, what it has is of use.
-void ConversationWorker::EndTranscription() {
-  if (speculative_) {
-    early_transcription_.Keep(*transcription_);
-  } else {
-    early_transcription_.Forget();
+void ConversationWorker::EndEncoding() {
+  if (Is<op::AppendSpeech>(operations_.front())) {
+    // If the user goes on, what it has is of use.
+    if (speculative_) {
+      early_transcription_.Keep(encoding_->draft());
+    } else {
+      early_transcription_.Forget();
+    }
   }
-  transcription_.reset();
+  encoding_.reset();
 }
 
 void ConversationWorker::EvictOrRefuse(const absl::Status& full) {
@@ -315,14 +320,15 @@ StepEntry ConversationWorker::BeginStep(int rows) {
     times_.prefill_start = clock_->Now();
     if (generation_ != nullptr) generation_->PrefillBegins();
   }
-  scores_requested_ = generation_ != nullptr && rows == context_.unfilled();
-  return context_.NextStep(rows, scores_requested_ ? &logits_ : nullptr);
+  token_requested_ = generation_ != nullptr && rows == context_.unfilled();
+  if (!token_requested_) return context_.NextStep(rows, {});
+  return context_.NextStep(rows, absl::MakeConstSpan(generation_->RequestToken(rows - 1), 1));
 }
 
 int ConversationWorker::FinishStep() {
-  if (!scores_requested_) return 0;
-  scores_requested_ = false;
-  const absl::StatusOr<std::optional<FinishReason>> end = generation_->TakeToken(absl::MakeSpan(logits_));
+  if (!token_requested_) return 0;
+  token_requested_ = false;
+  const absl::StatusOr<std::optional<FinishReason>> end = generation_->TakeToken();
   if (!end.ok()) {
     Poison(end.status());
   } else if (end->has_value()) {
@@ -366,15 +372,18 @@ void ConversationWorker::Complete(absl::Status status) {
 }
 
 FrameResult ConversationWorker::TakeResult(const op::AppendFrame&) {
-  return {std::move(words_), tokens_, times_};
+  auto* const words = std::get_if<std::string>(&encoded_.part);
+  return {words == nullptr ? "" : std::move(*words), tokens_, times_};
 }
 
 SpeechResult ConversationWorker::TakeResult(const op::AppendSpeech&) {
-  return {.transcript = std::move(transcript_.text),
-          .language = std::move(transcript_.language),
+  Transcript& transcript = encoded_.transcript;
+  return {.heard = encoded_.heard,
+          .transcript = std::move(transcript.text),
+          .language = std::move(transcript.language),
           .tokens = tokens_,
-          .transcript_tokens = transcript_.tokens,
-          .transcript_tokens_early = transcript_.early_tokens,
+          .transcript_tokens = transcript.tokens,
+          .transcript_tokens_early = transcript.early_tokens,
           .times = times_};
 }
 
@@ -393,7 +402,7 @@ AnswerResult ConversationWorker::NotBegun(absl::Time queued, FinishReason reason
 }
 
 void ConversationWorker::Cancel() {
-  if (transcription_ != nullptr) EndTranscription();
+  if (encoding_ != nullptr) EndEncoding();
   if (generation_ != nullptr) {
     FinishAnswer(FinishReason::kCancelled, absl::OkStatus());
   } else {
@@ -412,7 +421,7 @@ void ConversationWorker::Refuse(const absl::Status& full) {
 void ConversationWorker::Poison(absl::Status status) {
   poison_ = status;
   context_.Close();
-  transcription_.reset();
+  encoding_.reset();
   early_transcription_.Forget();
   if (stage_ == Stage::kBetween) return;
   if (generation_ != nullptr) {

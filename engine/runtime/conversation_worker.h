@@ -46,16 +46,13 @@ class ConversationWorker {
   // What the model should do for it; nothing when it is idle.
   std::optional<schedule::Want> Wants() const;
 
-  // The encoding it wants: null is a chunk of speech, else it is this frame. The loop does it together with
-  // that of others.
-  ImagePtr FrameToEncode() const;
-  // Whether that is speech of an utterance that goes on.
+  // The encoder that it wants a pass of. The loop runs it together with that of others.
+  Encoder* EncoderWanted() const;
+  // Whether that is for speech of an utterance that goes on.
   bool TranscribesEarly() const { return operations_.empty() && !side_transcription_.pending(); }
-  // Null: it cannot be started, which the worker has dealt with. Else one chunk of it is to be done.
-  Transcription* BeginSpeechChunk();
-  void FinishSpeechChunk(const absl::StatusOr<bool>& done);
-  void BeginFrame();
-  void FinishFrame(absl::StatusOr<std::string> words);
+  // What the pass is to be of. Null: it cannot be started, which the worker has dealt with.
+  Encoding* BeginEncoderPass();
+  void FinishEncoderPass(const absl::StatusOr<bool>& done);
   // Takes the pages that `rows` of the tokens it wants to prefill or decode need, at most `most`. When it
   // cannot: EvictOrRefuse, and it wants again.
   absl::Status ReservePages(int rows, int64_t most) { return context_.ReservePages(rows, most); }
@@ -92,12 +89,13 @@ class ConversationWorker {
   void Begin(const op::Mark& mark);
   void Begin(const op::Speculate& mark);
   void Begin(const op::Rewind& rewind);
-  // Words of a frame or of speech, or a text, into history; its prefill comes next.
+  absl::StatusOr<std::unique_ptr<Encoding>> StartEncoding();
+  // What was made of a frame or of speech, or a text, into history; its prefill comes next.
   void BeginPrefill(ConversationHistory::PartKind kind, absl::string_view words);
   schedule::Want EncodeWant() const;
   // Of the operation under way, or of what is left to prefill of the one before.
   schedule::Urgency CurrentUrgency() const;
-  void EndTranscription();
+  void EndEncoding();
   // The operation under way is complete: gives its results, or `status`.
   void Complete(absl::Status status = absl::OkStatus());
   FrameResult TakeResult(const op::AppendFrame& frame);
@@ -134,12 +132,10 @@ class ConversationWorker {
   OperationTimes times_;
   bool prefill_began_ = false;
   int tokens_ = 0;
-  std::string words_;
-  Transcription::Result transcript_;
-  std::unique_ptr<Transcription> transcription_;
+  Encoded encoded_;
+  std::unique_ptr<Encoding> encoding_;
   std::unique_ptr<AnswerGeneration> generation_;
-  std::vector<float> logits_;
-  bool scores_requested_ = false;
+  bool token_requested_ = false;
   // The operation under way, and what is left to prefill of it when it is complete.
   bool speculative_ = false;
 };

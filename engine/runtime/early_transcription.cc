@@ -5,40 +5,40 @@
 namespace parley::engine {
 
 void EarlyTranscription::Start(std::vector<float> samples) {
-  if (transcription_ != nullptr) Keep(*transcription_);
-  transcription_.reset();
+  if (encoding_ != nullptr) Keep(encoding_->draft());
+  encoding_.reset();
   samples_ = std::move(samples);
   if (samples_.empty()) draft_.reset();
 }
 
-Transcription* EarlyTranscription::BeginChunk() {
-  if (transcription_ == nullptr) {
-    auto started = model_->StartTranscription(std::exchange(samples_, {}), draft_);
-    if (started.ok()) transcription_ = *std::move(started);
+Encoding* EarlyTranscription::BeginPass() {
+  if (encoding_ == nullptr) {
+    auto started = model_->speech_encoder->Start({.samples = std::exchange(samples_, {}), .draft = draft_});
+    if (started.ok()) encoding_ = *std::move(started);
   }
-  return transcription_.get();
+  return encoding_.get();
 }
 
-void EarlyTranscription::FinishChunk(const absl::StatusOr<bool>& done) {
+void EarlyTranscription::FinishPass(const absl::StatusOr<bool>& done) {
   if (done.ok() && !*done) return;
-  if (done.ok()) Keep(*transcription_);
-  transcription_.reset();
+  if (done.ok()) Keep(encoding_->draft());
+  encoding_.reset();
 }
 
-std::shared_ptr<const TranscriptDraft> EarlyTranscription::TakeDraft() {
-  if (transcription_ != nullptr) Keep(*transcription_);
-  transcription_.reset();
+std::shared_ptr<const SpeechDraft> EarlyTranscription::TakeDraft() {
+  if (encoding_ != nullptr) Keep(encoding_->draft());
+  encoding_.reset();
   samples_ = {};
   return draft_;
 }
 
 void EarlyTranscription::Forget() {
-  transcription_.reset();
+  encoding_.reset();
   samples_ = {};
   draft_.reset();
 }
 
-void EarlyTranscription::Keep(std::shared_ptr<const TranscriptDraft> draft) {
+void EarlyTranscription::Keep(std::shared_ptr<const SpeechDraft> draft) {
   if (draft != nullptr) draft_ = std::move(draft);
 }
 

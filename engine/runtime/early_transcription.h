@@ -19,27 +19,26 @@ class EarlyTranscription {
   // Takes the place of the samples that are pending or being transcribed; empty: everything is forgotten.
   void Start(std::vector<float> samples);
   // There are samples pending, or a transcription is under way.
-  bool pending() const { return transcription_ != nullptr || !samples_.empty(); }
-  bool batchable() const { return transcription_ != nullptr && transcription_->joins(); }
+  bool pending() const { return encoding_ != nullptr || !samples_.empty(); }
+  bool batchable() const { return encoding_ != nullptr && encoding_->batchable(); }
   // Null: there is nothing to do after all.
-  Transcription* BeginChunk();
+  Encoding* BeginPass();
   // What fails is left: whoever needs the transcript will see.
-  void FinishChunk(const absl::StatusOr<bool>& done);
+  void FinishPass(const absl::StatusOr<bool>& done);
 
   // The whole utterance is transcribed now: nothing more is done early. Null: nothing was.
-  std::shared_ptr<const TranscriptDraft> TakeDraft();
+  std::shared_ptr<const SpeechDraft> TakeDraft();
   // Null: nothing has been transcribed so far.
-  std::shared_ptr<const TranscriptDraft> draft() const { return draft_; }
-  // It goes on, and the transcription, or the draft, is of its beginning.
-  void Keep(const Transcription& transcription) { Keep(transcription.draft()); }
-  void Keep(std::shared_ptr<const TranscriptDraft> draft);
+  std::shared_ptr<const SpeechDraft> draft() const { return draft_; }
+  // It goes on, and the draft is of its beginning. Null: there is none, and the one before stays.
+  void Keep(std::shared_ptr<const SpeechDraft> draft);
   void Forget();
 
  private:
   Model* const model_;
   std::vector<float> samples_;
-  std::unique_ptr<Transcription> transcription_;
-  std::shared_ptr<const TranscriptDraft> draft_;
+  std::unique_ptr<Encoding> encoding_;
+  std::shared_ptr<const SpeechDraft> draft_;
 };
 
 }  // namespace parley::engine

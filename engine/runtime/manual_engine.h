@@ -18,7 +18,7 @@ class ManualEngine : public Engine {
 };
 
 // Not thread-safe: conversations are used by the thread that drives the engine. WarmUp drives it itself.
-std::unique_ptr<ManualEngine> MakeManualEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
+std::unique_ptr<ManualEngine> MakeManualEngine(Model model, const RuntimeOptions& options,
                                                const Clock* clock);
 
 }  // namespace parley::engine

@@ -28,8 +28,8 @@ absl::StatusOr<std::shared_ptr<Inbox>> ModelLoop::Open(const ConversationOptions
   if (!text::IsValidUtf8(options.instructions)) {
     return absl::InvalidArgumentError("the instructions are not valid UTF-8");
   }
-  const int capacity = model_->info().context_tokens;
-  ConversationHistory history(&model_->layout(), options.instructions, capacity);
+  const int capacity = model_->info.context_tokens;
+  ConversationHistory history(model_->layout.get(), options.instructions, capacity);
   if (!history.fits()) {
     return absl::InvalidArgumentError(absl::StrCat("the instructions are ", history.size(),
                                                    " tokens; with a turn and its answer they must fit into ",
@@ -43,7 +43,7 @@ absl::StatusOr<std::shared_ptr<Inbox>> ModelLoop::Open(const ConversationOptions
   }
   const int64_t promised =
       schedule::PagesOf(history.system_size()) + schedule::PagesOf(options_.promised_tokens);
-  const schedule::PageStats pages = model_->pages();
+  const schedule::PageStats pages = model_->language_model->pages();
   if (!budget_.Open(last_id_ + 1, promised, pages)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the KV cache cannot keep ", promised, " pages of ", schedule::kPageTokens,
@@ -64,7 +64,7 @@ void ModelLoop::Wake() {
 }
 
 EngineStats ModelLoop::stats() const {
-  const schedule::PageStats pages = model_->pages();
+  const schedule::PageStats pages = model_->language_model->pages();
   absl::MutexLock lock(&mutex_);
   EngineStats stats = stats_;
   stats.kv_pages = pages.total;
@@ -76,7 +76,7 @@ EngineStats ModelLoop::stats() const {
   if (pass_began_ != absl::InfiniteFuture()) stats.pass_age = now - pass_began_;
   stats.token_interval *= std::exp2(-absl::FDivDuration(now - last_token_pass_, kIntervalHalfLife));
   stats.conversation_load = load_.PerConversation(now);
-  if (pages.total > 0) stats.kv_bytes = pages.in_use * model_->page_bytes();
+  if (pages.total > 0) stats.kv_bytes = pages.in_use * model_->language_model->page_bytes();
   return stats;
 }
 
@@ -94,7 +94,7 @@ void ModelLoop::ProcessInboxes() {
   pool_short_.clear();
   {
     absl::MutexLock lock(&mutex_);
-    const schedule::PageStats pages = model_->pages();
+    const schedule::PageStats pages = model_->language_model->pages();
     const int64_t turn = schedule::PagesOf(options_.promised_tokens);
     for (const auto& [id, worker] : workers_) pool_short_.push_back(budget_.Room(id, pages) < turn);
   }
@@ -143,7 +143,7 @@ bool ModelLoop::Reserve(ConversationWorker* worker, int rows) {
   do {
     absl::MutexLock lock(&mutex_);
     budget_.Hold(worker->id(), worker->kv_pages());
-    status = worker->ReservePages(rows, budget_.Room(worker->id(), model_->pages()));
+    status = worker->ReservePages(rows, budget_.Room(worker->id(), model_->language_model->pages()));
     if (status.ok()) {
       budget_.Hold(worker->id(), worker->kv_pages());
       return true;
@@ -199,49 +199,27 @@ bool ModelLoop::RunEncoder(const std::vector<schedule::WorkId>& ids) {
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
   const bool requested = !std::all_of(workers.begin(), workers.end(),
                                       [](const auto* worker) { return worker->TranscribesEarly(); });
-  if (workers.front()->FrameToEncode() == nullptr) {
-    Transcribe(workers);
-    return requested;
-  }
+  Encoder* const encoder = workers.front()->EncoderWanted();
   const absl::Time start = clock_->Now();
-  EncodeFrames(workers);
-  planner_.FramesTook(static_cast<int>(workers.size()), clock_->Now() - start);
-  return requested;
-}
-
-void ModelLoop::Transcribe(const std::vector<ConversationWorker*>& workers) {
   std::vector<ConversationWorker*> begun;
-  std::vector<Transcription*> transcriptions;
+  std::vector<Encoding*> encodings;
   for (ConversationWorker* worker : workers) {
-    Transcription* const transcription = worker->BeginSpeechChunk();
-    if (transcription == nullptr) continue;
+    Encoding* const encoding = worker->BeginEncoderPass();
+    if (encoding == nullptr) continue;
     begun.push_back(worker);
-    transcriptions.push_back(transcription);
+    encodings.push_back(encoding);
   }
-  if (transcriptions.empty()) return;
-  const std::vector<absl::StatusOr<bool>> done = model_->AdvanceTogether(transcriptions);
-  for (size_t i = 0; i < begun.size(); ++i) begun[i]->FinishSpeechChunk(done[i]);
-}
-
-void ModelLoop::EncodeFrames(const std::vector<ConversationWorker*>& workers) {
-  std::vector<ImagePtr> images;
-  for (ConversationWorker* worker : workers) {
-    worker->BeginFrame();
-    images.push_back(worker->FrameToEncode());
+  if (encodings.empty()) return requested;
+  std::vector<absl::StatusOr<bool>> done = encoder->Advance(encodings);
+  if (done.size() != begun.size()) {
+    const absl::Status lost = absl::InternalError(absl::StrCat(encoder->name(), " lost an input"));
+    done.assign(begun.size(), lost);
   }
-  absl::StatusOr<std::vector<std::string>> words = model_->DescribeImages(images);
-  if (words.ok() && words->size() != workers.size()) {
-    words = absl::InternalError("the vision encoder lost a picture");
+  for (size_t i = 0; i < begun.size(); ++i) begun[i]->FinishEncoderPass(done[i]);
+  if (encoder == model_->frame_encoder.get()) {
+    planner_.FramesTook(static_cast<int>(begun.size()), clock_->Now() - start);
   }
-  for (size_t i = 0; i < workers.size(); ++i) {
-    if (words.ok()) {
-      workers[i]->FinishFrame(std::move((*words)[i]));
-    } else if (workers.size() > 1) {
-      EncodeFrames({workers[i]});  // so that only the guilty one fails
-    } else {
-      workers[i]->FinishFrame(words.status());
-    }
-  }
+  return requested;
 }
 
 absl::Duration ModelLoop::Step(const schedule::StepPlan& plan) {
@@ -261,7 +239,7 @@ absl::Duration ModelLoop::Step(const schedule::StepPlan& plan) {
   }
   if (entries_.empty()) return absl::ZeroDuration();
   const absl::Time start = clock_->Now();
-  absl::Status status = model_->Step(absl::MakeSpan(entries_));
+  absl::Status status = model_->language_model->Step(entries_);
   const absl::Time end = clock_->Now();
   const absl::Duration took = end - start;
   planner_.StepTook(plan, took, end);
@@ -269,7 +247,7 @@ absl::Duration ModelLoop::Step(const schedule::StepPlan& plan) {
   // A step that failed changed nothing: each conversation tries alone, so that only the guilty one fails.
   std::vector<absl::Status> each(stepping_.size(), status);
   if (!status.ok() && stepping_.size() > 1) {
-    for (size_t i = 0; i < stepping_.size(); ++i) each[i] = model_->Step(absl::MakeSpan(&entries_[i], 1));
+    for (size_t i = 0; i < stepping_.size(); ++i) each[i] = model_->language_model->Step({&entries_[i], 1});
   }
   int64_t generated = 0;
   for (size_t i = 0; i < stepping_.size(); ++i) {

@@ -46,12 +46,8 @@ class ModelLoop {
  private:
   // Every conversation takes what came for it, and begins and completes what needs no model.
   void ProcessInboxes() ABSL_LOCKS_EXCLUDED(mutex_);
-  // False: all of it was early transcription.
+  // One pass of an encoder for all of them. False: all of it was early transcription.
   bool RunEncoder(const std::vector<schedule::WorkId>& ids);
-  // One chunk of speech of each.
-  void Transcribe(const std::vector<ConversationWorker*>& workers);
-  // What the pictures of these conversations show; a pass that fails is done again for each alone.
-  void EncodeFrames(const std::vector<ConversationWorker*>& workers);
   void CountContexts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the conversation has the pages for its rows of the next step; if not it has evicted something.
   bool Reserve(ConversationWorker* worker, int rows) ABSL_LOCKS_EXCLUDED(mutex_);

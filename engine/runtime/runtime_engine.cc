@@ -82,12 +82,12 @@ class WarmUpTurn final : public AnswerListener {
 template <typename Interface>
 class EngineOnLoop : public Interface {
  public:
-  EngineOnLoop(std::unique_ptr<Model> model, const RuntimeOptions& options, const Clock* clock)
-      : model_(std::move(model)), clock_(clock), loop_(model_.get(), options, clock) {}
+  EngineOnLoop(Model model, const RuntimeOptions& options, const Clock* clock)
+      : model_(std::move(model)), clock_(clock), loop_(&model_, options, clock) {}
 
-  const EngineInfo& info() const override { return model_->info(); }
-  bool hears() const override { return model_->hears(); }
-  bool sees() const override { return model_->sees(); }
+  const EngineInfo& info() const override { return model_.info; }
+  bool hears() const override { return model_.hears(); }
+  bool sees() const override { return model_.sees(); }
   EngineStats stats() const override { return loop_.stats(); }
 
   absl::StatusOr<std::unique_ptr<Conversation>> StartConversation(ConversationOptions options) override {
@@ -109,14 +109,14 @@ class EngineOnLoop : public Interface {
   ModelLoop& loop() { return loop_; }
 
  private:
-  const std::unique_ptr<Model> model_;
+  Model model_;
   const Clock* const clock_;
   ModelLoop loop_;
 };
 
 class RuntimeEngine final : public EngineOnLoop<Engine> {
  public:
-  RuntimeEngine(std::unique_ptr<Model> model, const RuntimeOptions& options, const Clock* clock)
+  RuntimeEngine(Model model, const RuntimeOptions& options, const Clock* clock)
       : EngineOnLoop(std::move(model), options, clock), thread_([this] { loop().Run(); }) {}
 
   ~RuntimeEngine() override {
@@ -141,12 +141,11 @@ class ManualEngineOnLoop final : public EngineOnLoop<ManualEngine> {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeRuntimeEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
-                                          const Clock* clock) {
+std::unique_ptr<Engine> MakeRuntimeEngine(Model model, const RuntimeOptions& options, const Clock* clock) {
   return std::make_unique<RuntimeEngine>(std::move(model), options, clock);
 }
 
-std::unique_ptr<ManualEngine> MakeManualEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
+std::unique_ptr<ManualEngine> MakeManualEngine(Model model, const RuntimeOptions& options,
                                                const Clock* clock) {
   return std::make_unique<ManualEngineOnLoop>(std::move(model), options, clock);
 }

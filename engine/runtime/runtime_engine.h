@@ -1,5 +1,4 @@
-// The engine on any Model: queues, batching, prompt assembly, answers, cancellation. engine/torch and
-// engine/fake give it their models.
+// The engine on any Model: queues, batching, prompt assembly, answers, cancellation.
 #pragma once
 
 #include <memory>
@@ -25,8 +24,7 @@ struct RuntimeOptions {
   schedule::StepLimits step;
 };
 
-// Starts the model thread, the only one that calls `model`. `clock` must outlive the engine.
-std::unique_ptr<Engine> MakeRuntimeEngine(std::unique_ptr<Model> model, const RuntimeOptions& options,
-                                          const Clock* clock);
+// Starts the model thread, the only one that runs `model`. `clock` must outlive the engine.
+std::unique_ptr<Engine> MakeRuntimeEngine(Model model, const RuntimeOptions& options, const Clock* clock);
 
 }  // namespace parley::engine

@@ -9,40 +9,42 @@ void SideTranscription::Ask(op::Transcribe operation, absl::Time given) {
   operation_ = std::move(operation);
   times_ = {.queued = given};
   if (!model_->hears()) {
-    Complete(absl::FailedPreconditionError("this bundle has no audio tower"));
+    Complete(absl::FailedPreconditionError("this bundle has no speech encoder"));
   } else if (operation_->samples.empty()) {
     Complete(SpeechResult{});
   }
 }
 
-Transcription* SideTranscription::BeginChunk(std::shared_ptr<const TranscriptDraft> draft) {
-  if (transcription_ != nullptr) return transcription_.get();
+Encoding* SideTranscription::BeginPass(std::shared_ptr<const SpeechDraft> draft) {
+  if (encoding_ != nullptr) return encoding_.get();
   times_.encode_start = clock_->Now();
-  auto started = model_->StartTranscription(std::move(operation_->samples), std::move(draft));
+  auto started = model_->speech_encoder->Start(
+      {.samples = std::move(operation_->samples), .draft = std::move(draft), .measure_confidence = true});
   if (!started.ok()) {
     Complete(started.status());
     return nullptr;
   }
-  transcription_ = *std::move(started);
-  transcription_->MeasureConfidence();
-  return transcription_.get();
+  encoding_ = *std::move(started);
+  return encoding_.get();
 }
 
-std::shared_ptr<const TranscriptDraft> SideTranscription::FinishChunk(const absl::StatusOr<bool>& done) {
+std::shared_ptr<const SpeechDraft> SideTranscription::FinishPass(const absl::StatusOr<bool>& done) {
   if (!done.ok()) {
     Complete(done.status());
     return nullptr;
   }
   if (!*done) return nullptr;
   times_.encode_end = times_.prefill_start = times_.prefill_end = clock_->Now();
-  const Transcription::Result& written = transcription_->result();
-  SpeechResult result{.transcript = written.text,
-                      .language = written.language,
+  auto draft = encoding_->draft();
+  Encoded encoded = encoding_->Take();
+  Transcript& written = encoded.transcript;
+  SpeechResult result{.heard = encoded.heard,
+                      .transcript = std::move(written.text),
+                      .language = std::move(written.language),
                       .transcript_tokens = written.tokens,
                       .transcript_tokens_early = written.early_tokens,
                       .mean_log_probability = written.mean_log_probability,
                       .times = times_};
-  auto draft = transcription_->draft();
   Complete(std::move(result));
   return draft;
 }
@@ -52,7 +54,7 @@ void SideTranscription::Cancel() {
 }
 
 void SideTranscription::Complete(absl::StatusOr<SpeechResult> result) {
-  transcription_.reset();
+  encoding_.reset();
   op::Transcribe operation = *std::exchange(operation_, std::nullopt);
   operation.done(std::move(result));
 }

@@ -22,11 +22,11 @@ class SideTranscription {
   // Takes the place of the one that is pending or under way, which completes with CANCELLED.
   void Ask(op::Transcribe operation, absl::Time given);
   bool pending() const { return operation_.has_value(); }
-  bool batchable() const { return transcription_ != nullptr && transcription_->joins(); }
+  bool batchable() const { return encoding_ != nullptr && encoding_->batchable(); }
   // REQUIRES: pending(). `draft`: of the utterance, or null. Null: it cannot be started, and has completed.
-  Transcription* BeginChunk(std::shared_ptr<const TranscriptDraft> draft);
+  Encoding* BeginPass(std::shared_ptr<const SpeechDraft> draft);
   // Null, or a draft of what will be written when more of the same utterance is heard.
-  std::shared_ptr<const TranscriptDraft> FinishChunk(const absl::StatusOr<bool>& done);
+  std::shared_ptr<const SpeechDraft> FinishPass(const absl::StatusOr<bool>& done);
   void Cancel();
 
  private:
@@ -35,7 +35,7 @@ class SideTranscription {
   Model* const model_;
   const Clock* const clock_;
   std::optional<op::Transcribe> operation_;
-  std::unique_ptr<Transcription> transcription_;
+  std::unique_ptr<Encoding> encoding_;
   OperationTimes times_;
 };
 

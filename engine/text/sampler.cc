@@ -51,6 +51,7 @@ void Clean(absl::Span<float> logits) {
 }  // namespace
 
 absl::StatusOr<TokenId> Sampler::Sample(absl::Span<float> logits, absl::Span<const TokenId> answer) {
+  logits = logits.first(std::min(logits.size(), vocabulary_));
   if (logits.empty()) return absl::InternalError("the model has no scores");
   Clean(logits);
   if (config_.repetition_penalty != 1) {

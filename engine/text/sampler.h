@@ -1,7 +1,10 @@
 // Chooses the next token of an answer.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,14 +22,17 @@ namespace parley::engine::text {
 // id.
 class Sampler {
  public:
-  explicit Sampler(const GenerationConfig& config) : config_(config) {}
+  // `vocabulary`: scores past so many are not looked at, as a head's padding has them.
+  explicit Sampler(const GenerationConfig& config, int vocabulary = std::numeric_limits<int>::max())
+      : config_(config), vocabulary_(static_cast<size_t>(vocabulary)) {}
 
-  // `logits`: [vocabulary], changed in place. `answer`: the answer's tokens so far. Scores that are not
+  // `logits`: of each token, changed in place. `answer`: the answer's tokens so far. Scores that are not
   // numbers are never chosen; INTERNAL when no score is a number.
   absl::StatusOr<TokenId> Sample(absl::Span<float> logits, absl::Span<const TokenId> answer);
 
  private:
   const GenerationConfig config_;
+  const size_t vocabulary_;
   std::vector<std::pair<float, TokenId>> candidates_;  // kept for its memory
   std::vector<double> weights_;
 };

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/rms_norm.h>
@@ -18,6 +19,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/model/step_entry_check.h"
 
 namespace parley::engine::libtorch {
 namespace {
@@ -202,20 +204,9 @@ absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(std::shared_ptr<const Languag
   }
 }
 
-absl::Status Llama::Check(absl::Span<const StepEntry> entries) const {
-  for (const StepEntry& entry : entries) {
-    if (entry.tokens.empty()) return absl::InvalidArgumentError("a step entry without tokens");
-    const int64_t length = entry.sequence->length() + static_cast<int64_t>(entry.tokens.size());
-    if (length > shape().context_tokens) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a sequence of ", length, " tokens; the model takes ", shape().context_tokens));
-    }
-    for (TokenId id : entry.tokens) {
-      if (id < 0 || id >= shape().vocabulary)
-        return absl::InvalidArgumentError(absl::StrCat("no token ", id));
-    }
-  }
-  return absl::OkStatus();
+Device Llama::device() const {
+  if (device_.is_cuda()) return {Device::Kind::kCuda, device_.index()};
+  return {};
 }
 
 StepRows Llama::LayOut(absl::Span<const StepEntry> entries) const {
@@ -253,35 +244,60 @@ StepRows Llama::LayOut(absl::Span<const StepEntry> entries) const {
   return rows;
 }
 
-void Llama::Run(absl::Span<StepEntry> entries) {
-  const StepRows rows = LayOut(entries);
-  std::vector<TokenId> ids;
-  for (const StepEntry& entry : entries) ids.insert(ids.end(), entry.tokens.begin(), entry.tokens.end());
-
-  at::Tensor x = embedding_.Forward(ids).to(device_);  // [rows, hidden]
-  for (const DecoderLayer& layer : layers_) x = layer.Forward(x, rows, pages_);
-
-  std::vector<at::Tensor> asked;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].logits == nullptr) continue;
-    asked.push_back(x.narrow(0, rows.shares[i].first + rows.shares[i].tokens - 1, 1));
-  }
-  if (!asked.empty()) {
-    const at::Tensor logits =
-        head_->Forward(norm_.Forward(at::cat(asked, 0))).to(at::kCPU).contiguous();  // [asked, vocabulary]
-    const float* row = logits.const_data_ptr<float>();
-    for (const StepEntry& entry : entries) {
-      if (entry.logits == nullptr) continue;
-      entry.logits->assign(row, row + shape().vocabulary);
-      row += shape().vocabulary;
+at::Tensor Llama::Embed(absl::Span<const StepEntry> entries) const {
+  std::vector<at::Tensor> pieces;
+  const auto add_tokens = [&](absl::Span<const TokenId> ids) {
+    if (!ids.empty()) pieces.push_back(embedding_.Forward(ids).to(device_));
+  };
+  for (const StepEntry& entry : entries) {
+    int next = 0;
+    for (const FeatureRows& rows : entry.features) {
+      add_tokens(entry.tokens.subspan(next, rows.row - next));
+      const Features& features = *rows.features;
+      pieces.push_back(at::from_blob(const_cast<float*>(features.values.get()),
+                                     {features.rows, features.hidden}, at::TensorOptions(device_))
+                           .narrow(0, rows.begin, rows.count));
+      next = rows.row + rows.count;
     }
+    add_tokens(entry.tokens.subspan(next));
   }
+  return at::cat(pieces, 0);
+}
+
+void Llama::Run(absl::Span<const StepEntry> entries) {
+  const StepRows rows = LayOut(entries);
+  at::Tensor x = Embed(entries);
+  for (const DecoderLayer& layer : layers_) x = layer.Forward(x, rows, pages_);
+  Answer(entries, rows, x);
   for (const StepRows::Share& share : rows.shares) share.sequence->Advance(static_cast<int>(share.tokens));
 }
 
-absl::Status Llama::Step(absl::Span<StepEntry> entries) {
+void Llama::Answer(absl::Span<const StepEntry> entries, const StepRows& rows, const at::Tensor& x) const {
+  std::vector<const RowRequest*> asked;
+  std::vector<at::Tensor> states;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    for (const RowRequest& request : entries[i].requests) {
+      asked.push_back(&request);
+      states.push_back(x.narrow(0, rows.shares[i].first + request.row, 1));
+    }
+  }
+  if (asked.empty()) return;
+  const at::Tensor state = norm_.Forward(at::cat(states, 0));                 // [asked, hidden]
+  const at::Tensor hidden = state.to(at::kCPU).contiguous();                  // [asked, hidden]
+  const at::Tensor scores = head_->Forward(state).to(at::kCPU).contiguous();  // [asked, vocabulary]
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const float* const row = hidden.const_data_ptr<float>() + i * shape().hidden;
+    if (asked[i]->hidden != nullptr) asked[i]->hidden->assign(row, row + shape().hidden);
+    AnswerFromScores(*asked[i], {scores.data_ptr<float>() + i * shape().vocabulary,
+                                 static_cast<size_t>(shape().vocabulary)});
+  }
+}
+
+absl::Status Llama::Submit(absl::Span<const StepEntry> entries) {
   if (entries.empty()) return absl::OkStatus();
-  if (absl::Status status = Check(entries); !status.ok()) return status;
+  for (const StepEntry& entry : entries) {
+    if (absl::Status status = CheckEntry(entry, *this, shape().context_tokens); !status.ok()) return status;
+  }
   for (const StepEntry& entry : entries) {
     const auto tokens = static_cast<int>(entry.tokens.size());
     if (absl::Status status =

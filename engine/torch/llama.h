@@ -106,8 +106,8 @@ struct DecoderLayer {
   FeedForward ffn;
 };
 
-// Weights are immutable; Step is called by one thread at a time, the only one that calls ATen. Rows of a step
-// share matrix products, whose last bits depend on how many rows there are.
+// Weights are immutable. Its one caller is the only thread that calls ATen. Rows of a step share matrix
+// products, whose last bits depend on how many rows there are.
 class Llama final : public LanguageModel {
  public:
   // `files` is kept: the embedding is read from it. Errors name the file. INVALID_ARGUMENT: an arithmetic
@@ -121,19 +121,23 @@ class Llama final : public LanguageModel {
   }
 
   int vocabulary() const override { return shape().vocabulary; }
+  int hidden() const override { return shape().hidden; }
+  Device device() const override;
   absl::StatusOr<std::unique_ptr<Sequence>> NewSequence() override { return NewPagedSequence(); }
-  // Every sequence is a PagedSequence of this model. INVALID_ARGUMENT for a token outside the vocabulary or a
-  // sequence that would pass the context; RESOURCE_EXHAUSTED: no pages. An error leaves every sequence at its
-  // length.
-  absl::Status Step(absl::Span<StepEntry> entries) override;
+  // Every sequence is a PagedSequence of this model.
+  absl::Status Submit(absl::Span<const StepEntry> entries) override;
+  absl::Status Complete() override { return absl::OkStatus(); }  // Submit has waited for the device
   schedule::PageStats pages() const override { return pages_.stats(); }
   int64_t page_bytes() const override { return pages_.page_bytes(); }
 
  private:
   Llama(std::shared_ptr<const bundle::LanguageModelFiles> files, const LlamaOptions& options);
-  absl::Status Check(absl::Span<const StepEntry> entries) const;
   StepRows LayOut(absl::Span<const StepEntry> entries) const;
-  void Run(absl::Span<StepEntry> entries);
+  // [rows, hidden], on the device.
+  at::Tensor Embed(absl::Span<const StepEntry> entries) const;
+  void Run(absl::Span<const StepEntry> entries);
+  // `x`: [rows, hidden], what the last layer gives.
+  void Answer(absl::Span<const StepEntry> entries, const StepRows& rows, const at::Tensor& x) const;
 
   const std::shared_ptr<const bundle::LanguageModelFiles> files_;
   const at::Device device_;

@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/model/model.h"
+#include "engine/model/encoder.h"
 #include "engine/text/token.h"
 #include "engine/whisper/review.h"
 
 namespace parley::engine::whisper {
 
-struct WhisperDraft final : TranscriptDraft {
+struct WhisperDraft final : SpeechDraft {
   struct Window {
     size_t begin = 0;              // of its audio, in samples
     std::vector<TokenId> written;  // after the prompt

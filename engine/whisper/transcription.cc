@@ -24,12 +24,12 @@ constexpr double kMostRepeatedTokensASecond =
     8;                                   // people say "no, no, no" at five a second, and five is six tokens
 constexpr float kSilenceEnergy = 1e-6f;  // -60 dB of full scale
 constexpr float kQuiet = 0.0025f;        // -26 dB of the loudest: no more speech
-constexpr int kStepsPerSlice = 4;
-constexpr int kRowsPerSlice = 16;  // with the draft's tokens
+constexpr int kStepsPerPass = 4;
+constexpr int kRowsPerPass = 16;  // with the draft's tokens
 constexpr int kMostProposed = 16;
 constexpr int kFewestProposed = 2;
 // Of the encoder: two layers of a 10 s window, one of a full one.
-constexpr int kLayerPositionsPerSlice = 1000;
+constexpr int kLayerPositionsPerPass = 1000;
 constexpr int kPromptTokens = 3;              // start, language, task
 constexpr int kLeastWordsWon = 2;             // by writing anew what comes after a skip
 constexpr int kMostSkips = 3;                 // that are written anew in so much audio as a window holds
@@ -63,44 +63,49 @@ uint64_t HashOf(absl::Span<const float> samples) {
 
 }  // namespace
 
-WhisperTranscription::WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples,
-                                           std::shared_ptr<const WhisperDraft> draft)
-    : parts_(*parts), samples_(std::move(samples)), language_(parts->language), draft_(std::move(draft)) {
+WhisperTranscription::WhisperTranscription(const Whisper::Parts* parts, SpeechInput input)
+    : parts_(*parts),
+      samples_(std::move(input.samples)),
+      measures_(input.measure_confidence),
+      language_(parts->language),
+      draft_(std::static_pointer_cast<const WhisperDraft>(std::move(input.draft))) {
   if (samples_.size() < kShortestSamples) Finish();
 }
 
-absl::StatusOr<bool> WhisperTranscription::Advance() {
-  absl::Status status;
+std::vector<absl::StatusOr<bool>> WhisperTranscription::Advance(
+    absl::Span<WhisperTranscription* const> transcriptions) {
+  const absl::Status status =
+      transcriptions.size() == 1 ? transcriptions.front()->AdvanceAlone() : Decode(transcriptions);
+  std::vector<absl::StatusOr<bool>> done;
+  for (const WhisperTranscription* each : transcriptions) done.push_back(each->IsDone(status));
+  return done;
+}
+
+absl::Status WhisperTranscription::AdvanceAlone() {
+  WhisperTranscription* const alone = this;
   switch (phase_) {
     case Phase::kWindow:
       BeginWindow();
-      if (phase_ == Phase::kEncode) status = OpenWindow();
-      break;
+      return phase_ == Phase::kEncode ? OpenWindow() : absl::OkStatus();
     case Phase::kEncode:
-      status = Encode();
-      break;
-    case Phase::kDecode: {
-      WhisperTranscription* const alone = this;
-      status = Decode({&alone, 1});
-      break;
-    }
+      return Encode();
+    case Phase::kDecode:
+      return Decode({&alone, 1});
     case Phase::kDone:
       break;
   }
-  return IsDone(status);
-}
-
-std::vector<absl::StatusOr<bool>> WhisperTranscription::AdvanceTogether(
-    absl::Span<WhisperTranscription* const> transcriptions) {
-  const absl::Status status = Decode(transcriptions);
-  std::vector<absl::StatusOr<bool>> outcomes;
-  for (const WhisperTranscription* each : transcriptions) outcomes.push_back(each->IsDone(status));
-  return outcomes;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> WhisperTranscription::IsDone(const absl::Status& status) const {
   if (!status.ok()) return absl::InternalError(absl::StrCat("transcription: ", status.message()));
   return phase_ == Phase::kDone;
+}
+
+Encoded WhisperTranscription::Take() {
+  Encoded encoded = {.part = transcript_.text, .heard = !transcript_.text.empty()};
+  encoded.transcript = std::move(transcript_);
+  return encoded;
 }
 
 bool WhisperTranscription::MaybeSilent() const { return no_speech_probability_ > kNoSpeechProbability; }
@@ -172,7 +177,7 @@ absl::Status WhisperTranscription::OpenWindow() {
 }
 
 absl::Status WhisperTranscription::Encode() {
-  for (int done = 0; layers_done_ < parts_.config.encoder_layers && done < kLayerPositionsPerSlice;
+  for (int done = 0; layers_done_ < parts_.config.encoder_layers && done < kLayerPositionsPerPass;
        done += positions_) {
     if (absl::Status status = parts_.networks->EncodeLayer(*window_); !status.ok()) return status;
     ++layers_done_;
@@ -201,7 +206,7 @@ absl::Status WhisperTranscription::Decode(absl::Span<WhisperTranscription* const
   Networks& networks = *transcriptions.front()->parts_.networks;
   std::vector<Networks::Entry> entries;
   int rows = 0;
-  for (int i = 0; i < kStepsPerSlice && rows < kRowsPerSlice; ++i) {
+  for (int i = 0; i < kStepsPerPass && rows < kRowsPerPass; ++i) {
     entries.clear();
     int most_rows = 0;
     for (WhisperTranscription* each : transcriptions) {
@@ -367,7 +372,7 @@ WhisperDraft::Window WhisperTranscription::DraftOfWindow() const {
   return {.begin = window_begin_, .written = written_};
 }
 
-std::shared_ptr<const TranscriptDraft> WhisperTranscription::draft() const {
+std::shared_ptr<const SpeechDraft> WhisperTranscription::draft() const {
   auto draft = std::make_shared<WhisperDraft>();
   draft->windows = done_;
   if (phase_ == Phase::kDecode) draft->windows.push_back(DraftOfWindow());
@@ -491,13 +496,14 @@ void WhisperTranscription::EndWindow(const Review& review) {
 
 void WhisperTranscription::Finish() {
   const std::string words = ValidUtf8(parts_.tokenizer->DecodeAll(text_));
-  result_.text = std::string(absl::StripAsciiWhitespace(words));
-  result_.tokens = sums_.tokens;
-  result_.early_tokens = sums_.early_tokens;
-  if (sums_.words_measured > 0) result_.mean_log_probability = sums_.log_probability / sums_.words_measured;
-  result_.language = "en";
+  transcript_.text = std::string(absl::StripAsciiWhitespace(words));
+  transcript_.tokens = sums_.tokens;
+  transcript_.early_tokens = sums_.early_tokens;
+  if (sums_.words_measured > 0)
+    transcript_.mean_log_probability = sums_.log_probability / sums_.words_measured;
+  transcript_.language = "en";
   for (const SpecialTokens::Language& language : parts_.tokens.languages) {
-    if (language.id == language_) result_.language = language.code;
+    if (language.id == language_) transcript_.language = language.code;
   }
   phase_ = Phase::kDone;
 }

@@ -25,31 +25,29 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/model/model.h"
+#include "engine/model/encoder.h"
 #include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 
 namespace parley::engine::whisper {
 
-class WhisperTranscription : public Transcription {
+class WhisperTranscription final : public Encoding {
  public:
-  // `parts` must outlive it. `draft` may be null.
-  WhisperTranscription(const Whisper::Parts* parts, std::vector<float> samples,
-                       std::shared_ptr<const WhisperDraft> draft);
+  // `parts` must outlive it.
+  WhisperTranscription(const Whisper::Parts* parts, SpeechInput input);
 
-  // One slice: the encoder's layers over a bounded number of positions, or a few decoder steps.
-  absl::StatusOr<bool> Advance() override;
-  bool joins() const override { return phase_ == Phase::kDecode; }
-  const Result& result() const override { return result_; }
-  void MeasureConfidence() override { measures_ = true; }
-  std::shared_ptr<const TranscriptDraft> draft() const override;
-  // Advance of several that join(), of one Whisper: the decoder runs them together.
-  static std::vector<absl::StatusOr<bool>> AdvanceTogether(
-      absl::Span<WhisperTranscription* const> transcriptions);
+  // The decoder runs several windows together.
+  bool batchable() const override { return phase_ == Phase::kDecode; }
+  std::shared_ptr<const SpeechDraft> draft() const override;
+  Encoded Take() override;
+  // See Encoder. A pass is the encoder's layers over a bounded number of positions, or a few decoder steps.
+  static std::vector<absl::StatusOr<bool>> Advance(absl::Span<WhisperTranscription* const> transcriptions);
 
  private:
   enum class Phase { kWindow, kEncode, kDecode, kDone };
 
+  // Its next pass, of whatever phase.
+  absl::Status AdvanceAlone();
   void BeginWindow();
   // What the draft has of the window under way; null: nothing.
   const WhisperDraft::Window* WindowOfDraft() const;
@@ -108,7 +106,8 @@ class WhisperTranscription : public Transcription {
 
   const Whisper::Parts& parts_;
   const std::vector<float> samples_;
-  Result result_;
+  const bool measures_;  // its confidence
+  Transcript transcript_;
   Phase phase_ = Phase::kWindow;
   TokenId language_;
   std::vector<TokenId> text_;  // of the windows so far
@@ -144,7 +143,6 @@ class WhisperTranscription : public Transcription {
   double closed_at_seconds_ = 0;       // the last closing timestamp
   double no_speech_probability_ = 0;
   double log_probability_ = 0;  // sum over written_, where silence is possible
-  bool measures_ = false;
   // Of the windows so far.
   struct Sums {
     int tokens = 0;

@@ -68,18 +68,14 @@ std::string Whisper::name() const {
   return absl::StrCat("Whisper", size, parts_->tokens.languages.empty() ? ".en" : "");
 }
 
-std::unique_ptr<Transcription> Whisper::StartTranscription(
-    std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft) const {
-  return std::make_unique<WhisperTranscription>(
-      parts_.get(), std::move(samples), std::static_pointer_cast<const WhisperDraft>(std::move(draft)));
+absl::StatusOr<std::unique_ptr<Encoding>> Whisper::Start(SpeechInput input) {
+  return std::make_unique<WhisperTranscription>(parts_.get(), std::move(input));
 }
 
-std::vector<absl::StatusOr<bool>> Whisper::AdvanceTogether(
-    absl::Span<Transcription* const> transcriptions) const {
-  if (transcriptions.size() == 1) return {transcriptions.front()->Advance()};
-  std::vector<WhisperTranscription*> mine;
-  for (Transcription* each : transcriptions) mine.push_back(static_cast<WhisperTranscription*>(each));
-  return WhisperTranscription::AdvanceTogether(mine);
+std::vector<absl::StatusOr<bool>> Whisper::Advance(absl::Span<Encoding* const> encodings) {
+  std::vector<WhisperTranscription*> transcriptions;
+  for (Encoding* each : encodings) transcriptions.push_back(static_cast<WhisperTranscription*>(each));
+  return WhisperTranscription::Advance(transcriptions);
 }
 
 }  // namespace parley::engine::whisper

@@ -13,15 +13,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "engine/model/model.h"
+#include "engine/model/encoder.h"
 #include "engine/text/tokenizer.h"
 #include "engine/whisper/config.h"
 #include "engine/whisper/networks.h"
 
 namespace parley::engine::whisper {
 
-// Used by the model thread only. Must outlive its transcriptions.
-class Whisper {
+class Whisper final : public SpeechEncoder {
  public:
   // `config` as its networks have it. `language`: ISO 639-1 as the bundle says, empty or "auto": detected in
   // each utterance. INVALID_ARGUMENT: what is wrong, by name.
@@ -29,19 +28,15 @@ class Whisper {
                                                          std::unique_ptr<text::Tokenizer> tokenizer,
                                                          absl::string_view language,
                                                          std::unique_ptr<Networks> networks);
-  ~Whisper();
+  ~Whisper() override;
   Whisper(const Whisper&) = delete;
   Whisper& operator=(const Whisper&) = delete;
 
-  // "Whisper base": by its number of layers, for EngineInfo.
-  std::string name() const;
-  // `samples`: one utterance, mono, kSampleRateHz, any length.
-  // `draft`: null, or of one of its transcriptions; see Model::StartTranscription.
-  std::unique_ptr<Transcription> StartTranscription(
-      std::vector<float> samples, std::shared_ptr<const TranscriptDraft> draft = nullptr) const;
-
-  // See Model::AdvanceTogether.
-  std::vector<absl::StatusOr<bool>> AdvanceTogether(absl::Span<Transcription* const> transcriptions) const;
+  // By its number of layers.
+  std::string name() const override;
+  // What it gives is words. A draft is of one of its own encodings.
+  absl::StatusOr<std::unique_ptr<Encoding>> Start(SpeechInput input) override;
+  std::vector<absl::StatusOr<bool>> Advance(absl::Span<Encoding* const> encodings) override;
 
   struct Parts;  // for this folder and its tests
   const Parts& parts() const { return *parts_; }

@@ -54,8 +54,8 @@ std::vector<TokenId> Tokens(int count, int seed) {
 
 std::vector<float> RunTokens(Llama& llama, PagedSequence& sequence, const std::vector<TokenId>& tokens) {
   std::vector<float> logits;
-  StepEntry entry = {&sequence, tokens, &logits};
-  const absl::Status status = llama.Step(absl::MakeSpan(&entry, 1));
+  Chunk entry = {&sequence, tokens, &logits};
+  const absl::Status status = RunStep(llama, {entry});
   EXPECT_TRUE(status.ok()) << status;
   return logits;
 }
@@ -102,10 +102,10 @@ TEST_P(CpuLlamaBits, OfARowAreTheSameWhateverSharesItsStepAndHoweverManyThreads)
   const std::vector<TokenId> chunk = Tokens(40, 9);
   const auto prefilling = three_threads->NewPagedSequence();
   std::vector<std::vector<float>> together(6);
-  std::vector<StepEntry> entries;
+  std::vector<Chunk> entries;
   for (int i = 0; i < 6; ++i) entries.push_back({sequences[i].get(), next, &together[i]});
   entries.insert(entries.begin() + 2, {prefilling.get(), chunk, nullptr});
-  ASSERT_TRUE(three_threads->Step(absl::MakeSpan(entries)).ok());
+  ASSERT_TRUE(RunStep(*three_threads, entries).ok());
   EXPECT_EQ(together, alone);
   EXPECT_EQ(prefilling->length(), 40);
 }
@@ -173,8 +173,8 @@ std::vector<float> RunRange(Llama& llama, Sequence& sequence, const std::vector<
                             int end) {
   std::vector<float> logits;
   const std::vector<int> starts = StartsWithin(begin, end);
-  StepEntry entry = {&sequence, absl::MakeConstSpan(tokens).subspan(begin, end - begin), &logits, starts};
-  const absl::Status status = llama.Step(absl::MakeSpan(&entry, 1));
+  Chunk entry = {&sequence, absl::MakeConstSpan(tokens).subspan(begin, end - begin), &logits, starts};
+  const absl::Status status = RunStep(llama, {entry});
   EXPECT_TRUE(status.ok()) << status;
   return logits;
 }
@@ -267,11 +267,11 @@ TEST(CpuLlama, SaysWhenThePagesAreOutAndGoesOnWhenSomeAreGivenBack) {
   RunTokens(*llama, *sequence, Tokens(60, 1));
   auto other = llama->NewPagedSequence();
   const std::vector<TokenId> tokens = Tokens(20, 2);
-  StepEntry entry = {other.get(), tokens, nullptr};
-  EXPECT_EQ(llama->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kResourceExhausted);
+  Chunk entry = {other.get(), tokens, nullptr};
+  EXPECT_EQ(RunStep(*llama, {entry}).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(other->length(), 0);
   sequence->Truncate(30);
-  EXPECT_TRUE(llama->Step(absl::MakeSpan(&entry, 1)).ok());
+  EXPECT_TRUE(RunStep(*llama, {entry}).ok());
   EXPECT_EQ(other->length(), 20);
 }
 
@@ -279,8 +279,8 @@ TEST(CpuLlama, RefusesTokensAndLengthsThatDoNotExist) {
   const auto llama = Load({.threads = 1});
   const auto sequence = llama->NewPagedSequence();
   for (const std::vector<TokenId>& tokens : {std::vector<TokenId>{80}, {-1}, Tokens(257, 1)}) {
-    StepEntry entry = {sequence.get(), tokens, nullptr};
-    EXPECT_EQ(llama->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kInvalidArgument);
+    Chunk entry = {sequence.get(), tokens, nullptr};
+    EXPECT_EQ(RunStep(*llama, {entry}).code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(sequence->length(), 0);
   }
 }

@@ -139,15 +139,15 @@ TEST_F(SmolLm2Test, ForgottenFramesLeaveTheScoresOfFp32) {
       begins.push_back(cache->length());
       std::vector<float> logits;
       const std::vector<int> starts = {0};
-      StepEntry entry{cache.get(), absl::MakeConstSpan(frame).last(9 + i), &logits, starts};
-      EXPECT_TRUE(model->Step(absl::MakeSpan(&entry, 1)).ok());
+      Chunk entry{cache.get(), absl::MakeConstSpan(frame).last(9 + i), &logits, starts};
+      EXPECT_TRUE(RunStep(*model, {entry}).ok());
       scores.push_back(logits);
       if (i >= 3) cache->Forget(begins[i - 3], begins[i - 2]);
     }
     std::vector<float> logits;
     const std::vector<int> starts = {0};
-    StepEntry entry{cache.get(), question, &logits, starts};
-    EXPECT_TRUE(model->Step(absl::MakeSpan(&entry, 1)).ok());
+    Chunk entry{cache.get(), question, &logits, starts};
+    EXPECT_TRUE(RunStep(*model, {entry}).ok());
     scores.push_back(logits);
     return scores;
   };

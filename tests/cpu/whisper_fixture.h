@@ -16,6 +16,7 @@
 #include "engine/whisper/draft.h"
 #include "engine/whisper/parts.h"
 #include "gtest/gtest.h"
+#include "tests/model/encodings.h"
 #include "tests/reference/wav.h"
 
 namespace parley::engine::whisper {
@@ -45,8 +46,8 @@ inline absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& l
 }
 
 // Loaded once: it takes seconds.
-inline const Whisper& English() {
-  static const auto* whisper = new absl::StatusOr<std::unique_ptr<Whisper>>(LoadWhisper("en"));
+inline Whisper& English() {
+  static auto* const whisper = new absl::StatusOr<std::unique_ptr<Whisper>>(LoadWhisper("en"));
   EXPECT_TRUE(whisper->ok()) << whisper->status();
   if (!whisper->ok()) std::abort();
   return ***whisper;
@@ -54,9 +55,9 @@ inline const Whisper& English() {
 
 struct Written {
   std::string text;
-  int slices = 0;
+  int passes = 0;
   int early_tokens = 0;
-  std::shared_ptr<const TranscriptDraft> draft;
+  std::shared_ptr<const SpeechDraft> draft;
   // Of all windows.
   std::vector<TokenId> tokens() const {
     std::vector<TokenId> all;
@@ -67,17 +68,17 @@ struct Written {
   }
 };
 
-inline Written Write(const Whisper& whisper, std::vector<float> samples,
-                     std::shared_ptr<const TranscriptDraft> draft = nullptr) {
-  const auto transcription = whisper.StartTranscription(std::move(samples), std::move(draft));
+inline Written Write(Whisper& whisper, std::vector<float> samples,
+                     std::shared_ptr<const SpeechDraft> draft = nullptr) {
+  const auto encoding = *whisper.Start({.samples = std::move(samples), .draft = std::move(draft)});
   for (int i = 1; i < 1000; ++i) {
-    const absl::StatusOr<bool> done = transcription->Advance();
+    const absl::StatusOr<bool> done = AdvanceAlone(whisper, *encoding);
     EXPECT_TRUE(done.ok()) << done.status();
     if (!done.ok()) break;
     if (*done) {
-      const Transcription::Result& result = transcription->result();
-      const Written written = {result.text, i, result.early_tokens, transcription->draft()};
-      EXPECT_EQ(result.tokens, static_cast<int>(written.tokens().size()));
+      const Transcript transcript = encoding->Take().transcript;
+      const Written written = {transcript.text, i, transcript.early_tokens, encoding->draft()};
+      EXPECT_EQ(transcript.tokens, static_cast<int>(written.tokens().size()));
       return written;
     }
   }
@@ -85,7 +86,7 @@ inline Written Write(const Whisper& whisper, std::vector<float> samples,
   return {"", 0, 0, std::make_shared<WhisperDraft>()};
 }
 
-inline std::string Transcribe(const Whisper& whisper, std::vector<float> samples) {
+inline std::string Transcribe(Whisper& whisper, std::vector<float> samples) {
   return Write(whisper, std::move(samples)).text;
 }
 

@@ -34,23 +34,23 @@ TEST(Whisper, SeveralUtterancesWrittenTogetherAreThoseWrittenAlone) {
   const auto whisper = LoadWhisper("auto", Arithmetic::kInt16);
   ASSERT_TRUE(whisper.ok()) << whisper.status();
   const auto transcripts = ReferenceTranscripts();
-  std::vector<std::unique_ptr<Transcription>> all;
+  std::vector<std::unique_ptr<Encoding>> all;
   for (const auto& [clip, text] : transcripts) {
-    all.push_back((*whisper)->StartTranscription(parley::testing::ReadClip(clip)));
-    while (!all.back()->joins()) ASSERT_TRUE(all.back()->Advance().ok());
+    all.push_back(*(*whisper)->Start({.samples = parley::testing::ReadClip(clip)}));
+    while (!all.back()->batchable()) ASSERT_TRUE(AdvanceAlone(**whisper, *all.back()).ok());
   }
-  std::vector<Transcription*> writing;
+  std::vector<Encoding*> writing;
   for (const auto& each : all) writing.push_back(each.get());
   while (!writing.empty()) {
-    const auto done = (*whisper)->AdvanceTogether(writing);
+    const auto done = (*whisper)->Advance(writing);
     ASSERT_EQ(done.size(), writing.size());
     for (size_t i = done.size(); i-- > 0;) {
       ASSERT_TRUE(done[i].ok()) << done[i].status();
       if (*done[i]) writing.erase(writing.begin() + static_cast<ptrdiff_t>(i));
     }
   }
-  auto transcription = all.begin();
-  for (const auto& [clip, text] : transcripts) EXPECT_EQ((*transcription++)->result().text, text) << clip;
+  auto encoding = all.begin();
+  for (const auto& [clip, text] : transcripts) EXPECT_EQ((*encoding++)->Take().transcript.text, text) << clip;
 }
 
 TEST(Whisper, TheEndpointersSilenceAtBothEndsChangesNothing) {
@@ -130,11 +130,8 @@ TEST(Whisper, AShortWordIsNotWrittenMoreOftenThanItFitsIntoItsTime) {
 
 TEST(Whisper, IsLessSureOfWordsInAHumThanOfWords) {
   const auto sureness = [](std::vector<float> samples) {
-    const auto transcription = English().StartTranscription(std::move(samples));
-    transcription->MeasureConfidence();
-    while (!*transcription->Advance()) {
-    }
-    return transcription->result().mean_log_probability;
+    const auto encoding = *English().Start({.samples = std::move(samples), .measure_confidence = true});
+    return Encode(English(), *encoding).transcript.mean_log_probability;
   };
   EXPECT_LT(sureness(parley::testing::ReadCase("backchannel_mhm")), -1.1);
   EXPECT_GT(sureness(parley::testing::ReadCase("repeated_hello")), -1.1);
@@ -181,7 +178,7 @@ TEST(Whisper, ASentenceThatIsSaidTwiceInALongUtteranceIsWrittenTheSameFromADraft
     const Written again = Write(**whisper, samples, draft);
     EXPECT_EQ(again.tokens(), plain.tokens());
     EXPECT_EQ(again.text, plain.text);
-    EXPECT_LT(again.slices, plain.slices);
+    EXPECT_LT(again.passes, plain.passes);
   }
 }
 
@@ -215,7 +212,7 @@ TEST(Whisper, WhateverTheDraftTheSameTokensAreWritten) {
       nonsense->windows[0].written.push_back(i % 3 == 0 ? tokens[i / 3 % tokens.size()]
                                                         : static_cast<TokenId>(i * 7919 % 51'865));
     }
-    const std::pair<const char*, std::shared_ptr<const TranscriptDraft>> drafts[] = {
+    const std::pair<const char*, std::shared_ptr<const SpeechDraft>> drafts[] = {
         {"its own", plain.draft},
         {"most of it", Write(**whisper, Begin(samples, 0.8)).draft},
         {"a third of it", Write(**whisper, Begin(samples, 0.35)).draft},
@@ -228,7 +225,7 @@ TEST(Whisper, WhateverTheDraftTheSameTokensAreWritten) {
       EXPECT_EQ(written.text, plain.text) << name;
     }
     const Written again = Write(**whisper, samples, plain.draft);
-    EXPECT_LT(again.slices, plain.slices - 4) << "nothing was saved";
+    EXPECT_LT(again.passes, plain.passes - 4) << "nothing was saved";
     EXPECT_EQ(plain.early_tokens, 0);
     EXPECT_EQ(again.early_tokens, static_cast<int>(tokens.size()));
   }
@@ -244,12 +241,12 @@ TEST(Whisper, AFullWindowThatWasWrittenIsNotWrittenAgain) {
   const Written rest = Write(**whisper, samples, beginning.draft);
   EXPECT_EQ(rest.tokens(), plain.tokens());
   EXPECT_EQ(rest.text, plain.text);
-  EXPECT_LT(rest.slices, plain.slices / 2);
+  EXPECT_LT(rest.passes, plain.passes / 2);
   // Of other audio it is none.
   samples[kSampleRateHz] += 0.01f;
   const Written other = Write(**whisper, samples, beginning.draft);
   EXPECT_EQ(other.tokens(), Write(**whisper, samples).tokens());
-  EXPECT_GT(other.slices, rest.slices);
+  EXPECT_GT(other.passes, rest.passes);
 }
 
 TEST(Whisper, ATranscriptionThatIsStoppedLeavesWhatItHas) {
@@ -257,14 +254,14 @@ TEST(Whisper, ATranscriptionThatIsStoppedLeavesWhatItHas) {
   ASSERT_TRUE(whisper.ok()) << whisper.status();
   const std::vector<float> samples = Sentences({"slt_weather", "slt_capital", "slt_spider"}, 6400);
   const Written plain = Write(**whisper, samples);
-  const auto stopped = (*whisper)->StartTranscription(samples);
-  for (int i = 0; i < plain.slices - 2; ++i) ASSERT_TRUE(stopped->Advance().ok());
+  const auto stopped = *(*whisper)->Start({.samples = samples});
+  for (int i = 0; i < plain.passes - 2; ++i) ASSERT_TRUE(AdvanceAlone(**whisper, *stopped).ok());
   const Written rest = Write(**whisper, samples, stopped->draft());
   EXPECT_EQ(rest.tokens(), plain.tokens());
-  EXPECT_LT(rest.slices, plain.slices);
+  EXPECT_LT(rest.passes, plain.passes);
   // Stopped before it wrote anything it has what it was given.
-  const auto at_once = (*whisper)->StartTranscription(samples, plain.draft);
-  ASSERT_TRUE(at_once->Advance().ok());
+  const auto at_once = *(*whisper)->Start({.samples = samples, .draft = plain.draft});
+  ASSERT_TRUE(AdvanceAlone(**whisper, *at_once).ok());
   EXPECT_EQ(at_once->draft(), plain.draft);
 }
 
@@ -277,14 +274,12 @@ TEST(Whisper, SilenceAndTooLittleAudioGiveNoWords) {
 TEST(Whisper, DetectsTheLanguageWhenNoneIsGiven) {
   const auto whisper = LoadWhisper("auto");
   ASSERT_TRUE(whisper.ok()) << whisper.status();
-  const auto transcription = (*whisper)->StartTranscription(parley::testing::ReadClip("slt_capital"));
-  while (true) {
-    const auto done = transcription->Advance();
-    ASSERT_TRUE(done.ok()) << done.status();
-    if (*done) break;
-  }
-  EXPECT_EQ(transcription->result().language, "en");
-  EXPECT_EQ(transcription->result().text, "What is the capital of France?");
+  const auto encoding = *(*whisper)->Start({.samples = parley::testing::ReadClip("slt_capital")});
+  const Encoded encoded = Encode(**whisper, *encoding);
+  EXPECT_TRUE(encoded.heard);
+  EXPECT_EQ(std::get<std::string>(encoded.part), "What is the capital of France?");
+  EXPECT_EQ(encoded.transcript.language, "en");
+  EXPECT_EQ(encoded.transcript.text, "What is the capital of France?");
 }
 
 TEST(Whisper, NamesALanguageItDoesNotKnow) {

@@ -11,11 +11,37 @@
 
 namespace parley::engine {
 
+// What a test runs of one sequence in a step.
+struct Chunk {
+  Sequence* sequence = nullptr;
+  absl::Span<const TokenId> tokens;
+  std::vector<float>* scores = nullptr;  // after the last of the tokens; null: not asked for
+  absl::Span<const int> page_starts = {};
+  absl::Span<const FeatureRows> features = {};
+};
+
+inline absl::Status RunStep(LanguageModel& model, absl::Span<const Chunk> chunks) {
+  std::vector<RowRequest> requests;
+  requests.reserve(chunks.size());
+  std::vector<StepEntry> entries;
+  for (const Chunk& chunk : chunks) {
+    StepEntry entry = {.sequence = chunk.sequence,
+                       .tokens = chunk.tokens,
+                       .page_starts = chunk.page_starts,
+                       .features = chunk.features};
+    if (chunk.scores != nullptr) {
+      requests.push_back({.row = static_cast<int>(chunk.tokens.size()) - 1, .scores = chunk.scores});
+      entry.requests = absl::MakeConstSpan(&requests.back(), 1);
+    }
+    entries.push_back(entry);
+  }
+  return model.Step(entries);
+}
+
 inline std::vector<float> RunChunk(LanguageModel& model, Sequence* sequence, absl::Span<const TokenId> tokens,
                                    absl::Span<const int> page_starts = {}) {
   std::vector<float> logits;
-  StepEntry entry{sequence, tokens, &logits, page_starts};
-  const absl::Status status = model.Step(absl::MakeSpan(&entry, 1));
+  const absl::Status status = RunStep(model, {{sequence, tokens, &logits, page_starts}});
   EXPECT_TRUE(status.ok()) << status;
   return logits;
 }
@@ -38,11 +64,11 @@ inline std::vector<std::vector<float>> RunChunks(LanguageModel& model,
                                                  absl::Span<const std::unique_ptr<Sequence>> sequences,
                                                  absl::Span<const std::vector<TokenId>> chunks) {
   std::vector<std::vector<float>> logits(chunks.size());
-  std::vector<StepEntry> entries;
+  std::vector<Chunk> entries;
   for (size_t i = 0; i < chunks.size(); ++i) {
     if (!chunks[i].empty()) entries.push_back({sequences[i].get(), chunks[i], &logits[i]});
   }
-  const absl::Status status = model.Step(absl::MakeSpan(entries));
+  const absl::Status status = RunStep(model, entries);
   EXPECT_TRUE(status.ok()) << status;
   return logits;
 }

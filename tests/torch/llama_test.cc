@@ -50,11 +50,11 @@ TEST(TorchLlama, SaysWhenThePagesAreOutAndGoesOnWhenSomeAreGivenBack) {
   RunChunk(**model, sequence.get(), std::vector<TokenId>(60, 1));
   const auto other = (*model)->NewPagedSequence();
   const std::vector<TokenId> tokens(20, 2);
-  StepEntry entry = {other.get(), tokens, nullptr};
-  EXPECT_EQ((*model)->Step(absl::MakeSpan(&entry, 1)).code(), absl::StatusCode::kResourceExhausted);
+  Chunk entry = {other.get(), tokens, nullptr};
+  EXPECT_EQ(RunStep(**model, {entry}).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(other->length(), 0);
   sequence->Truncate(30);
-  EXPECT_TRUE((*model)->Step(absl::MakeSpan(&entry, 1)).ok());
+  EXPECT_TRUE(RunStep(**model, {entry}).ok());
   EXPECT_EQ((*model)->pages().in_use, 4);
 }
 
