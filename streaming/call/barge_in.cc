@@ -48,7 +48,7 @@ void BargeIn::OnWritten(uint64_t question, absl::Duration sound,
   if (question != question_) return;
   asked_ = false;
   const bool sure = sound > kShort || (result.ok() && result->mean_log_probability >= kSureLogProbability);
-  const bool words = !result.ok() || (HasWords(*result) && sure);
+  const bool words = !result.ok() || (result->heard && sure);
   if (deciding()) {
     UserTurn turn = *std::exchange(turn_, std::nullopt);
     speech_ = absl::ZeroDuration();

@@ -139,7 +139,7 @@ void Responses::OnSpeechRead(uint64_t attempt, const absl::StatusOr<engine::Spee
 void Responses::TakeSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
   if (!result.ok()) return OnReadFailed(result.status());
   TellTranscript(*result);
-  if (HasWords(*result)) return OnRead(/*has_content=*/true);
+  if (result->heard) return OnRead(/*has_content=*/true);
   conversation_->Rewind(current_.mark);  // noise leaves nothing in history
   // The client asked for this turn itself: then what it shows is enough.
   const CommitReason reason = current_.turn.utterance.reason;
@@ -158,7 +158,9 @@ void Responses::TellTranscript(const engine::SpeechResult& result) {
   times.transcript_tokens = result.transcript_tokens;
   times.transcript_tokens_early = result.transcript_tokens_early;
   const absl::string_view words = absl::StripAsciiWhitespace(result.transcript);
-  outlet_->Emit(InputTranscript{std::string(words), result.language}, current_.turn.id);
+  // A model that hears by features writes none.
+  const bool written = !words.empty() || !result.heard;
+  if (written) outlet_->Emit(InputTranscript{std::string(words), result.language}, current_.turn.id);
 }
 
 // ---------------------------------------------------------------- speculation
@@ -189,7 +191,7 @@ void Responses::HoldSpeech(const absl::StatusOr<engine::SpeechResult>& result) {
   if (absl::IsResourceExhausted(result.status())) return RefuseSpeculation();
   if (!result.ok()) return host_->OnConversationFailed(result.status());
   speculation_->speech = *result;
-  if (HasWords(*result)) speculation_->answer = Ask(speculation_->attempt);
+  if (result->heard) speculation_->answer = Ask(speculation_->attempt);
 }
 
 void Responses::RefuseSpeculation() {

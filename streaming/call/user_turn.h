@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "engine/api/conversation.h"
 #include "streaming/call/call_audio.h"
 
@@ -18,9 +17,5 @@ struct UserTurn {
   int speculations = 0;
   int wasted_tokens = 0;
 };
-
-inline bool HasWords(const engine::SpeechResult& result) {
-  return !absl::StripAsciiWhitespace(result.transcript).empty();
-}
 
 }  // namespace parley::streaming

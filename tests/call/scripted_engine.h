@@ -28,6 +28,7 @@ class ScriptedConversation;
 // What the test has said, and what it can look at.
 struct Script {
   bool hears = true;
+  bool writes = true;  // a transcript of what it hears
   bool sees = true;
   std::deque<std::string> transcripts;
   std::deque<std::string> aside_transcripts;
@@ -168,7 +169,9 @@ class ScriptedConversation : public engine::Conversation {
     }
     script_->asides.push_back([script = script_, size, done = std::move(speech.done)]() mutable {
       if (!script->aside_status.ok()) return done(script->aside_status);
-      done(engine::SpeechResult{.transcript = Script::Transcript(script->aside_transcripts, size),
+      const std::string transcript = Script::Transcript(script->aside_transcripts, size);
+      done(engine::SpeechResult{.heard = !transcript.empty(),
+                                .transcript = transcript,
                                 .language = "en",
                                 .mean_log_probability = script->aside_log_probability});
     });
@@ -194,8 +197,11 @@ class ScriptedConversation : public engine::Conversation {
     if (absl::Status status = TakeStatus(queued); !status.ok()) return speech.done(status);
     const std::string transcript = Script::Transcript(script_->transcripts, speech.samples.size());
     history_.push_back({.kind = Entry::kSpeech, .text = transcript});
-    speech.done(
-        engine::SpeechResult{.transcript = transcript, .language = "en", .tokens = 4, .times = Times()});
+    speech.done(engine::SpeechResult{.heard = !transcript.empty(),
+                                     .transcript = script_->writes ? transcript : "",
+                                     .language = "en",
+                                     .tokens = 4,
+                                     .times = Times()});
   }
   void Run(op::AppendText& text, const QueuedOperation& queued) {
     if (absl::Status status = TakeStatus(queued); !status.ok()) return text.done(status);
@@ -306,6 +312,7 @@ class ScriptedEngine : public engine::Engine {
     }
     return false;
   }
+  void HearWithoutWriting() { script_.writes = false; }
   void Hear(std::string transcript) { script_.transcripts.push_back(std::move(transcript)); }
   // What the next Transcribe gives, else "speech of <n> windows". It is done at once, or when WriteAside says
   // so.

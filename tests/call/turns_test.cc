@@ -82,6 +82,15 @@ TEST_F(TurnsTest, NoiseThatIsNoWordsIsNotAnsweredAndLeavesNothing) {
   EXPECT_EQ(engine_.History(), "U: hello | A: t1.1");
 }
 
+TEST_F(TurnsTest, WhatIsHeardAndNotWrittenDownIsAnswered) {
+  engine_.HearWithoutWriting();
+  engine_.SetAnswerTokens(1);
+  Start();
+  Turn();
+  EXPECT_THAT(News(), ElementsAre("started 1/0", "stopped 1/0", "committed 1/0 silence", "response 1/1",
+                                  "token 1/1 t1.1 ", "done 1/1 end_of_turn"));
+}
+
 TEST_F(TurnsTest, TypedTextIsATurnOfItsOwnAnsweredAtOnce) {
   engine_.SetAnswerTokens(1);
   Start();
