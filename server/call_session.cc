@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "server/call_input.h"
 #include "server/convert.h"
-#include "server/dispatch.h"
 #include "server/log.h"
 
 namespace parley::server {
@@ -184,7 +184,7 @@ std::optional<Fault> CallSession::Act(v1::ClientMessage& message, LiveCall& live
   const absl::Time captured = capture_clock_.Place(message.capture_time_us(), Now());
   switch (message.payload_case()) {
     case v1::ClientMessage::kUpdate:
-      return Update(message.update(), live);
+      return Update(message, live);
     case v1::ClientMessage::kPing: {
       v1::ServerMessage pong;
       pong.mutable_pong()->set_nonce(message.ping().nonce());
@@ -204,15 +204,15 @@ std::optional<Fault> CallSession::Act(v1::ClientMessage& message, LiveCall& live
     default:
       break;
   }
-  Dispatch(message, captured, live);
+  if (auto input = ToCallInput(message, captured)) live.Push(*std::move(input), message.seq());
   return std::nullopt;
 }
 
-std::optional<Fault> CallSession::Update(const v1::SessionUpdate& update, LiveCall& live) {
-  ConfigOrFault parsed = ApplyUpdate(update, *inbound_.config, env_.limits, env_.accepts);
+std::optional<Fault> CallSession::Update(const v1::ClientMessage& message, LiveCall& live) {
+  ConfigOrFault parsed = ApplyUpdate(message.update(), *inbound_.config, env_.limits, env_.accepts);
   if (Fault* fault = std::get_if<Fault>(&parsed)) return std::move(*fault);
   inbound_.config = std::get<CallConfig>(parsed);
-  live.UpdateConfig(*inbound_.config);
+  live.Push(streaming::input::Update{*inbound_.config}, message.seq());
   return std::nullopt;
 }
 
@@ -228,7 +228,7 @@ void CallSession::OnInputEnd() {
     phases_.Enter(Phase::kClosing, Now());
     live = call_;
   }
-  live->Close();
+  live->Push(streaming::input::Close{}, 0);
 }
 
 bool CallSession::PausedByBacklog(const std::shared_ptr<LiveCall>& live) {

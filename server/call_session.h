@@ -92,7 +92,7 @@ class CallSession final : public streaming::CallSink,
   std::optional<Fault> Open(const v1::ClientMessage& message);
   // With a place, and no read under way; then reads on.
   std::optional<Fault> StartCall(const streaming::CallConfig& config);
-  std::optional<Fault> Update(const v1::SessionUpdate& update, streaming::LiveCall& live);
+  std::optional<Fault> Update(const v1::ClientMessage& message, streaming::LiveCall& live);
   // Whether more of the call waits than should; Read then follows once it does not. `live`: may be null.
   bool PausedByBacklog(const std::shared_ptr<streaming::LiveCall>& live);
 

@@ -46,15 +46,9 @@ int64_t CallAudio::EstimateSamples(size_t bytes) const {
                               format_.sample_rate_hz);
 }
 
-void CallAudio::Push(std::string data, uint64_t first_sample_index, absl::Time captured,
-                     uint64_t client_seq) {
-  if (deferred_.empty()) {
-    PushNow(data, first_sample_index, captured, client_seq);
-    return;
-  }
-  deferred_.push_back([this, data = std::move(data), first_sample_index, captured, client_seq] {
-    PushNow(data, first_sample_index, captured, client_seq);
-  });
+void CallAudio::Push(input::Audio audio, uint64_t client_seq) {
+  if (deferred_.empty()) return PushNow(audio, client_seq);
+  deferred_.push_back([this, audio = std::move(audio), client_seq] { PushNow(audio, client_seq); });
 }
 
 void CallAudio::InOrder(Task task) {
@@ -73,20 +67,18 @@ void CallAudio::RunDeferred() {
   }
 }
 
-void CallAudio::PushNow(const std::string& data, uint64_t first_sample_index, absl::Time captured,
-                        uint64_t client_seq) {
-  Decode(data, first_sample_index, captured, client_seq);
-  AddBacklog(-EstimateSamples(data.size()));  // its windows are counted now
+void CallAudio::PushNow(const input::Audio& audio, uint64_t client_seq) {
+  Decode(audio, client_seq);
+  AddBacklog(-EstimateSamples(audio.data.size()));  // its windows are counted now
 }
 
-void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, absl::Time captured,
-                       uint64_t client_seq) {
+void CallAudio::Decode(const input::Audio& sent, uint64_t client_seq) {
   // Silence may be of any length where it is not sent, as long as it is told by the wall clock, too: one
   // damaged index moves nothing.
   if (input_->dtx() &&
       clock_->Now() - last_arrival_ >= absl::Milliseconds(limits_.max_audio_gap_ms) - kDtxMargin)
     Flush();
-  absl::StatusOr<AudioSamples> audio = input_->Push(data, first_sample_index);
+  absl::StatusOr<AudioSamples> audio = input_->Push(sent.data, sent.first_sample_index);
   if (!audio.ok()) {
     if (absl::IsOutOfRange(audio.status())) {
       host_->OnAudioError(CallCode::kAudioGap, std::string(audio.status().message()), client_seq,
@@ -102,13 +94,13 @@ void CallAudio::Decode(const std::string& data, uint64_t first_sample_index, abs
   if (audio->concealed_samples > 0 && !input_->dtx()) {
     Warn(CallCode::kAudioGap,
          absl::StrCat(ToMs(audio->concealed_samples), " ms of audio missing before sample ",
-                      first_sample_index, "; filled in"));
+                      sent.first_sample_index, "; filled in"));
   }
   if (audio->repeated_samples > 0) {
-    Warn(CallCode::kAudioOverlap, absl::StrCat(audio->repeated_samples, " samples from ", first_sample_index,
-                                               " on were heard already; dropped"));
+    Warn(CallCode::kAudioOverlap, absl::StrCat(audio->repeated_samples, " samples from ",
+                                               sent.first_sample_index, " on were heard already; dropped"));
   }
-  Accept(*audio, captured);
+  Accept(*audio, sent.captured);
 }
 
 void CallAudio::Accept(const AudioSamples& audio, absl::Time captured) {

@@ -22,6 +22,7 @@
 #include "base/executor.h"
 #include "streaming/api/call_config.h"
 #include "streaming/api/call_events.h"
+#include "streaming/api/call_inputs.h"
 #include "streaming/audio/audio_input.h"
 #include "streaming/call/call_loop.h"
 #include "streaming/turn/detector_thread.h"
@@ -85,7 +86,7 @@ class CallAudio {
   int backlog_ms() const;  // any thread
 
   // REQUIRES: announced.
-  void Push(std::string data, uint64_t first_sample_index, absl::Time captured, uint64_t client_seq);
+  void Push(input::Audio audio, uint64_t client_seq);
   // Runs when everything pushed so far has been judged; at once when it has.
   void InOrder(Task task);
   void NotifyWhenDrained(absl::AnyInvocable<void()> notify);
@@ -126,9 +127,8 @@ class CallAudio {
             DetectorThread* detector, std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host);
 
   int64_t EstimateSamples(size_t bytes) const;
-  void PushNow(const std::string& data, uint64_t first_sample_index, absl::Time captured,
-               uint64_t client_seq);
-  void Decode(const std::string& data, uint64_t first_sample_index, absl::Time captured, uint64_t client_seq);
+  void PushNow(const input::Audio& audio, uint64_t client_seq);
+  void Decode(const input::Audio& audio, uint64_t client_seq);
   void Accept(const AudioSamples& audio, absl::Time captured);
   void Flush();
   void PumpWindows();

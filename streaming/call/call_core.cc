@@ -71,33 +71,33 @@ void CallCore::AfterFrames(uint64_t frames, Task task) {
   }
 }
 
-void CallCore::PushText(std::string text) {
+void CallCore::Handle(input::Text& text, InputPlace) {
   responses_.Interrupt(absl::ZeroDuration());
   Commit({.id = ++last_turn_id_,
-          .text = std::move(text),
+          .text = std::move(text.text),
           .utterance = {.reason = CommitReason::kText, .end_decided = clock_->Now()}});
 }
 
-void CallCore::ActivityStart(uint64_t client_seq) {
+void CallCore::Handle(const input::ActivityStart&, InputPlace place) {
   if (audio_ == nullptr)
-    return Refuse(CallCode::kWrongMode, "ActivityStart in a call without audio", client_seq);
-  audio_->ActivityStart(client_seq);
+    return Refuse(CallCode::kWrongMode, "ActivityStart in a call without audio", place.client_seq);
+  audio_->ActivityStart(place.client_seq);
   OnSpeakingMayHaveChanged();
 }
 
-void CallCore::ActivityEnd(uint64_t client_seq) {
+void CallCore::Handle(const input::ActivityEnd&, InputPlace place) {
   if (audio_ == nullptr)
-    return Refuse(CallCode::kWrongMode, "ActivityEnd in a call without audio", client_seq);
-  audio_->ActivityEnd(client_seq);
+    return Refuse(CallCode::kWrongMode, "ActivityEnd in a call without audio", place.client_seq);
+  audio_->ActivityEnd(place.client_seq);
   OnSpeakingMayHaveChanged();
 }
 
-void CallCore::AudioStreamEnd() {
+void CallCore::Handle(const input::AudioStreamEnd&, InputPlace) {
   if (audio_ != nullptr) audio_->StreamEnd();
   OnSpeakingMayHaveChanged();
 }
 
-void CallCore::CommitInput() {
+void CallCore::Handle(const input::Commit&, InputPlace) {
   if (audio_ != nullptr) {
     audio_->Commit();
   } else {
@@ -106,41 +106,45 @@ void CallCore::CommitInput() {
   OnSpeakingMayHaveChanged();
 }
 
-void CallCore::ClearInput(uint64_t frames) {
+void CallCore::Handle(const input::Clear&, InputPlace place) {
   if (responses_.delivery_paused()) {
     const uint64_t waiting = barge_in_.Forget();
     Dismiss(speech_turn_id_.value_or(waiting), DismissReason::kCleared);
   }
   responses_.ForgetSpeech();
   if (audio_ != nullptr) audio_->Clear();
-  if (video_ != nullptr) video_->Clear(frames);
+  if (video_ != nullptr) video_->Clear(place.frames);
   speech_turn_id_.reset();
   OnSpeakingMayHaveChanged();
 }
 
-void CallCore::CreateResponse(uint64_t client_seq) {
+void CallCore::Handle(const input::CreateResponse&, InputPlace place) {
   if (responses_.busy()) {
-    return Refuse(CallCode::kInvalidMessage, "ResponseCreate while an answer is being given", client_seq);
+    return Refuse(CallCode::kInvalidMessage, "ResponseCreate while an answer is being given",
+                  place.client_seq);
   }
   Commit({.id = ++last_turn_id_,
           .utterance = {.reason = CommitReason::kResponseCreate, .end_decided = clock_->Now()}});
 }
 
-void CallCore::CancelResponse(uint64_t response_id) {
+void CallCore::Handle(const input::CancelResponse& cancel, InputPlace) {
+  const uint64_t response_id = cancel.response_id;
   if (responses_.Cancel(response_id)) return;
   outlet_.Emit(CallWarning{CallCode::kUnknownResponse,
                            response_id == 0 ? "no answer is being given"
                                             : absl::StrCat("answer ", response_id, " is not being given")});
 }
 
-void CallCore::AckPlayback(uint64_t response_id, int heard_tokens) {
-  if (responses_.Ack(response_id, heard_tokens)) return;
-  outlet_.Emit(CallWarning{CallCode::kUnknownResponse, absl::StrCat("there was no answer ", response_id)});
+void CallCore::Handle(const input::AckPlayback& ack, InputPlace) {
+  if (responses_.Ack(ack.response_id, ack.heard_tokens)) return;
+  outlet_.Emit(
+      CallWarning{CallCode::kUnknownResponse, absl::StrCat("there was no answer ", ack.response_id)});
 }
 
-void CallCore::UpdateConfig(const CallConfig& config) {
+void CallCore::Handle(const input::Update& update, InputPlace place) {
+  const CallConfig& config = update.config;
   if (audio_ != nullptr && config.turn.mode == TurnMode::kVad && !detects_) {
-    return Refuse(CallCode::kInvalidMessage, "VAD mode: the bundle has no speech detector", 0);
+    return Refuse(CallCode::kInvalidMessage, "VAD mode: the bundle has no speech detector", place.client_seq);
   }
   config_.turn = config.turn;
   config_.generation = config.generation;
@@ -159,7 +163,7 @@ void CallCore::UpdateConfig(const CallConfig& config) {
   outlet_.Emit(ConfigChanged{config_});
 }
 
-void CallCore::Close() {
+void CallCore::Handle(const input::Close&, InputPlace) {
   if (closing_) return;
   if (audio_ != nullptr) audio_->EndInput();
   closing_ = true;

@@ -16,6 +16,7 @@
 #include "engine/api/conversation.h"
 #include "streaming/api/call_config.h"
 #include "streaming/api/call_events.h"
+#include "streaming/api/call_inputs.h"
 #include "streaming/call/barge_in.h"
 #include "streaming/call/call_audio.h"
 #include "streaming/call/call_loop.h"
@@ -27,6 +28,12 @@
 #include "streaming/call/user_turn.h"
 
 namespace parley::streaming {
+
+// Where an input stands among the others.
+struct InputPlace {
+  uint64_t client_seq = 0;
+  uint64_t frames = 0;  // sent before it
+};
 
 // Used by tasks of its loop, but where it says otherwise. Lives while the call's handle or such a task holds
 // it.
@@ -57,20 +64,18 @@ class CallCore : public CallAudio::Host,
   // Runs when the first `frames` sent have been decoded, or it has waited long enough for them.
   void AfterFrames(uint64_t frames, Task task);
 
-  // The client's messages; see LiveCall.
-  void PushText(std::string text);
-  void ActivityStart(uint64_t client_seq);
-  void ActivityEnd(uint64_t client_seq);
-  void AudioStreamEnd();
-  void CommitInput();
-  // `frames`: how many were sent before it.
-  void ClearInput(uint64_t frames);
-  void CreateResponse(uint64_t client_seq);
-  void CancelResponse(uint64_t response_id);
-  void AckPlayback(uint64_t response_id, int heard_tokens);
-  void UpdateConfig(const CallConfig& config);
-  // What was said is committed; the answers it is owed are given; then the call ends.
-  void Close();
+  // The client's messages, when their time has come.
+  void Handle(input::Text& text, InputPlace place);
+  void Handle(const input::ActivityStart& start, InputPlace place);
+  void Handle(const input::ActivityEnd& end, InputPlace place);
+  void Handle(const input::AudioStreamEnd& end, InputPlace place);
+  void Handle(const input::Commit& commit, InputPlace place);
+  void Handle(const input::Clear& clear, InputPlace place);
+  void Handle(const input::CreateResponse& create, InputPlace place);
+  void Handle(const input::CancelResponse& cancel, InputPlace place);
+  void Handle(const input::AckPlayback& ack, InputPlace place);
+  void Handle(const input::Update& update, InputPlace place);
+  void Handle(const input::Close& close, InputPlace place);
   // `behind`: messages or audio wait that came before now.
   void Tick(bool behind);
 

@@ -31,18 +31,18 @@ CallVideo::CallVideo(VideoCodec codec, int64_t max_pixels, const VideoPolicy& po
       sampler_(policy),
       parameter_sets_(max_pixels) {}
 
-bool CallVideo::Announce(EncodedFrame frame) {
+bool CallVideo::Announce(input::Frame frame, uint64_t client_seq) {
   absl::MutexLock lock(&mutex_);
   ++announced_;
   const auto parameter_sets = parameter_sets_.message();
   if (codec_ == VideoCodec::kH264) parameter_sets_.Take(frame.data);
   if (undecoded_.size() < kMaxUndecoded) {
-    undecoded_.push_back({.number = announced_, .frame = std::move(frame), .parameter_sets = parameter_sets});
+    undecoded_.push_back({announced_, std::move(frame), client_seq, parameter_sets});
   } else if (HasIndependentFrames(codec_)) {
     undecoded_.front().frame.data.clear();
     overloaded_.push_back(std::move(undecoded_.front().frame));
     undecoded_.pop_front();
-    undecoded_.push_back({.number = announced_, .frame = std::move(frame)});
+    undecoded_.push_back({announced_, std::move(frame), client_seq});
   } else {
     frame.data.clear();
     overloaded_.push_back(std::move(frame));
@@ -57,13 +57,13 @@ uint64_t CallVideo::announced() const {
 }
 
 void CallVideo::TakeAnnounced() {
-  std::vector<EncodedFrame> overloaded;
+  std::vector<input::Frame> overloaded;
   {
     absl::MutexLock lock(&mutex_);
     task_posted_ = false;
     overloaded.swap(overloaded_);
   }
-  for (const EncodedFrame& each : overloaded) Drop(each.id, each.captured, DropReason::kOverloaded);
+  for (const input::Frame& each : overloaded) Drop(each.frame_id, each.captured, DropReason::kOverloaded);
   AfterStep(TakeOne());
 }
 
@@ -102,19 +102,19 @@ bool CallVideo::idle() const {
 }
 
 void CallVideo::Decode(Numbered numbered, bool after_loss) {
-  EncodedFrame& frame = numbered.frame;
-  if (frame.id <= last_id_) {
+  input::Frame& frame = numbered.frame;
+  if (frame.frame_id <= last_id_) {
     host_->OnVideoError(CallCode::kInvalidSequence,
-                        absl::StrCat("frame_id ", frame.id, " after ", last_id_, "; it must grow"),
-                        frame.client_seq);
+                        absl::StrCat("frame_id ", frame.frame_id, " after ", last_id_, "; it must grow"),
+                        numbered.client_seq);
     after_loss_ |= after_loss;  // it does not reach the decoder: the next one is told
     return;
   }
-  last_id_ = frame.id;
+  last_id_ = frame.frame_id;
   if (frame.rotation_degrees % 90 != 0 || frame.rotation_degrees < 0 || frame.rotation_degrees > 270) {
     host_->OnVideoError(CallCode::kInvalidMessage,
                         absl::StrCat("rotation of ", frame.rotation_degrees, " degrees; 0, 90, 180 or 270"),
-                        frame.client_seq);
+                        numbered.client_seq);
     after_loss_ |= after_loss;  // it does not reach the decoder: the next one is told
     return;
   }
@@ -122,7 +122,7 @@ void CallVideo::Decode(Numbered numbered, bool after_loss) {
   numbered.started = clock_->Now();
   numbered.due = !cleared && sampler_.Due(numbered.started);
   if (!numbered.due && HasIndependentFrames(codec_)) {
-    return Drop(frame.id, frame.captured, cleared ? DropReason::kCleared : DropReason::kSampledOut);
+    return Drop(frame.frame_id, frame.captured, cleared ? DropReason::kCleared : DropReason::kSampledOut);
   }
   PictureDecoder::Frame encoded = {.data = std::move(frame.data),
                                    .rotation_degrees = frame.rotation_degrees,
@@ -142,20 +142,22 @@ void CallVideo::OnDecoded(absl::StatusOr<engine::ImagePtr> image) {
 
 // What became of a frame in the decoder.
 void CallVideo::Look(const Numbered& numbered, const absl::StatusOr<engine::ImagePtr>& image) {
-  const EncodedFrame& frame = numbered.frame;
+  const input::Frame& frame = numbered.frame;
   const absl::Status& status = image.status();
-  if (absl::IsUnavailable(status)) return Drop(frame.id, frame.captured, DropReason::kWaitingForKeyFrame);
+  if (absl::IsUnavailable(status))
+    return Drop(frame.frame_id, frame.captured, DropReason::kWaitingForKeyFrame);
   if (absl::IsDeadlineExceeded(status) || absl::IsAborted(status))
-    return Drop(frame.id, frame.captured, DropReason::kOverloaded, std::string(status.message()));
+    return Drop(frame.frame_id, frame.captured, DropReason::kOverloaded, std::string(status.message()));
   if (!status.ok())
-    return Drop(frame.id, frame.captured, DropReason::kUndecodable, std::string(status.message()));
-  if (numbered.number <= cleared_through_) return Drop(frame.id, frame.captured, DropReason::kCleared);
-  if (!numbered.due || *image == nullptr) return Drop(frame.id, frame.captured, DropReason::kSampledOut);
+    return Drop(frame.frame_id, frame.captured, DropReason::kUndecodable, std::string(status.message()));
+  if (numbered.number <= cleared_through_) return Drop(frame.frame_id, frame.captured, DropReason::kCleared);
+  if (!numbered.due || *image == nullptr)
+    return Drop(frame.frame_id, frame.captured, DropReason::kSampledOut);
   sampler_.Looked(numbered.started);
   if (!scene_.Changed(**image, policy_.scene_threshold))
-    return Drop(frame.id, frame.captured, DropReason::kSceneUnchanged);
+    return Drop(frame.frame_id, frame.captured, DropReason::kSceneUnchanged);
 
-  if (const auto superseded = waiting_.Put({*image, frame.id, frame.captured}))
+  if (const auto superseded = waiting_.Put({*image, frame.frame_id, frame.captured}))
     Drop(superseded->id, superseded->captured, DropReason::kSuperseded);
   Pump();
   if (!waiting_.empty() && !host_->MayAppendFrames()) host_->OnFrameWaits();

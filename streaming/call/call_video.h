@@ -38,6 +38,7 @@
 #include "engine/api/conversation.h"
 #include "streaming/api/call_config.h"
 #include "streaming/api/call_events.h"
+#include "streaming/api/call_inputs.h"
 #include "streaming/call/call_loop.h"
 #include "streaming/call/conversation_link.h"
 #include "streaming/decoders/picture_decoders.h"
@@ -86,15 +87,8 @@ class CallVideo {
       VideoCodec codec, const VideoPolicy& policy, const CallLimits& limits, PictureDecoders* decoders,
       ConversationLink* conversation, std::shared_ptr<CallLoop> loop, const Clock* clock, Host* host);
 
-  struct EncodedFrame {
-    std::string data;
-    uint64_t id = 0;
-    int rotation_degrees = 0;
-    absl::Time captured = absl::InfinitePast();  // InfinitePast: not known
-    uint64_t client_seq = 0;
-  };
   // Any thread: leaves the frame for TakeAnnounced. True: post a task that calls it.
-  bool Announce(EncodedFrame frame);
+  bool Announce(input::Frame frame, uint64_t client_seq);
   // Any thread: how many frames were announced so far.
   uint64_t announced() const;
   // Reports what was dropped, and has the frame decoded that has waited longest, if none is.
@@ -131,7 +125,8 @@ class CallVideo {
   // A frame on its way through the decoder.
   struct Numbered {
     uint64_t number = 0;  // counts what was announced, from 1
-    EncodedFrame frame;
+    input::Frame frame;
+    uint64_t client_seq = 0;
     std::shared_ptr<const std::string> parameter_sets;  // of all announced before it
     bool due = true;                                    // it is to be looked at
     absl::Time started;                                 // when that was decided
@@ -184,7 +179,7 @@ class CallVideo {
   uint64_t announced_ ABSL_GUARDED_BY(mutex_) = 0;
   KeptParameterSets parameter_sets_ ABSL_GUARDED_BY(mutex_);  // H.264: of all frames announced
   std::deque<Numbered> undecoded_ ABSL_GUARDED_BY(mutex_);
-  std::vector<EncodedFrame> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported: no data
+  std::vector<input::Frame> overloaded_ ABSL_GUARDED_BY(mutex_);  // dropped there, to be reported: no data
   bool stream_broken_ ABSL_GUARDED_BY(mutex_) = false;  // a frame that later ones refer to was dropped
 };
 

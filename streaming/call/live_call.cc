@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "streaming/call/call_core.h"
 #include "streaming/call/call_loop.h"
@@ -17,55 +18,8 @@ class LiveCallImpl : public LiveCall {
       : loop_(std::move(loop)), core_(std::move(core)), limits_(limits) {}
   ~LiveCallImpl() override { Abort(); }
 
-  void PushAudio(std::string data, uint64_t first_sample_index, absl::Time captured,
-                 uint64_t client_seq) override {
-    if (core_->audio() == nullptr) return Refuse("the call has no audio", client_seq);
-    core_->audio()->Announce(data.size());
-    Post([core = core_.get(), data = std::move(data), first_sample_index, captured, client_seq]() mutable {
-      core->audio()->Push(std::move(data), first_sample_index, captured, client_seq);
-    });
-  }
-  void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Time captured,
-                 uint64_t client_seq) override {
-    if (core_->video() == nullptr) return Refuse("the call has no video", client_seq);
-    if (core_->video()->Announce({std::move(data), frame_id, rotation_degrees, captured, client_seq}))
-      Post([core = core_.get()] { core->video()->TakeAnnounced(); });
-  }
-  void PushText(std::string text, uint64_t /*client_seq*/) override {
-    PostMessage(Frames(),
-                [core = core_.get(), text = std::move(text)]() mutable { core->PushText(std::move(text)); });
-  }
-  void ActivityStart(uint64_t client_seq) override {
-    PostInOrder([core = core_.get(), client_seq] { core->ActivityStart(client_seq); });
-  }
-  void ActivityEnd(uint64_t client_seq) override {
-    PostInOrder([core = core_.get(), client_seq] { core->ActivityEnd(client_seq); });
-  }
-  void AudioStreamEnd(uint64_t /*client_seq*/) override {
-    PostInOrder([core = core_.get()] { core->AudioStreamEnd(); });
-  }
-  void CommitInput(uint64_t /*client_seq*/) override {
-    PostInOrder([core = core_.get()] { core->CommitInput(); });
-  }
-  void ClearInput(uint64_t /*client_seq*/) override {
-    PostInOrder([core = core_.get(), frames = Frames()] { core->ClearInput(frames); });
-  }
-  void CreateResponse(uint64_t client_seq) override {
-    PostMessage(Frames(), [core = core_.get(), client_seq] { core->CreateResponse(client_seq); });
-  }
-  void CancelResponse(uint64_t response_id, uint64_t /*client_seq*/) override {
-    PostMessage(kNoFrames, [core = core_.get(), response_id] { core->CancelResponse(response_id); });
-  }
-  void AckPlayback(uint64_t response_id, int heard_tokens, uint64_t /*client_seq*/) override {
-    PostMessage(kNoFrames, [core = core_.get(), response_id, heard_tokens] {
-      core->AckPlayback(response_id, heard_tokens);
-    });
-  }
-  void UpdateConfig(CallConfig config) override {
-    PostInOrder([core = core_.get(), config = std::move(config)] { core->UpdateConfig(config); });
-  }
-  void Close() override {
-    PostInOrder([core = core_.get()] { core->Close(); });
+  void Push(CallInput input, uint64_t client_seq) override {
+    std::visit([&](auto& what) { Push(what, client_seq); }, input);
   }
   void Abort() override { core_->Stop(); }
   void Tick() override {
@@ -94,28 +48,48 @@ class LiveCallImpl : public LiveCall {
  private:
   static constexpr uint64_t kNoFrames = 0;  // it keeps its place, and waits for no picture
 
+  void Push(input::Audio& audio, uint64_t client_seq) {
+    if (core_->audio() == nullptr) return Refuse("the call has no audio", client_seq);
+    core_->audio()->Announce(audio.data.size());
+    Post([core = core_.get(), audio = std::move(audio), client_seq]() mutable {
+      core->audio()->Push(std::move(audio), client_seq);
+    });
+  }
+  void Push(input::Frame& frame, uint64_t client_seq) {
+    if (core_->video() == nullptr) return Refuse("the call has no video", client_seq);
+    if (core_->video()->Announce(std::move(frame), client_seq))
+      Post([core = core_.get()] { core->video()->TakeAnnounced(); });
+  }
+  // Messages of text and control. A client can send them as fast as it likes, so they are counted until they
+  // have run.
+  template <typename Input>
+  void Push(Input& what, uint64_t client_seq) {
+    const InputPlace place = {client_seq, Frames()};
+    PostMessage(Input::kOrder, Input::kOrder == input::Order::kAfterFrames ? place.frames : kNoFrames,
+                [core = core_.get(), what = std::move(what), place]() mutable { core->Handle(what, place); });
+  }
+
   // How many frames were sent before now.
   uint64_t Frames() const { return core_->video() != nullptr ? core_->video()->announced() : kNoFrames; }
 
   // The loop keeps the core alive while a task runs.
   void Post(Task task) { loop_->Post(std::move(task)); }
-  // For what a client can send as fast as it likes: counted until it has run. `frames`: those that it is
-  // about, see CallVideo::AfterFrames.
-  void PostMessage(uint64_t frames, Task task) {
-    Post([core = core_.get(), frames, task = Counted(std::move(task))]() mutable {
-      core->AfterFrames(frames, std::move(task));
+  // `frames`: those that it is about, see CallVideo::AfterFrames.
+  void PostMessage(input::Order order, uint64_t frames, Task task) {
+    Post([core = core_.get(), order, frames,
+          task = [task = std::move(task), ticket = backlog_->Take()]() mutable { task(); }]() mutable {
+      if (order == input::Order::kAfterAudio) {
+        core->InOrder(std::move(task));
+      } else {
+        core->AfterFrames(frames, std::move(task));
+      }
     });
-  }
-  void PostInOrder(Task task) {
-    Post([core = core_.get(), task = Counted(std::move(task))]() mutable { core->InOrder(std::move(task)); });
-  }
-  Task Counted(Task task) {
-    return [task = std::move(task), ticket = backlog_->Take()]() mutable { task(); };
   }
   void Refuse(std::string message, uint64_t client_seq) {
-    PostMessage(kNoFrames, [core = core_.get(), message = std::move(message), client_seq]() mutable {
-      core->Refuse(CallCode::kInvalidMessage, std::move(message), client_seq);
-    });
+    PostMessage(input::Order::kAtOnce, kNoFrames,
+                [core = core_.get(), message = std::move(message), client_seq]() mutable {
+                  core->Refuse(CallCode::kInvalidMessage, std::move(message), client_seq);
+                });
   }
 
   const std::shared_ptr<CallLoop> loop_;

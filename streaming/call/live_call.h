@@ -9,9 +9,9 @@
 // of each kind.
 //
 // What the client sends about audio (activities, stream end, commit, clear, configuration, close) takes
-// effect when all audio sent before it has been judged; the rest takes effect at once. What hands a turn over
-// by a message (text, ResponseCreate, ActivityEnd, commit, stream end) waits for the pictures sent before it
-// to be decoded, at most CallVideo::kMaxHold.
+// effect when all audio sent before it has been judged; the rest takes effect at once (input::Order). What
+// hands a turn over by a message (text, ResponseCreate, ActivityEnd, commit, stream end) waits for the
+// pictures sent before it to be decoded, at most CallVideo::kMaxHold.
 //
 // The destructor, or Abort, stops everything: nothing reaches the sink after Abort returns, and the engine's
 // conversation is freed at its next step. Both may be called within OnEvent; otherwise they wait for an
@@ -31,6 +31,7 @@
 #include "engine/api/engine.h"
 #include "streaming/api/call_config.h"
 #include "streaming/api/call_events.h"
+#include "streaming/api/call_inputs.h"
 
 namespace parley::streaming {
 
@@ -61,25 +62,9 @@ class LiveCall {
                                                          Dependencies dependencies, CallSink* sink);
   virtual ~LiveCall() = default;
 
-  // `captured`: on this server's clock (see CaptureClock); InfinitePast: not known. Audio: its last sample.
-  // `client_seq` comes back in a CallError that the message causes.
-  virtual void PushAudio(std::string data, uint64_t first_sample_index, absl::Time captured,
-                         uint64_t client_seq) = 0;
-  virtual void PushFrame(std::string data, uint64_t frame_id, int rotation_degrees, absl::Time captured,
-                         uint64_t client_seq) = 0;
-  virtual void PushText(std::string text, uint64_t client_seq) = 0;
-  virtual void ActivityStart(uint64_t client_seq) = 0;
-  virtual void ActivityEnd(uint64_t client_seq) = 0;
-  virtual void AudioStreamEnd(uint64_t client_seq) = 0;
-  virtual void CommitInput(uint64_t client_seq) = 0;
-  virtual void ClearInput(uint64_t client_seq) = 0;
-  virtual void CreateResponse(uint64_t client_seq) = 0;
-  virtual void CancelResponse(uint64_t response_id, uint64_t client_seq) = 0;
-  virtual void AckPlayback(uint64_t response_id, int heard_tokens, uint64_t client_seq) = 0;
-  // Takes turn, generation and video_policy from `config`; answered by ConfigChanged.
-  virtual void UpdateConfig(CallConfig config) = 0;
-  // Finishes what is owed (speech under way is committed, its answer given), then CallEnded.
-  virtual void Close() = 0;
+  // `client_seq` comes back in a CallError that the input causes. An input that the call does not take, as
+  // audio where it was opened without, is refused with one.
+  virtual void Push(CallInput input, uint64_t client_seq) = 0;
   virtual void Abort() = 0;
   // Wall-clock duties (audio that stops in mid-speech); the owner calls it about ten times a second.
   virtual void Tick() = 0;

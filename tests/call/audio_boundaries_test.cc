@@ -17,11 +17,13 @@ class AudioBoundaries : public CallFixture {
 
   static const std::map<std::string, Operation>& Operations() {
     static const auto* const operations = new std::map<std::string, Operation>{
-        {"AudioStreamEnd", [](AudioBoundaries& test) { test.call_->AudioStreamEnd(++test.seq_); }},
-        {"InputCommit", [](AudioBoundaries& test) { test.call_->CommitInput(++test.seq_); }},
-        {"InputClear", [](AudioBoundaries& test) { test.call_->ClearInput(++test.seq_); }},
-        {"ResponseCreate", [](AudioBoundaries& test) { test.call_->CreateResponse(++test.seq_); }},
-        {"TextInput", [](AudioBoundaries& test) { test.call_->PushText("typed", ++test.seq_); }},
+        {"AudioStreamEnd",
+         [](AudioBoundaries& test) { test.call_->Push(input::AudioStreamEnd{}, ++test.seq_); }},
+        {"InputCommit", [](AudioBoundaries& test) { test.call_->Push(input::Commit{}, ++test.seq_); }},
+        {"InputClear", [](AudioBoundaries& test) { test.call_->Push(input::Clear{}, ++test.seq_); }},
+        {"ResponseCreate",
+         [](AudioBoundaries& test) { test.call_->Push(input::CreateResponse{}, ++test.seq_); }},
+        {"TextInput", [](AudioBoundaries& test) { test.call_->Push(input::Text{"typed"}, ++test.seq_); }},
         {"MANUAL and back",
          [](AudioBoundaries& test) {
            test.SetMode(TurnMode::kManual);
@@ -30,13 +32,13 @@ class AudioBoundaries : public CallFixture {
         {"an activity in MANUAL and back",
          [](AudioBoundaries& test) {
            test.SetMode(TurnMode::kManual);
-           test.call_->CommitInput(++test.seq_);  // what goes on has become an activity
-           test.call_->ClearInput(++test.seq_);
+           test.call_->Push(input::Commit{}, ++test.seq_);  // what goes on has become an activity
+           test.call_->Push(input::Clear{}, ++test.seq_);
            test.SetMode(TurnMode::kVad);
          }},
         {"audio that goes on a minute later",
          [](AudioBoundaries& test) {
-           test.call_->AudioStreamEnd(++test.seq_);
+           test.call_->Push(input::AudioStreamEnd{}, ++test.seq_);
            test.next_sample_ += 60 * test.rate();
          }},
     };
@@ -56,7 +58,7 @@ class AudioBoundaries : public CallFixture {
 
   void SetMode(TurnMode mode) {
     config_.turn.mode = mode;
-    call_->UpdateConfig(config_);
+    call_->Push(input::Update{config_}, 0);
   }
   uint64_t rate() const { return static_cast<uint64_t>(config_.audio->sample_rate_hz); }
 
@@ -64,7 +66,7 @@ class AudioBoundaries : public CallFixture {
   void Send(float level, int64_t samples, int64_t chunk) {
     while (samples > 0) {
       const int64_t count = std::min(samples, chunk);
-      call_->PushAudio(Pcm(level, count), next_sample_, kNotKnown, ++seq_);
+      call_->Push(input::Audio{Pcm(level, count), next_sample_, kNotKnown}, ++seq_);
       next_sample_ += count;
       samples -= count;
     }
@@ -141,8 +143,9 @@ class EveryPacketSize : public AudioBoundaries, public testing::WithParamInterfa
       unsigned char packet[1'500];
       const int bytes = opus_encode_float(encoder, frame.data(), size, packet, sizeof(packet));
       ASSERT_GT(bytes, 0);
-      call_->PushAudio(std::string(reinterpret_cast<char*>(packet), static_cast<size_t>(bytes)), next_sample_,
-                       kNotKnown, ++seq_);
+      call_->Push(input::Audio{std::string(reinterpret_cast<char*>(packet), static_cast<size_t>(bytes)),
+                               next_sample_, kNotKnown},
+                  ++seq_);
       next_sample_ += static_cast<uint64_t>(size);
     }
     RunUntilIdle();

@@ -202,7 +202,7 @@ class CallFixture : public testing::Test, public CallSink {
     return bytes;
   }
   void Chunk(float level) {
-    call_->PushAudio(Pcm(level), next_sample_, clock_.Now() - uplink_, ++seq_);
+    call_->Push(input::Audio{Pcm(level), next_sample_, clock_.Now() - uplink_}, ++seq_);
     next_sample_ += kChunk;
     Pass();
   }
@@ -218,7 +218,7 @@ class CallFixture : public testing::Test, public CallSink {
     BeSilent(16);
   }
   void Show(uint8_t luma) {
-    call_->PushFrame(TestPng(luma), ++last_frame_, 0, clock_.Now() - uplink_, ++seq_);
+    call_->Push(input::Frame{TestPng(luma), ++last_frame_, 0, clock_.Now() - uplink_}, ++seq_);
     Pass();
   }
 

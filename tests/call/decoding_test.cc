@@ -45,7 +45,7 @@ class DecodingTest : public CallFixture {
  protected:
   DecodingTest() { pictures_ = &decoders_; }
 
-  void Push() { call_->PushFrame(std::string("frame"), ++last_frame_, 0, kNotKnown, ++seq_); }
+  void Push() { call_->Push(input::Frame{std::string("frame"), ++last_frame_, 0, kNotKnown}, ++seq_); }
   void FinishWith(uint8_t luma) {
     decoders_.FinishWith(luma);
     RunUntilIdle();
@@ -71,7 +71,7 @@ TEST_F(DecodingTest, TextIsAboutThePicturesSentBeforeItAndNotThoseAfter) {
   engine_.SetAnswerTokens(1);
   Start();
   Push();
-  call_->PushText("what is this", ++seq_);
+  call_->Push(input::Text{"what is this"}, ++seq_);
   Push();
   RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
@@ -86,7 +86,7 @@ TEST_F(DecodingTest, TextWaitsForPicturesAtMostAWhile) {
   engine_.SetAnswerTokens(1);
   Start();
   Push();
-  call_->PushText("what is this", ++seq_);
+  call_->Push(input::Text{"what is this"}, ++seq_);
   RunUntilIdle();
   clock_.Advance(CallVideo::kMaxHold - absl::Milliseconds(1));
   call_->Tick();
@@ -102,10 +102,10 @@ TEST_F(DecodingTest, MessagesKeepTheirOrderBehindOneThatWaits) {
   engine_.SetAnswerTokens(1);
   Start();
   Push();
-  call_->PushText("first", ++seq_);
-  call_->PushText("second", ++seq_);
-  call_->CancelResponse(7, ++seq_);
-  call_->Close();
+  call_->Push(input::Text{"first"}, ++seq_);
+  call_->Push(input::Text{"second"}, ++seq_);
+  call_->Push(input::CancelResponse{7}, ++seq_);
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   EXPECT_THAT(News(), IsEmpty());
   FinishWith(50);
@@ -133,7 +133,7 @@ TEST_F(DecodingTest, NoTurnWaitsForAPictureThatWillNotBeLookedAt) {
   RunUntilIdle();
   ASSERT_TRUE(decoders_.busy());
   EXPECT_FALSE(decoders_.frames.back().want);
-  call_->PushText("hi", ++seq_);
+  call_->Push(input::Text{"hi"}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] hi | A: t1.1");
 }
@@ -143,10 +143,10 @@ TEST_F(DecodingTest, PushToTalkHoldsThePictureSentBeforeItsEnd) {
   engine_.Hear("what is this");
   engine_.SetAnswerTokens(1);
   Start();
-  call_->ActivityStart(++seq_);
+  call_->Push(input::ActivityStart{}, ++seq_);
   Say(10);
   Push();
-  call_->ActivityEnd(++seq_);
+  call_->Push(input::ActivityEnd{}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("committed"), 0);
   FinishWith(50);
@@ -157,7 +157,7 @@ TEST_F(DecodingTest, ClearReachesPicturesThatAreNotDecodedYet) {
   Start();
   Push();
   Push();
-  call_->ClearInput(++seq_);
+  call_->Push(input::Clear{}, ++seq_);
   Push();
   RunUntilIdle();
   FinishWith(50);
@@ -212,7 +212,7 @@ TEST_F(DecodingTest, ParameterSetsOfAFrameThatIsDroppedReachTheDecoder) {
   config_.video = VideoCodec::kH264;
   Start();
   for (int i = 0; i < 16; ++i) Push();
-  call_->PushFrame(picture_parameter_set, ++last_frame_, 0, kNotKnown, ++seq_);
+  call_->Push(input::Frame{picture_parameter_set, ++last_frame_, 0, kNotKnown}, ++seq_);
   RunUntilIdle();
   while (decoders_.busy()) FinishWith(50);
   EXPECT_EQ(Count("frame 17 overloaded"), 1);

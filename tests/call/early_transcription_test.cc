@@ -38,7 +38,7 @@ TEST_F(EarlyTranscriptionTest, PushToTalkIsTranscribedEarlyToo) {
   config_.turn.mode = TurnMode::kManual;
   has_detector_ = false;
   Start();
-  call_->ActivityStart(3);
+  call_->Push(input::ActivityStart{}, 3);
   BeSilent(kThreeSeconds);
   EXPECT_THAT(engine_.early_transcriptions(), ElementsAre(kThreeSeconds * kChunk));
 }
@@ -56,7 +56,7 @@ TEST_F(EarlyTranscriptionTest, WhileATurnIsAnsweredTheNextIsNotTranscribedEarly)
 TEST_F(EarlyTranscriptionTest, InputClearForgetsWhatWasHeard) {
   Start();
   Say(kThreeSeconds);
-  call_->ClearInput(3);
+  call_->Push(input::Clear{}, 3);
   RunUntilIdle();
   EXPECT_THAT(engine_.early_transcriptions(), ElementsAre(kThreeSeconds * kChunk, 0));
 }

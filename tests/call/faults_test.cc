@@ -30,10 +30,10 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
   config_.audio.reset();
   config_.video.reset();
   Start();
-  call_->PushAudio("ab", 0, kNotKnown, 3);
-  call_->PushFrame("ab", 1, 0, kNotKnown, 4);
-  call_->ActivityStart(5);
-  call_->PushText("hi", 6);
+  call_->Push(input::Audio{"ab", 0, kNotKnown}, 3);
+  call_->Push(input::Frame{"ab", 1, 0, kNotKnown}, 4);
+  call_->Push(input::ActivityStart{}, 5);
+  call_->Push(input::Text{"hi"}, 6);
   RunUntilIdle();
   EXPECT_EQ(lines_[0], "error invalid_message seq 3");
   EXPECT_EQ(lines_[1], "error invalid_message seq 4");
@@ -45,8 +45,8 @@ TEST_F(FaultsTest, MediaThatWasNotDeclaredIsRefusedAndTheCallGoesOn) {
 TEST_F(FaultsTest, GarbageAudioIsAnErrorThatNamesTheMessageAndTheCallGoesOn) {
   Start();
   BeSilent(3);
-  call_->PushAudio("abc", next_sample_, kNotKnown, 41);
-  call_->PushAudio("", next_sample_, kNotKnown, 42);
+  call_->Push(input::Audio{"abc", next_sample_, kNotKnown}, 41);
+  call_->Push(input::Audio{"", next_sample_, kNotKnown}, 42);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("error undecodable_audio seq 41", "error undecodable_audio seq 42"));
   Turn();
@@ -57,14 +57,14 @@ TEST_F(FaultsTest, OpusGarbageIsAnErrorAndTheCallGoesOn) {
   config_.audio = AudioFormat{.codec = AudioCodec::kOpus, .sample_rate_hz = 48'000};
   Start();
   std::mt19937 random(1);
-  for (int i = 0; i < 50; ++i) {
+  for (uint64_t i = 0; i < 50; ++i) {
     std::string junk;
     for (int size = random() % 100; size > 0; --size) junk.push_back(static_cast<char>(random()));
-    call_->PushAudio(junk, 960 * i, kNotKnown, ++seq_);
+    call_->Push(input::Audio{junk, 960 * i, kNotKnown}, ++seq_);
     Pass();
   }
   EXPECT_EQ(Count("fatal"), 0);
-  call_->PushText("hi", ++seq_);
+  call_->Push(input::Text{"hi"}, ++seq_);
   RunUntilIdle();
   EXPECT_GE(Count("done"), 1);
 }
@@ -115,9 +115,9 @@ TEST_F(FaultsTest, AGapOverTheLimitIsAnErrorAndTheClockFollowsTheClient) {
 TEST_F(FaultsTest, OneDamagedIndexMovesNothing) {
   Start();
   Say(10);
-  call_->PushAudio(Pcm(0.5f), uint64_t{1} << 63, kNotKnown, 99);
+  call_->Push(input::Audio{Pcm(0.5f), uint64_t{1} << 63, kNotKnown}, 99);
   Say(1);
-  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
+  call_->Push(input::Audio{Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown}, 99);
   RunUntilIdle();
   EXPECT_EQ(Count("error audio_gap seq 99"), 2);
   Say(10);
@@ -156,7 +156,7 @@ TEST_F(FaultsTest, AFailedFrameEndsTheCallWithAReason) {
 TEST_F(FaultsTest, AFailedAnswerIsDoneAndThenTheCallEnds) {
   pace_ = 0;
   Start();
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   Steps(2);
   engine_.FailNext(absl::InternalError("step lost"));
   RunUntilIdle();
@@ -171,10 +171,10 @@ TEST_F(FaultsTest, ATurnThatDoesNotFitTheContextIsDoneWithThatReasonAndTheCallGo
   Turn();
   EXPECT_EQ(Count("done 1/1 context_full"), 1);
   engine_.RefuseNext(absl::ResourceExhaustedError("8192 tokens"));
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   RunUntilIdle();
   EXPECT_EQ(Count("done 2/2 context_full"), 1);
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   RunUntilIdle();
   EXPECT_EQ(Count("done 3/3 end_of_turn"), 1);
   EXPECT_EQ(engine_.History().substr(0, 8), "U: hi | ");
@@ -184,7 +184,7 @@ TEST_F(FaultsTest, ACompactionIsToldInItsPlaceAndBelongsToNoTurn) {
   config_.context_policy = {.max_frames = 5};
   Start();
   EXPECT_EQ(engine_.last_options().context.max_frames, 5);
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   RunUntilIdle();
   News();
   engine_.last_options().on_compaction({engine::Compaction::Reason::kContextLimit, 3, 900, 200});
@@ -204,7 +204,7 @@ TEST_F(FaultsTest, AFrameThatDoesNotFitTheContextIsDroppedAndTheCallGoesOn) {
   EXPECT_EQ(Last<InputStatus>()->detail, "8192 tokens");
   clock_.Advance(absl::Seconds(1));
   Show(50);
-  call_->CreateResponse(3);
+  call_->Push(input::CreateResponse{}, 3);
   RunUntilIdle();
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(2));
 }
@@ -212,7 +212,7 @@ TEST_F(FaultsTest, AFrameThatDoesNotFitTheContextIsDroppedAndTheCallGoesOn) {
 TEST_F(FaultsTest, AConversationLostForWantOfRoomEndsTheCallWithThatReason) {
   pace_ = 0;
   Start();
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   Steps(2);
   engine_.FailNext(absl::ResourceExhaustedError("8192 tokens"));
   RunUntilIdle();
@@ -222,7 +222,7 @@ TEST_F(FaultsTest, AConversationLostForWantOfRoomEndsTheCallWithThatReason) {
 TEST_F(FaultsTest, AnAnswerThatFillsTheContextSaysSo) {
   engine_.SetAnswerEnd(engine::FinishReason::kContextFull);
   Start();
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 context_full"), 1);
   EXPECT_EQ(Count("fatal"), 0);
@@ -244,7 +244,7 @@ TEST_F(FaultsTest, VadModeWithoutADetectorIsRefusedInMidCall) {
   config_.turn.mode = TurnMode::kManual;
   Start();
   config_.turn.mode = TurnMode::kVad;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   RunUntilIdle();
   EXPECT_THAT(lines_, ElementsAre("error invalid_message seq 0"));
 }
@@ -254,7 +254,7 @@ TEST_F(FaultsTest, TheBacklogCountsAudioUntilItIsJudgedAndTellsWhenItIsHalfDrain
   Start();
   bool drained = false;
   for (int i = 0; i < 50; ++i) {
-    call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
+    call_->Push(input::Audio{Pcm(0), next_sample_, kNotKnown}, ++seq_);
     next_sample_ += kChunk;
   }
   EXPECT_EQ(call_->audio_backlog_ms(), 1600);
@@ -278,11 +278,11 @@ TEST_F(FaultsTest, MessagesThatWaitAreCountedUntilTheyAreActedOn) {
   Start();
   int drained = 0;
   for (int i = 0; i < 64; ++i) {
-    call_->PushText("hello", ++seq_);
-    call_->ClearInput(++seq_);
+    call_->Push(input::Text{"hello"}, ++seq_);
+    call_->Push(input::Clear{}, ++seq_);
   }
   EXPECT_FALSE(call_->backlogged());
-  call_->CancelResponse(7, ++seq_);
+  call_->Push(input::CancelResponse{7}, ++seq_);
   EXPECT_TRUE(call_->backlogged());
   call_->NotifyWhenDrained([&] {
     ++drained;
@@ -312,8 +312,8 @@ TEST_F(FaultsTest, MessagesThatWaitForAudioCountToo) {
   HeldDetector& detector = *held_detector;
   detector_thread_ = std::move(held_detector);
   Start();
-  call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
-  for (int i = 0; i < 200; ++i) call_->ClearInput(++seq_);
+  call_->Push(input::Audio{Pcm(0), next_sample_, kNotKnown}, ++seq_);
+  for (int i = 0; i < 200; ++i) call_->Push(input::Clear{}, ++seq_);
   bool drained = false;
   call_->NotifyWhenDrained([&] { drained = true; });
   Run();
@@ -329,7 +329,7 @@ TEST_F(FaultsTest, MessagesThatWaitForAudioCountToo) {
 
 TEST_F(FaultsTest, AbortForgetsWhatWaits) {
   Start();
-  for (int i = 0; i < 200; ++i) call_->PushText("hello", ++seq_);
+  for (int i = 0; i < 200; ++i) call_->Push(input::Text{"hello"}, ++seq_);
   call_->Abort();
   Run();
   EXPECT_FALSE(call_->backlogged());
@@ -341,7 +341,7 @@ TEST_F(FaultsTest, TheSinkMayAbortTheCallWithinAnEvent) {
     if (line.rfind("token", 0) == 0) call_->Abort();
   };
   Start();
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   RunUntilIdle();
   EXPECT_EQ(lines_.back(), "token 1/1 t1.1 ");
   EXPECT_EQ(engine_.stats().conversations, 0);
@@ -352,7 +352,7 @@ TEST_F(FaultsTest, TheSinkMayDestroyTheCallWithinAnEvent) {
     if (line.rfind("token", 0) == 0) call_.reset();
   };
   Start();
-  call_->PushText("hi", 3);
+  call_->Push(input::Text{"hi"}, 3);
   RunUntilIdle();
   EXPECT_EQ(lines_.back(), "token 1/1 t1.1 ");
   EXPECT_EQ(engine_.stats().conversations, 0);
@@ -367,19 +367,19 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
   const int moment = static_cast<int>(random() % 300);
   for (int step = 0; step < moment; ++step) {
     const bool loud = step % 60 < 30;
-    call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
+    call_->Push(input::Audio{Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown}, ++seq_);
     next_sample_ += kChunk;
     clock_.Advance(absl::Milliseconds(32));
     if (random() % 10 == 0) {
-      call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, kNotKnown, ++seq_);
+      call_->Push(input::Frame{TestPng(random() % 256), ++last_frame_, 0, kNotKnown}, ++seq_);
     }
-    if (random() % 50 == 0) call_->PushText("text", ++seq_);
-    if (random() % 50 == 0) call_->ClearInput(++seq_);
+    if (random() % 50 == 0) call_->Push(input::Text{"text"}, ++seq_);
+    if (random() % 50 == 0) call_->Push(input::Clear{}, ++seq_);
     if (random() % 2 == 0) Run();
     for (int work = random() % 3; work > 0; --work) engine_.Step();
   }
   const bool destroy = random() % 2 == 0;
-  if (random() % 3 == 0) call_->Close();
+  if (random() % 3 == 0) call_->Push(input::Close{}, 0);
   if (destroy) {
     call_.reset();
   } else {
@@ -388,10 +388,10 @@ TEST_P(AbortProperty, NothingIsToldAndNothingIsHeldAfterwards) {
   const size_t told = events_.size();
   EXPECT_EQ(engine_.stats().conversations, 0);
   if (!destroy) {
-    call_->PushText("late", ++seq_);
-    call_->PushAudio(Pcm(0), next_sample_, kNotKnown, ++seq_);
-    call_->PushFrame(TestPng(1), ++last_frame_, 0, kNotKnown, ++seq_);
-    call_->Close();
+    call_->Push(input::Text{"late"}, ++seq_);
+    call_->Push(input::Audio{Pcm(0), next_sample_, kNotKnown}, ++seq_);
+    call_->Push(input::Frame{TestPng(1), ++last_frame_, 0, kNotKnown}, ++seq_);
+    call_->Push(input::Close{}, 0);
     call_->Tick();
     call_->Abort();
   }

@@ -58,7 +58,7 @@ TEST_F(FramesTest, DuringAnAnswerTheNewestFrameWaitsForTheNextTurn) {
   pace_ = 0;
   engine_.SetAnswerTokens(3);
   Start();
-  call_->PushText("hi", ++seq_);
+  call_->Push(input::Text{"hi"}, ++seq_);
   Steps(2);
   News();
   for (const int luma : {50, 100, 150, 200}) {
@@ -131,9 +131,9 @@ TEST_F(FramesTest, FramesAboveTheRateAreDroppedAndMoreAreLookedAtWhileTheUserSpe
 
 TEST_F(FramesTest, DamagedAndForeignPicturesAreReportedAndTheCallGoesOn) {
   Start();
-  call_->PushFrame(TestPng(50).substr(0, 60), 1, 0, kNotKnown, ++seq_);
-  call_->PushFrame("", 2, 0, kNotKnown, ++seq_);
-  call_->PushFrame(std::string(5000, 'x'), 3, 0, kNotKnown, ++seq_);
+  call_->Push(input::Frame{TestPng(50).substr(0, 60), 1, 0, kNotKnown}, ++seq_);
+  call_->Push(input::Frame{"", 2, 0, kNotKnown}, ++seq_);
+  call_->Push(input::Frame{std::string(5000, 'x'), 3, 0, kNotKnown}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 undecodable", "frame 2 undecodable", "frame 3 undecodable"));
   EXPECT_NE(Last<InputStatus>()->detail, "");
@@ -145,8 +145,8 @@ TEST_F(FramesTest, DamagedAndForeignPicturesAreReportedAndTheCallGoesOn) {
 TEST_F(FramesTest, AFrameNumberThatDoesNotGrowIsAnError) {
   Start();
   Show(50);
-  call_->PushFrame(TestPng(150), 1, 0, kNotKnown, 77);
-  call_->PushFrame(TestPng(150), 2, 45, kNotKnown, 78);
+  call_->Push(input::Frame{TestPng(150), 1, 0, kNotKnown}, 77);
+  call_->Push(input::Frame{TestPng(150), 2, 45, kNotKnown}, 78);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "error invalid_sequence seq 77",
                                   "error invalid_message seq 78"));
@@ -155,7 +155,8 @@ TEST_F(FramesTest, AFrameNumberThatDoesNotGrowIsAnError) {
 TEST_F(FramesTest, ACameraFasterThanTheDecoderLosesTheOldestStillsAndIsTold) {
   config_.video_policy.scene_threshold = 0;
   Start();
-  for (int i = 1; i <= 40; ++i) call_->PushFrame(TestPng(i), i, 0, kNotKnown, ++seq_);
+  for (uint64_t i = 1; i <= 40; ++i)
+    call_->Push(input::Frame{TestPng(static_cast<uint8_t>(i)), i, 0, kNotKnown}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("frame"), 40);
   const auto overloaded = std::count_if(lines_.begin(), lines_.end(), [](const std::string& line) {
@@ -169,8 +170,8 @@ TEST_F(FramesTest, ACameraFasterThanTheDecoderLosesTheOldestStillsAndIsTold) {
 TEST_F(FramesTest, AStreamFasterThanTheDecoderLosesTheNewestAndEveryFrameIsReported) {
   config_.video = VideoCodec::kH264;
   Start();
-  for (int i = 1; i <= 40; ++i) {
-    call_->PushFrame(std::string("\0\0\0\1\x41junk", 9), i, 0, kNotKnown, ++seq_);
+  for (uint64_t i = 1; i <= 40; ++i) {
+    call_->Push(input::Frame{std::string("\0\0\0\1\x41junk", 9), i, 0, kNotKnown}, ++seq_);
   }
   RunUntilIdle();
   EXPECT_EQ(Count("frame"), 40);
@@ -183,8 +184,8 @@ TEST_F(FramesTest, ParameterSetsInAMessageOfTheirOwnAreNoError) {
   Start();
   // 128 x 96, baseline; then a picture that goes on from another.
   const std::string sets("\0\0\0\1\x67\x42\x00\x0a\xf8\x41\xa2\0\0\0\1\x68\xce\x38\x80", 19);
-  call_->PushFrame(sets, 1, 0, kNotKnown, ++seq_);
-  call_->PushFrame(std::string("\0\0\0\1\x41\x9a\x21\x43", 8), 2, 0, kNotKnown, ++seq_);
+  call_->Push(input::Frame{sets, 1, 0, kNotKnown}, ++seq_);
+  call_->Push(input::Frame{std::string("\0\0\0\1\x41\x9a\x21\x43", 8), 2, 0, kNotKnown}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 sampled_out", "frame 2 waiting_for_key_frame"));
 }
@@ -193,11 +194,11 @@ TEST_F(FramesTest, ClearThrowsAwayFramesAndSpeechSinceTheLastTurn) {
   engine_.SetAnswerTokens(1);
   engine_.Hear("again");
   Start();
-  call_->PushText("hi", ++seq_);
+  call_->Push(input::Text{"hi"}, ++seq_);
   RunUntilIdle();
   Show(50);
   Say(10);
-  call_->ClearInput(++seq_);
+  call_->Push(input::Clear{}, ++seq_);
   RunUntilIdle();
   BeSilent(30);
   EXPECT_EQ(Count("committed"), 1);
@@ -214,7 +215,7 @@ TEST_F(FramesTest, ClearReportsTheFramesInFlight) {
   Show(50);
   clock_.Advance(absl::Milliseconds(100));
   Show(150);
-  call_->ClearInput(++seq_);
+  call_->Push(input::Clear{}, ++seq_);
   Run();
   EXPECT_THAT(News(), ElementsAre("frame 2 cleared"));
   RunUntilIdle();
@@ -229,7 +230,7 @@ TEST_F(FramesTest, ClearLeavesACommittedTurnAlone) {
   Start();
   Show(50);
   Turn();
-  call_->ClearInput(++seq_);
+  call_->Push(input::Clear{}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] this | A: t1.1");
   EXPECT_EQ(Count("frame 1 encoded"), 1);
@@ -249,7 +250,7 @@ TEST_F(FramesTest, FramesOfATurnThatWasNoiseBelongToTheNextTurn) {
   engine_.Hear("");
   Show(150);
   Turn();
-  call_->ClearInput(++seq_);
+  call_->Push(input::Clear{}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] words | A: t1.1");
 }
@@ -258,7 +259,7 @@ TEST_F(FramesTest, CloseWaitsForTheFrameUnderWay) {
   pace_ = 0;
   Start();
   Show(50);
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   Run();
   EXPECT_EQ(Count("ended"), 0);
   RunUntilIdle();
@@ -269,8 +270,8 @@ TEST_F(FramesTest, CloseWaitsForTheFrameUnderWay) {
 TEST_F(FramesTest, CloseWaitsForFramesThatWereNotDecodedYet) {
   Start();
   Show(50);
-  for (int i = 2; i <= 4; ++i) call_->PushFrame(TestPng(50), i, 0, kNotKnown, ++seq_);
-  call_->Close();
+  for (uint64_t i = 2; i <= 4; ++i) call_->Push(input::Frame{TestPng(50), i, 0, kNotKnown}, ++seq_);
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   EXPECT_EQ(Count("frame"), 4);
   EXPECT_EQ(lines_.back(), "ended");
@@ -284,7 +285,7 @@ TEST_F(FramesTest, AVideoPolicyChangesInMidCall) {
   Show(200);
   EXPECT_EQ(Count("frame 2 scene_unchanged"), 1);
   config_.video_policy.scene_threshold = 0;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   clock_.Advance(absl::Milliseconds(200));
   Show(200);
   EXPECT_EQ(Count("frame 3 encoded"), 1);

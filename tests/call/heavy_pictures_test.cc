@@ -89,18 +89,19 @@ TEST(HeavyPictures, LoseTheirOwnFramesAndNobodyElses) {
     const auto heavy = start(&heavy_sink, VideoCodec::kJpeg);
     const auto light = start(&light_sink, VideoCodec::kPng);
     uint64_t sample = 0;
-    for (int i = 1; i <= 20; ++i) {
-      heavy->PushFrame(large, i, 0, absl::InfinitePast(), 0);
-      light->PushFrame(TestPng(static_cast<uint8_t>(10 * i)), i, 0, absl::InfinitePast(), 0);
+    for (uint64_t i = 1; i <= 20; ++i) {
+      heavy->Push(input::Frame{large, i, 0, absl::InfinitePast()}, 0);
+      light->Push(input::Frame{TestPng(static_cast<uint8_t>(10 * i)), i, 0, absl::InfinitePast()}, 0);
       light_sink.AwaitTold(i);
       heavy_sink.AwaitTold(i);
       if (i % 5 != 0) continue;
       for (int window = 0; window < 40; ++window, sample += 512)
-        light->PushAudio(std::string(1024, window < 20 ? '\x30' : '\0'), sample, absl::InfinitePast(), 0);
+        light->Push(
+            input::Audio{std::string(1024, window < 20 ? '\x30' : '\0'), sample, absl::InfinitePast()}, 0);
       light_sink.AwaitAnswered(i / 5);
     }
-    light->Close();
-    heavy->Close();
+    light->Push(input::Close{}, 0);
+    heavy->Push(input::Close{}, 0);
   }
   EXPECT_GE(heavy_sink.overloaded(), 5);
   EXPECT_EQ(light_sink.overloaded(), 0);

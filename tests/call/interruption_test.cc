@@ -20,7 +20,7 @@ class InterruptionTest : public CallFixture {
   void AnswerUpTo(int tokens) {
     pace_ = 0;
     Start();
-    call_->PushText("question", ++seq_);
+    call_->Push(input::Text{"question"}, ++seq_);
     Steps(1 + tokens);
     News();
   }
@@ -47,7 +47,7 @@ TEST_F(InterruptionTest, TokensMadeButNotYetToldAreNeverTold) {
   Say(kWords - 1);
   engine_.Step();  // made; the call has not run since
   engine_.Step();
-  call_->PushAudio(Pcm(0.5f), next_sample_, kNotKnown, ++seq_);
+  call_->Push(input::Audio{Pcm(0.5f), next_sample_, kNotKnown}, ++seq_);
   next_sample_ += kChunk;
   RunUntilIdle();
   const auto interrupted = std::find(lines_.begin(), lines_.end(), "interrupted 1/1 kept 3");
@@ -92,7 +92,7 @@ TEST_F(InterruptionTest, AfterGenerationSpeechInterruptsWhatIsStillBeingHeard) {
   engine_.SetAnswerTokens(6);
   AnswerUpTo(6);
   RunUntilIdle();
-  call_->AckPlayback(1, 2, ++seq_);
+  call_->Push(input::AckPlayback{1, 2}, ++seq_);
   pace_ = -1;
   Say(kWords);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -103,7 +103,7 @@ TEST_F(InterruptionTest, AfterGenerationSpeechInterruptsWhatIsStillBeingHeard) {
 TEST_F(InterruptionTest, AnAnswerHeardToItsEndIsNotInterrupted) {
   AnswerUpTo(5);
   RunUntilIdle();
-  call_->AckPlayback(1, 5, ++seq_);
+  call_->Push(input::AckPlayback{1, 5}, ++seq_);
   Say(40);
   EXPECT_EQ(Count("interrupted"), 0);
 }
@@ -118,7 +118,7 @@ TEST_F(InterruptionTest, AFinishedAnswerIsNotInterruptedWhereTheClientAcknowledg
 TEST_F(InterruptionTest, HistoryIsCutToWhatTheClientHeard) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(10);
-  call_->AckPlayback(1, 4, ++seq_);
+  call_->Push(input::AckPlayback{1, 4}, ++seq_);
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 4"), 1);
   RunUntilIdle();
@@ -128,7 +128,7 @@ TEST_F(InterruptionTest, HistoryIsCutToWhatTheClientHeard) {
 TEST_F(InterruptionTest, AnAckOfMoreThanWasSentCountsAsAll) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
-  call_->AckPlayback(1, 1'000'000, ++seq_);
+  call_->Push(input::AckPlayback{1, 1'000'000}, ++seq_);
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
 }
@@ -136,8 +136,8 @@ TEST_F(InterruptionTest, AnAckOfMoreThanWasSentCountsAsAll) {
 TEST_F(InterruptionTest, AnAckNeverTakesBackWhatWasHeard) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(5);
-  call_->AckPlayback(1, 4, ++seq_);
-  call_->AckPlayback(1, -7, ++seq_);
+  call_->Push(input::AckPlayback{1, 4}, ++seq_);
+  call_->Push(input::AckPlayback{1, -7}, ++seq_);
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 4"), 1);
 }
@@ -148,14 +148,14 @@ TEST_F(InterruptionTest, AnAckThatComesAfterTheInterruptionCutsFurther) {
   Say(kWords);
   EXPECT_EQ(Count("interrupted 1/1 kept 5"), 1);
   RunUntilIdle();
-  call_->AckPlayback(1, 2, ++seq_);
+  call_->Push(input::AckPlayback{1, 2}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2");
 }
 
 TEST_F(InterruptionTest, AnAckOfAnUnknownAnswerIsWarnedOf) {
   Start();
-  call_->AckPlayback(7, 2, ++seq_);
+  call_->Push(input::AckPlayback{7, 2}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("warning unknown_response"));
 }
@@ -198,7 +198,7 @@ TEST_F(InterruptionTest, TypedTextInterruptsEvenWhereSpeechMayNot) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
   engine_.SetAnswerTokens(1);
-  call_->PushText("stop", ++seq_);
+  call_->Push(input::Text{"stop"}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("interrupted 1/1 kept 3", "done 1/1 interrupted", "committed 2/0 text",
                                   "response 2/2", "token 2/2 t2.1 ", "done 2/2 end_of_turn"));
@@ -208,7 +208,7 @@ TEST_F(InterruptionTest, TheUsersActivityInterruptsAtOnce) {
   config_.turn.mode = TurnMode::kManual;
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
-  call_->ActivityStart(++seq_);
+  call_->Push(input::ActivityStart{}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("interrupted 1/1 kept 3", "done 1/1 interrupted"));
 }
@@ -217,7 +217,7 @@ TEST_F(InterruptionTest, CancelStopsTheAnswerAndNothingOfItFollows) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
   engine_.Step();  // a token that the call has not seen
-  call_->CancelResponse(0, ++seq_);
+  call_->Push(input::CancelResponse{0}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("token 1/1 t1.4 ", "done 1/1 cancelled"));
   EXPECT_EQ(engine_.History(), "U: question | A: t1.1 t1.2 t1.3 t1.4");
@@ -226,11 +226,11 @@ TEST_F(InterruptionTest, CancelStopsTheAnswerAndNothingOfItFollows) {
 TEST_F(InterruptionTest, CancelByNumberAndCancelTwice) {
   engine_.SetAnswerTokens(100);
   AnswerUpTo(3);
-  call_->CancelResponse(7, ++seq_);
-  call_->CancelResponse(1, ++seq_);
-  call_->CancelResponse(1, ++seq_);
+  call_->Push(input::CancelResponse{7}, ++seq_);
+  call_->Push(input::CancelResponse{1}, ++seq_);
+  call_->Push(input::CancelResponse{1}, ++seq_);
   RunUntilIdle();
-  call_->CancelResponse(0, ++seq_);
+  call_->Push(input::CancelResponse{0}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("warning unknown_response", "warning unknown_response",
                                   "done 1/1 cancelled", "warning unknown_response"));
@@ -239,9 +239,9 @@ TEST_F(InterruptionTest, CancelByNumberAndCancelTwice) {
 TEST_F(InterruptionTest, CancelBeforeTheAnswerBegan) {
   pace_ = 0;
   Start();
-  call_->PushText("question", ++seq_);
+  call_->Push(input::Text{"question"}, ++seq_);
   Run();
-  call_->CancelResponse(0, ++seq_);
+  call_->Push(input::CancelResponse{0}, ++seq_);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 text", "response 1/1", "done 1/1 cancelled"));
   EXPECT_EQ(engine_.History(), "U: question");
@@ -262,7 +262,7 @@ TEST_F(InterruptionTest, EveryAnswerThatStartsIsDoneExactlyOnce) {
   Start();
   for (int i = 0; i < 10; ++i) {
     Turn(17);
-    call_->PushText("and?", ++seq_);
+    call_->Push(input::Text{"and?"}, ++seq_);
     Pass();
   }
   RunUntilIdle();
@@ -292,42 +292,42 @@ TEST_P(BargeInProperty, NoTokenComesAfterItsAnswerEndedOrItsEpochPassed) {
         loud = !loud;
         break;
       case 1:
-        call_->PushText("text", ++seq_);
+        call_->Push(input::Text{"text"}, ++seq_);
         break;
       case 2:
-        if (chance(3)) call_->CancelResponse(random() % 4, ++seq_);
+        if (chance(3)) call_->Push(input::CancelResponse{random() % 4}, ++seq_);
         break;
       case 3:
-        call_->AckPlayback(random() % 6, static_cast<int>(random() % 40), ++seq_);
+        call_->Push(input::AckPlayback{random() % 6, static_cast<int>(random() % 40)}, ++seq_);
         break;
       case 4:
-        if (chance(4)) call_->CommitInput(++seq_);
+        if (chance(4)) call_->Push(input::Commit{}, ++seq_);
         break;
       case 5:
-        if (chance(4)) call_->ClearInput(++seq_);
+        if (chance(4)) call_->Push(input::Clear{}, ++seq_);
         break;
       case 6:
-        if (chance(4)) call_->AudioStreamEnd(++seq_);
+        if (chance(4)) call_->Push(input::AudioStreamEnd{}, ++seq_);
         break;
       case 7:
-        if (chance(4)) call_->CreateResponse(++seq_);
+        if (chance(4)) call_->Push(input::CreateResponse{}, ++seq_);
         engine_.WriteAside();
         break;
       case 8:
-        call_->PushFrame(TestPng(random() % 256), ++last_frame_, 0, kNotKnown, ++seq_);
+        call_->Push(input::Frame{TestPng(random() % 256), ++last_frame_, 0, kNotKnown}, ++seq_);
         break;
       case 9:
         call_->Tick();
         break;
       default:
-        call_->PushAudio(Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
+        call_->Push(input::Audio{Pcm(loud ? 0.5f : 0.0f), next_sample_, kNotKnown}, ++seq_);
         next_sample_ += kChunk;
         clock_.Advance(absl::Milliseconds(32));
     }
     if (!chance(3)) Run();
     for (int work = random() % 3; work > 0; --work) engine_.Step();
   }
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   while (engine_.WriteAside()) RunUntilIdle();
 

@@ -92,10 +92,12 @@ class Caller : public CallSink {
   void Chunk(bool speech) {
     std::string bytes;
     for (int i = 0; i < kChunk; ++i) bytes.append(speech ? "\x00\x40" : "\0\0", 2);
-    call_->PushAudio(std::move(bytes), next_sample_, absl::InfinitePast(), ++seq_);
+    call_->Push(input::Audio{std::move(bytes), next_sample_, absl::InfinitePast()}, ++seq_);
     next_sample_ += kChunk;
   }
-  void Show(uint8_t luma) { call_->PushFrame(TestPng(luma), ++last_frame_, 0, absl::InfinitePast(), ++seq_); }
+  void Show(uint8_t luma) {
+    call_->Push(input::Frame{TestPng(luma), ++last_frame_, 0, absl::InfinitePast()}, ++seq_);
+  }
   const std::vector<Turn>& turns() const { return turns_; }
 
  private:

@@ -13,7 +13,7 @@ class OverAnswerTest : public CallFixture {
     engine_.SetAnswerTokens(of);
     pace_ = 0;
     Start();
-    call_->PushText("question", ++seq_);
+    call_->Push(input::Text{"question"}, ++seq_);
     Steps(1 + tokens);
     News();
   }
@@ -37,7 +37,7 @@ TEST_F(OverAnswerTest, AShortSoundOverAnAnswerThatIsBeingHeardIsNoTurnEither) {
   AnswerUpTo(6, 6);
   pace_ = -1;
   RunUntilIdle();
-  call_->AckPlayback(1, 2, ++seq_);
+  call_->Push(input::AckPlayback{1, 2}, ++seq_);
   News();
   Say(6);
   BeSilent(16);
@@ -207,7 +207,7 @@ TEST_F(OverAnswerTest, TextWhileItIsAskedInterruptsAtOnce) {
   AnswerUpTo(3);
   Say(16);
   engine_.SetAnswerTokens(1);
-  call_->PushText("stop", ++seq_);
+  call_->Push(input::Text{"stop"}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("done 2/2 end_of_turn") + Count("done 3/2 end_of_turn"), 1);
@@ -222,7 +222,7 @@ TEST_F(OverAnswerTest, ACancelledAnswerIsNotResumed) {
   AnswerUpTo(3, 6);
   Say(16);
   Steps(4);
-  call_->CancelResponse(1, ++seq_);
+  call_->Push(input::CancelResponse{1}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 cancelled"), 1);
   EXPECT_EQ(Count("token 1/1"), 3);
@@ -238,7 +238,7 @@ TEST_F(OverAnswerTest, InputClearLetsTheAnswerGoOn) {
   engine_.HoldAsides();
   AnswerUpTo(3, 4);
   Say(16);
-  call_->ClearInput(++seq_);
+  call_->Push(input::Clear{}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("dismissed 2/0 cleared"), 1);
   EXPECT_EQ(Count("resumed 1/1"), 1);
@@ -251,7 +251,7 @@ TEST_F(OverAnswerTest, InputCommitMakesItATurnWhateverItsWords) {
   AnswerUpTo(3);
   Say(16);
   engine_.SetAnswerTokens(1);
-  call_->CommitInput(++seq_);
+  call_->Push(input::Commit{}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("interrupted 1/1 kept 3"), 1);
   EXPECT_EQ(Count("committed 2/0 input_commit"), 1);
@@ -262,7 +262,7 @@ TEST_F(OverAnswerTest, InterruptionThatIsSwitchedOffMeanwhileLetsTheAnswerGoOn) 
   AnswerUpTo(3, 4);
   Say(16);
   config_.turn.interruption_enabled = false;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   RunUntilIdle();
   EXPECT_EQ(Count("resumed 1/1"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -276,7 +276,7 @@ TEST_F(OverAnswerTest, CloseWaitsForTheWords) {
   engine_.HoldAsides();
   AnswerUpTo(3);
   Say(16);
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   EXPECT_EQ(Count("ended"), 0);
   while (engine_.WriteAside()) {

@@ -170,9 +170,9 @@ TEST_F(SpeculationTest, SwitchedOffItDoesNothing) {
 TEST_F(SpeculationTest, InManualModeTheClientSaysWhenTheTurnEnds) {
   config_.turn.mode = TurnMode::kManual;
   Start();
-  call_->ActivityStart(3);
+  call_->Push(input::ActivityStart{}, 3);
   Pause();
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   EXPECT_EQ(started(), 0);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -297,7 +297,7 @@ TEST_F(SpeculationTest,
   for (const char* words : {"dropped", "hello"}) engine_.Hear(words);
   Start();
   Pause();
-  call_->PushText("look", 2);
+  call_->Push(input::Text{"look"}, 2);
   RunUntilIdle();
   BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("committed 2/0 text"), 1);
@@ -313,7 +313,7 @@ TEST_F(SpeculationTest, ResponseCreateAnswersWithoutTheSpeech) {
   Start();
   Show(50);
   Pause();
-  call_->CreateResponse(9);
+  call_->Push(input::CreateResponse{}, 9);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "U: [16] | A: t2.1 t2.2");
   EXPECT_THAT(Last<TurnCommitted>()->frame_ids, ElementsAre(1));
@@ -327,7 +327,7 @@ TEST_F(SpeculationTest, InputCommitTakesTheAudioUpToNow) {
   Start();
   Pause();
   BeSilent(2);
-  call_->CommitInput(9);
+  call_->Push(input::Commit{}, 9);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 input_commit"), 1);
   EXPECT_EQ(engine_.History(), "U: hello | A: t2.1 t2.2");
@@ -339,7 +339,7 @@ TEST_F(SpeculationTest, InputCommitTakesTheAudioUpToNow) {
 TEST_F(SpeculationTest, InputCommitOfTheVeryAudioIsAHit) {
   Start();
   Pause();
-  call_->CommitInput(9);
+  call_->Push(input::Commit{}, 9);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 input_commit"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -351,7 +351,7 @@ TEST_F(SpeculationTest, InputClearForgetsIt) {
   Start();
   Show(50);
   Pause();
-  call_->ClearInput(9);
+  call_->Push(input::Clear{}, 9);
   RunUntilIdle();
   EXPECT_EQ(engine_.History(), "");
   BeSilent(2 * kRemainingSilence);
@@ -367,7 +367,7 @@ TEST_F(SpeculationTest, TheEndOfTheStreamCommitsTheAudioUpToNow) {
   Start();
   Pause();
   BeSilent(1);
-  call_->AudioStreamEnd(9);
+  call_->Push(input::AudioStreamEnd{}, 9);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -391,7 +391,7 @@ TEST_F(SpeculationTest, CloseAnswersWhatWasSaidAndEnds) {
   Start();
   Pause();
   BeSilent(1);
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -415,7 +415,7 @@ TEST_F(SpeculationTest, AnotherConfigurationDropsItAndTheSamePauseIsTriedAgainUn
   Start();
   Pause();
   config_.generation.max_tokens = 1;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   BeSilent(kRemainingSilence);
   EXPECT_EQ(engine_.last_generation().max_tokens, 1);
   EXPECT_EQ(engine_.History(), "U: hello | A: t2.1");
@@ -427,11 +427,11 @@ TEST_F(SpeculationTest, ManualModeInAPauseLeavesTheTurnOpen) {
   Start();
   Pause();
   config_.turn.mode = TurnMode::kManual;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   BeSilent(20);
   EXPECT_EQ(engine_.History(), "");
   EXPECT_EQ(Count("committed"), 0);
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
 }
@@ -439,7 +439,7 @@ TEST_F(SpeculationTest, ManualModeInAPauseLeavesTheTurnOpen) {
 TEST_F(SpeculationTest, ResponseCancelFindsNoAnswerWhileItIsHeld) {
   Start();
   Pause();
-  call_->CancelResponse(0, 9);
+  call_->Push(input::CancelResponse{0}, 9);
   RunUntilIdle();
   BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("warning unknown_response"), 1);
@@ -454,7 +454,7 @@ TEST_F(SpeculationTest, AnAnswerLetOutCanBeCancelledAndInterrupted) {
   Steps(5);  // three tokens
   BeSilent(kRemainingSilence);
   EXPECT_EQ(Count("token 1/1"), 3);
-  call_->CancelResponse(1, 9);
+  call_->Push(input::CancelResponse{1}, 9);
   RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 cancelled"), 1);
   EXPECT_EQ(engine_.History(), "U: speech of 26 windows | A: t1.1 t1.2 t1.3");
@@ -472,12 +472,12 @@ TEST_F(SpeculationTest, ACutOfAnEarlierAnswerDropsItAndTheTurnIsReadAfterTheCut)
   for (const char* words : {"one", "dropped", "two"}) engine_.Hear(words);
   Start();
   Turn();
-  call_->AckPlayback(1, 2, ++seq_);  // is being heard
+  call_->Push(input::AckPlayback{1, 2}, ++seq_);  // is being heard
   RunUntilIdle();
   Pause(54);  // interrupts, and pauses
   EXPECT_EQ(Count("interrupted 1/1 kept 2"), 1);
   EXPECT_EQ(started(), 2);
-  call_->AckPlayback(1, 1, ++seq_);  // sent before the client knew: it heard less
+  call_->Push(input::AckPlayback{1, 1}, ++seq_);  // sent before the client knew: it heard less
   RunUntilIdle();
   BeSilent(kRemainingSilence);
   EXPECT_EQ(engine_.History(), "U: one | A: t1.1 | U: two | A: t3.1 t3.2 t3.3");
@@ -517,7 +517,7 @@ TEST_F(SpeculationTest, APauseThatGoesOnIsTakenUpWhenTheAnswerBeforeIsDone) {
 TEST_F(SpeculationTest, SpeechThatGoesOnAfterAPauseIsTakenUpLateIsDropped) {
   Start();
   Pause();
-  call_->PushText("look", 2);  // dropped, and begun again
+  call_->Push(input::Text{"look"}, 2);  // dropped, and begun again
   RunUntilIdle();
   BeSilent(1);
   EXPECT_EQ(started(), 2);

@@ -59,7 +59,7 @@ TEST_F(StallsTest, AudioInChunksOfASecondIsOneTurn) {
   Start();
   for (const float level : {0.5f, 0.5f, 0.5f, 0.0f}) {
     Stall(absl::Seconds(1));
-    call_->PushAudio(Pcm(level, 16'000), next_sample_, kNotKnown, ++seq_);
+    call_->Push(input::Audio{Pcm(level, 16'000), next_sample_, kNotKnown}, ++seq_);
     next_sample_ += 16'000;
     RunUntilIdle();
   }
@@ -148,7 +148,7 @@ TEST_F(StallsTest, WhereSilenceIsNotSentOneDamagedIndexMovesNothing) {
   config_.audio->dtx = true;
   Start();
   Say(10);
-  call_->PushAudio(Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown, 99);
+  call_->Push(input::Audio{Pcm(0.5f), next_sample_ + 16'000'000, kNotKnown}, 99);
   RunUntilIdle();
   EXPECT_EQ(Count("error audio_gap seq 99"), 1);
   Say(10);
@@ -184,8 +184,9 @@ TEST_F(StallsTest, AnOpusStreamShowsByItsPacketsThatItLeavesOutSilence) {
       unsigned char packet[1'500];
       const int bytes = opus_encode_float(encoder, frame.data(), 960, packet, sizeof(packet));
       if (bytes <= 2 && std::exchange(seen, true)) continue;  // it "does not need to be transmitted"
-      call_->PushAudio(std::string(reinterpret_cast<char*>(packet), static_cast<size_t>(bytes)), next_sample_,
-                       kNotKnown, ++seq_);
+      call_->Push(input::Audio{std::string(reinterpret_cast<char*>(packet), static_cast<size_t>(bytes)),
+                               next_sample_, kNotKnown},
+                  ++seq_);
       RunUntilIdle();
     }
   };

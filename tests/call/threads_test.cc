@@ -83,7 +83,7 @@ class ThreadsTest : public testing::Test {
   static void Push(LiveCall* call, bool loud, int windows, uint64_t* next_sample) {
     const std::string chunk(1024, loud ? '\x30' : '\0');
     for (int i = 0; i < windows; ++i) {
-      call->PushAudio(chunk, *next_sample, kNotKnown, 0);
+      call->Push(input::Audio{chunk, *next_sample, kNotKnown}, 0);
       *next_sample += 512;
     }
   }
@@ -98,14 +98,14 @@ TEST_F(ThreadsTest, ACallIsAnsweredAndEnds) {
   CountingSink sink;
   const auto call = Start(&sink);
   uint64_t sample = 0;
-  call->PushFrame(TestPng(50), 1, 0, kNotKnown, 0);
+  call->Push(input::Frame{TestPng(50), 1, 0, kNotKnown}, 0);
   for (int turn = 1; turn <= 3; ++turn) {
     Push(call.get(), true, 20, &sample);
     Push(call.get(), false, 20, &sample);
     sink.AwaitDone(turn);
   }
   Push(call.get(), true, 20, &sample);
-  call->Close();
+  call->Push(input::Close{}, 0);
   sink.AwaitDone(4);
   sink.AwaitEnded();
 }
@@ -122,7 +122,7 @@ TEST_F(ThreadsTest, ManyCallsAtOnceAreAllAnswered) {
         Push(call.get(), false, 20, &sample);
         sink.AwaitDone(turn);
       }
-      call->Close();
+      call->Push(input::Close{}, 0);
       sink.AwaitEnded();
     });
   }
@@ -142,11 +142,11 @@ TEST_F(ThreadsTest, ClientsThatVanishAtAnyMomentLeaveNothingBehind) {
         Push(call.get(), true, 20, &sample);
         Push(call.get(), false, 20, &sample);
         for (int step = random() % 20; step > 0; --step) {
-          call->PushFrame(TestPng(random() % 256), ++frame, 0, kNotKnown, 0);
+          call->Push(input::Frame{TestPng(random() % 256), ++frame, 0, kNotKnown}, 0);
           Push(call.get(), random() % 2 == 0, 5, &sample);
-          if (random() % 8 == 0) call->PushText("text", 0);
-          if (random() % 8 == 0) call->ClearInput(0);
-          if (random() % 8 == 0) call->AckPlayback(1, 3, 0);
+          if (random() % 8 == 0) call->Push(input::Text{"text"}, 0);
+          if (random() % 8 == 0) call->Push(input::Clear{}, 0);
+          if (random() % 8 == 0) call->Push(input::AckPlayback{1, 3}, 0);
           call->Tick();
         }
         sink.AwaitEvents(random() % 5);

@@ -94,7 +94,7 @@ TEST_F(TurnsTest, WhatIsHeardAndNotWrittenDownIsAnswered) {
 TEST_F(TurnsTest, TypedTextIsATurnOfItsOwnAnsweredAtOnce) {
   engine_.SetAnswerTokens(1);
   Start();
-  call_->PushText("hi there", 2);
+  call_->Push(input::Text{"hi there"}, 2);
   RunUntilIdle();
   EXPECT_THAT(News(),
               ElementsAre("committed 1/0 text", "response 1/1", "token 1/1 t1.1 ", "done 1/1 end_of_turn"));
@@ -106,7 +106,7 @@ TEST_F(TurnsTest, TextBesideSpeechHasItsOwnTurnAndTheSpeechGoesOn) {
   engine_.Hear("and this");
   Start();
   Say(10);
-  call_->PushText("look", 2);
+  call_->Push(input::Text{"look"}, 2);
   Say(10);
   BeSilent(16);
   EXPECT_THAT(News(), ElementsAre("started 1/0", "committed 2/0 text", "response 2/1", "token 2/1 t1.1 ",
@@ -119,7 +119,7 @@ TEST_F(TurnsTest, ResponseCreateAnswersFromWhatThereIs) {
   engine_.SetAnswerTokens(1);
   Start();
   Show(50);
-  call_->CreateResponse(9);
+  call_->Push(input::CreateResponse{}, 9);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("frame 1 encoded", "committed 1/0 response_create", "response 1/1",
                                   "token 1/1 t1.1 ", "done 1/1 end_of_turn"));
@@ -129,10 +129,10 @@ TEST_F(TurnsTest, ResponseCreateAnswersFromWhatThereIs) {
 TEST_F(TurnsTest, ResponseCreateDuringAnAnswerIsRefused) {
   pace_ = 0;
   Start();
-  call_->PushText("hi", 2);
+  call_->Push(input::Text{"hi"}, 2);
   Steps(2);
   News();
-  call_->CreateResponse(9);
+  call_->Push(input::CreateResponse{}, 9);
   Run();
   EXPECT_THAT(News(), ElementsAre("error invalid_message seq 9"));
 }
@@ -173,7 +173,7 @@ TEST_F(TurnsTest, MaximumTurnIsAnsweredAndSpeechThatGoesOnIsTheNextTurn) {
 TEST_F(TurnsTest, AudioStreamEndCommitsSpeechThatGoesOn) {
   Start();
   Say(20);
-  call_->AudioStreamEnd(5);
+  call_->Push(input::AudioStreamEnd{}, 5);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -182,7 +182,7 @@ TEST_F(TurnsTest, AudioStreamEndCommitsSpeechThatGoesOn) {
 TEST_F(TurnsTest, AudioStreamEndInSilenceCommitsNothingAndAudioMayGoOn) {
   Start();
   BeSilent(20);
-  call_->AudioStreamEnd(5);
+  call_->Push(input::AudioStreamEnd{}, 5);
   RunUntilIdle();
   EXPECT_THAT(lines_, IsEmpty());
   next_sample_ += 16000 * 60;  // a minute later
@@ -195,14 +195,14 @@ TEST_F(TurnsTest, AudioStreamEndInSilenceCommitsNothingAndAudioMayGoOn) {
 TEST_F(TurnsTest, AudioSentFasterThanItIsJudgedKeepsItsOrderWithTheEndOfTheStream) {
   Start();
   for (int i = 0; i < 40; ++i) {
-    call_->PushAudio(Pcm(i < 20 ? 0.5f : 0.0f), next_sample_, kNotKnown, ++seq_);
+    call_->Push(input::Audio{Pcm(i < 20 ? 0.5f : 0.0f), next_sample_, kNotKnown}, ++seq_);
     next_sample_ += kChunk;
   }
   for (int i = 0; i < 20; ++i) {
-    call_->PushAudio(Pcm(0.5f), next_sample_, kNotKnown, ++seq_);
+    call_->Push(input::Audio{Pcm(0.5f), next_sample_, kNotKnown}, ++seq_);
     next_sample_ += kChunk;
   }
-  call_->AudioStreamEnd(++seq_);
+  call_->Push(input::AudioStreamEnd{}, ++seq_);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
   EXPECT_EQ(Count("committed 2/0 stream_end"), 1);
@@ -214,9 +214,9 @@ TEST_F(TurnsTest, ManualModeAnswersTheActivity) {
   has_detector_ = false;
   Start();
   BeSilent(20);
-  call_->ActivityStart(3);
+  call_->Push(input::ActivityStart{}, 3);
   BeSilent(20);  // quiet words count: the client decides
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   EXPECT_EQ(lines_[0], "committed 1/0 activity_end");
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -227,10 +227,10 @@ TEST_F(TurnsTest, InputCommitInManualModeTakesAllAudioSinceTheLastTurn) {
   config_.turn.mode = TurnMode::kManual;
   Start();
   Say(10);
-  call_->CommitInput(3);
+  call_->Push(input::Commit{}, 3);
   RunUntilIdle();
   Say(7);
-  call_->CommitInput(4);
+  call_->Push(input::Commit{}, 4);
   RunUntilIdle();
   ASSERT_EQ(engine_.utterances().size(), 2u);
   EXPECT_EQ(engine_.utterances()[0].size(), 10u * 512);
@@ -240,12 +240,12 @@ TEST_F(TurnsTest, InputCommitInManualModeTakesAllAudioSinceTheLastTurn) {
 TEST_F(TurnsTest, PushToTalkOverSoundThatIsNoSpeechIsATurnWithoutWords) {
   config_.turn.mode = TurnMode::kManual;
   Start();
-  call_->ActivityStart(3);
+  call_->Push(input::ActivityStart{}, 3);
   for (int i = 0; i < 10; ++i) {  // claps: a window or two each
     Say(2);
     BeSilent(5);
   }
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 activity_end", "transcript 1/0 "));
   EXPECT_EQ(engine_.utterances().size(), 0u);
@@ -258,9 +258,9 @@ TEST_F(TurnsTest, PushToTalkOverNoSpeechIsAnsweredFromWhatIsShown) {
   engine_.SetAnswerTokens(1);
   Start();
   Show(50);
-  call_->ActivityStart(3);
+  call_->Push(input::ActivityStart{}, 3);
   BeSilent(20);
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.History(), "U: [16] | A: t1.1");
@@ -269,11 +269,11 @@ TEST_F(TurnsTest, PushToTalkOverNoSpeechIsAnsweredFromWhatIsShown) {
 TEST_F(TurnsTest, PushToTalkHearsAWordAmongNoise) {
   config_.turn.mode = TurnMode::kManual;
   Start();
-  call_->ActivityStart(3);
+  call_->Push(input::ActivityStart{}, 3);
   BeSilent(20);
   Say(3);
   BeSilent(20);
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   ASSERT_EQ(engine_.utterances().size(), 1u);
   EXPECT_EQ(engine_.utterances()[0].size(), 43u * 512);
@@ -282,7 +282,7 @@ TEST_F(TurnsTest, PushToTalkHearsAWordAmongNoise) {
 TEST_F(TurnsTest, InputCommitDoesNotWaitForSilence) {
   Start();
   Say(20);
-  call_->CommitInput(3);
+  call_->Push(input::Commit{}, 3);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 input_commit"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -290,7 +290,7 @@ TEST_F(TurnsTest, InputCommitDoesNotWaitForSilence) {
 
 TEST_F(TurnsTest, InputCommitOfNothingIsATurnWithoutAnswer) {
   Start();
-  call_->CommitInput(3);
+  call_->Push(input::Commit{}, 3);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("committed 1/0 input_commit", "transcript 1/0 "));
 }
@@ -298,7 +298,7 @@ TEST_F(TurnsTest, InputCommitOfNothingIsATurnWithoutAnswer) {
 TEST_F(TurnsTest, InputCommitOfFramesAloneIsAnswered) {
   Start();
   Show(50);
-  call_->CommitInput(3);
+  call_->Push(input::Commit{}, 3);
   RunUntilIdle();
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
   EXPECT_EQ(engine_.History().substr(0, 9), "U: [16] |");
@@ -306,8 +306,8 @@ TEST_F(TurnsTest, InputCommitOfFramesAloneIsAnswered) {
 
 TEST_F(TurnsTest, ActivityOutsideManualModeIsRefused) {
   Start();
-  call_->ActivityStart(3);
-  call_->ActivityEnd(4);
+  call_->Push(input::ActivityStart{}, 3);
+  call_->Push(input::ActivityEnd{}, 4);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("error wrong_mode seq 3", "error wrong_mode seq 4"));
 }
@@ -315,9 +315,9 @@ TEST_F(TurnsTest, ActivityOutsideManualModeIsRefused) {
 TEST_F(TurnsTest, ActivitiesThatDoNotPairAreRefused) {
   config_.turn.mode = TurnMode::kManual;
   Start();
-  call_->ActivityEnd(3);
-  call_->ActivityStart(4);
-  call_->ActivityStart(5);
+  call_->Push(input::ActivityEnd{}, 3);
+  call_->Push(input::ActivityStart{}, 4);
+  call_->Push(input::ActivityStart{}, 5);
   RunUntilIdle();
   EXPECT_THAT(News(), ElementsAre("error invalid_message seq 3", "error invalid_message seq 5"));
 }
@@ -327,7 +327,7 @@ TEST_F(TurnsTest, AConfigurationChangesInMidCallAndIsEchoed) {
   Say(20);
   config_.turn.silence = absl::Milliseconds(200);
   config_.generation.max_tokens = 3;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   BeSilent(7);
   EXPECT_EQ(Count("config"), 1);
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
@@ -341,11 +341,11 @@ TEST_F(TurnsTest, ManualModeCanBecomeVadModeAndBack) {
   Turn();
   EXPECT_EQ(Count("committed"), 0);
   config_.turn.mode = TurnMode::kVad;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   Turn();
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
   config_.turn.mode = TurnMode::kManual;
-  call_->UpdateConfig(config_);
+  call_->Push(input::Update{config_}, 0);
   Turn();
   EXPECT_EQ(Count("committed"), 1);
 }
@@ -370,7 +370,7 @@ TEST_F(TurnsTest, WaitingTurnsAreAnsweredInOrderAndTooManyAreRefused) {
 TEST_F(TurnsTest, CloseCommitsWhatIsBeingSaidAnswersItAndEnds) {
   Start();
   Say(20);
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   EXPECT_EQ(Count("committed 1/0 stream_end"), 1);
   EXPECT_EQ(Count("done 1/1 end_of_turn"), 1);
@@ -381,9 +381,9 @@ TEST_F(TurnsTest, CloseCommitsWhatIsBeingSaidAnswersItAndEnds) {
 TEST_F(TurnsTest, CloseDuringAnAnswerFinishesIt) {
   pace_ = 0;
   Start();
-  call_->PushText("hi", 2);
+  call_->Push(input::Text{"hi"}, 2);
   Steps(3);
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   Run();
   EXPECT_EQ(Count("ended"), 0);
   RunUntilIdle();
@@ -394,7 +394,7 @@ TEST_F(TurnsTest, CloseDuringAnAnswerFinishesIt) {
 TEST_F(TurnsTest, CloseOfASilentCallEndsAtOnce) {
   Start();
   BeSilent(3);
-  call_->Close();
+  call_->Push(input::Close{}, 0);
   RunUntilIdle();
   EXPECT_THAT(lines_, ElementsAre("ended"));
 }

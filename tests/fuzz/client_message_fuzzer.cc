@@ -16,8 +16,8 @@
 #include "base/executor.h"
 #include "engine/fake/fake_engine.h"
 #include "engine/runtime/manual_engine.h"
+#include "server/call_input.h"
 #include "server/convert.h"
-#include "server/dispatch.h"
 #include "server/outgoing_queue.h"
 #include "server/validation.h"
 #include "streaming/call/capture_clock.h"
@@ -118,7 +118,8 @@ class Session {
       Run();
       return false;
     } else {
-      Dispatch(message, capture_clock_.Place(message.capture_time_us(), clock_.Now()), *call_);
+      const absl::Time captured = capture_clock_.Place(message.capture_time_us(), clock_.Now());
+      if (auto input = ToCallInput(message, captured)) call_->Push(*std::move(input), message.seq());
     }
     clock_.Advance(absl::Milliseconds(20));
     // A message now and then comes before the last one was worked on.

@@ -1,4 +1,4 @@
-#include "server/dispatch.h"
+#include "server/call_input.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -23,44 +23,45 @@ streaming::CallLimits ToCallLimits(const v1::Limits& limits) {
   return to;
 }
 
-void Dispatch(v1::ClientMessage& message, absl::Time captured, streaming::LiveCall& call) {
-  const uint64_t seq = message.seq();
+std::optional<streaming::CallInput> ToCallInput(v1::ClientMessage& message, absl::Time captured) {
+  namespace input = streaming::input;
   switch (message.payload_case()) {
     case v1::ClientMessage::kAudio: {
       v1::AudioChunk& audio = *message.mutable_audio();
-      return call.PushAudio(std::move(*audio.mutable_data()), audio.first_sample_index(), captured, seq);
+      return input::Audio{std::move(*audio.mutable_data()), audio.first_sample_index(), captured};
     }
     case v1::ClientMessage::kVideo: {
       v1::VideoFrame& video = *message.mutable_video();
-      return call.PushFrame(std::move(*video.mutable_data()), video.frame_id(),
-                            static_cast<int>(video.rotation_degrees()), captured, seq);
+      return input::Frame{std::move(*video.mutable_data()), video.frame_id(),
+                          static_cast<int>(video.rotation_degrees()), captured};
     }
     case v1::ClientMessage::kText:
-      return call.PushText(std::move(*message.mutable_text()->mutable_text()), seq);
+      return input::Text{std::move(*message.mutable_text()->mutable_text())};
     case v1::ClientMessage::kActivityStart:
-      return call.ActivityStart(seq);
+      return input::ActivityStart{};
     case v1::ClientMessage::kActivityEnd:
-      return call.ActivityEnd(seq);
+      return input::ActivityEnd{};
     case v1::ClientMessage::kAudioStreamEnd:
-      return call.AudioStreamEnd(seq);
+      return input::AudioStreamEnd{};
     case v1::ClientMessage::kCommit:
-      return call.CommitInput(seq);
+      return input::Commit{};
     case v1::ClientMessage::kClear:
-      return call.ClearInput(seq);
+      return input::Clear{};
     case v1::ClientMessage::kCreateResponse:
-      return call.CreateResponse(seq);
+      return input::CreateResponse{};
     case v1::ClientMessage::kCancelResponse:
-      return call.CancelResponse(message.cancel_response().response_id(), seq);
+      return input::CancelResponse{message.cancel_response().response_id()};
     case v1::ClientMessage::kPlaybackAck:
-      return call.AckPlayback(message.playback_ack().response_id(),
-                              ClampTo<int>(message.playback_ack().heard_tokens()), seq);
+      return input::AckPlayback{message.playback_ack().response_id(),
+                                ClampTo<int>(message.playback_ack().heard_tokens())};
     case v1::ClientMessage::kOpen:
     case v1::ClientMessage::kUpdate:
     case v1::ClientMessage::kPing:
     case v1::ClientMessage::kClose:
     case v1::ClientMessage::PAYLOAD_NOT_SET:
-      return;
+      break;
   }
+  return std::nullopt;
 }
 
 }  // namespace parley::server
