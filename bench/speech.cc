@@ -29,7 +29,7 @@ class Ours {
     const auto choice = engine::assembly::ChooseArithmetic("auto");
     if (!choice.ok()) return choice.status();
     auto whisper =
-        engine::assembly::LoadWhisperOnCpu(manifest->audio_tower->path, manifest->audio_bridge->language,
+        engine::assembly::LoadWhisperOnCpu(manifest->audio_encoder->path, manifest->audio_bridge->language,
                                            choice->speech_encoder, options.threads);
     if (!whisper.ok()) return whisper.status();
     return std::unique_ptr<Ours>(new Ours(*std::move(whisper), choice->description));

@@ -338,8 +338,8 @@ v1::ModelInfo ToProto(const engine::EngineInfo& info) {
   v1::ModelInfo to;
   to.set_bundle(info.bundle);
   to.set_language_model(info.language_model);
-  to.set_audio_tower(info.audio_tower);
-  to.set_vision_tower(info.vision_tower);
+  to.set_audio_encoder(info.audio_encoder);
+  to.set_vision_encoder(info.vision_encoder);
   to.set_speech_detector(info.speech_detector);
   to.set_arithmetic(info.arithmetic);
   return to;

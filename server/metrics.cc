@@ -121,7 +121,7 @@ struct Metrics::Impl {
                                        .Name("parley_frame_stage_seconds")
                                        .Help(
                                            "Where the time of an encoded frame went, by stage: queue, encode "
-                                           "(the vision tower), prefill.")
+                                           "(the vision encoder), prefill.")
                                        .Register(*registry);
   Histogram& frame_queue = frame_stage.Add({{"stage", "queue"}}, LatencyBuckets());
   Histogram& frame_encode = frame_stage.Add({{"stage", "encode"}}, LatencyBuckets());

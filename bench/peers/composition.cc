@@ -49,7 +49,7 @@ class Machine {
     engine::EngineInfo info;
     std::unique_ptr<const engine::text::Tokenizer> tokenizer;
     std::unique_ptr<const engine::text::PromptLayout> layout;
-    std::unique_ptr<const engine::cpu::EfficientNet> vision_tower;
+    std::unique_ptr<const engine::cpu::EfficientNet> vision_encoder;
     engine::bundle::BundleManifest::VisionBridge vision_bridge;
     Transcriber transcriber;
     std::unique_ptr<LlamaCpp> llama;
@@ -65,7 +65,7 @@ class Machine {
 
   void Describe(engine::ImagePtr image, std::function<void(absl::StatusOr<std::string>)> done) {
     vision_.Post([this, image = std::move(image), done = std::move(done)] {
-      const auto labels = parts_.vision_tower->Labels({&image, 1}, parts_.vision_bridge.labels);
+      const auto labels = parts_.vision_encoder->Labels({&image, 1}, parts_.vision_bridge.labels);
       if (!labels.ok()) return done(labels.status());
       done(engine::cpu::DescribeLabels(parts_.vision_bridge, labels->front()));
     });
@@ -409,28 +409,28 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> MakeComposition(
   auto layout = engine::text::PromptLayout::Create(
       {.chat_template = read->chat_template, .system = manifest.prompt.system}, tokenizer->get());
   if (!layout.ok()) return layout.status();
-  const std::string& folder = manifest.vision_tower->path;
+  const std::string& folder = manifest.vision_encoder->path;
   const auto weights = engine::bundle::Safetensors::OpenFolder(folder);
   if (!weights.ok()) return weights.status();
   const auto labels = engine::bundle::ReadTextFile(folder + "/labels.json");
   if (!labels.ok()) return labels.status();
-  auto vision_tower = engine::cpu::EfficientNet::Load(*weights, *labels, parts.threads);
-  if (!vision_tower.ok()) return vision_tower.status();
+  auto vision_encoder = engine::cpu::EfficientNet::Load(*weights, *labels, parts.threads);
+  if (!vision_encoder.ok()) return vision_encoder.status();
   if (absl::Status status = parts.llama->Start(conversations, kCompositionTokens); !status.ok())
     return status;
 
   Machine::Parts machine;
   machine.info = {.bundle = "composition",
                   .language_model = parts.language_model,
-                  .audio_tower = parts.transcriber.name,
-                  .vision_tower = "EfficientNet-Lite0",
+                  .audio_encoder = parts.transcriber.name,
+                  .vision_encoder = "EfficientNet-Lite0",
                   .speech_detector = "Silero VAD",
                   .arithmetic = "the peers'",
                   .device = "cpu",
                   .context_tokens = kCompositionTokens};
   machine.tokenizer = *std::move(tokenizer);
   machine.layout = std::make_unique<const engine::text::PromptLayout>(*std::move(layout));
-  machine.vision_tower = *std::move(vision_tower);
+  machine.vision_encoder = *std::move(vision_encoder);
   machine.vision_bridge = *manifest.vision_bridge;
   machine.transcriber = std::move(parts.transcriber);
   machine.llama = std::move(parts.llama);

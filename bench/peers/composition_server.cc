@@ -46,7 +46,7 @@ absl::Status Serve(const SuiteOptions& options) {
   say({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) {
     say({{"address", server->channel().server},
-         {"name", server->info().audio_tower + ", then " + server->info().language_model}});
+         {"name", server->info().audio_encoder + ", then " + server->info().language_model}});
   }
   return absl::OkStatus();
 }

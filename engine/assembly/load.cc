@@ -66,6 +66,7 @@ class Loader {
     if (absl::Status status = LoadTheSpeechEncoder(*manifest); !status.ok()) return status;
     if (absl::Status status = LoadTheFrameEncoder(*manifest); !status.ok()) return status;
     LoadedBundle loaded;
+    loaded.warnings = manifest->warnings;
     if (manifest->speech_detector.has_value()) {
       absl::StatusOr<const Kind<LoadSpeechDetector>*> row =
           FindPart(kinds_.speech_detectors, *manifest->speech_detector, options_.device);
@@ -140,27 +141,27 @@ class Loader {
   }
 
   absl::Status LoadTheSpeechEncoder(const BundleManifest& manifest) {
-    if (!manifest.audio_tower.has_value()) return absl::OkStatus();
+    if (!manifest.audio_encoder.has_value()) return absl::OkStatus();
     const absl::StatusOr<const Kind<LoadSpeechEncoder>*> row =
-        FindPart(kinds_.speech_encoders, *manifest.audio_tower, options_.device);
+        FindPart(kinds_.speech_encoders, *manifest.audio_encoder, options_.device);
     if (!row.ok()) return row.status();
     absl::StatusOr<std::unique_ptr<SpeechEncoder>> encoder = (*row)->load(
-        manifest.audio_tower->path, manifest.audio_bridge->language, speech_arithmetic_, threads_);
+        manifest.audio_encoder->path, manifest.audio_bridge->language, speech_arithmetic_, threads_);
     if (!encoder.ok()) return encoder.status();
-    model_.info.audio_tower = (*encoder)->name();
+    model_.info.audio_encoder = (*encoder)->name();
     model_.speech_encoder = *std::move(encoder);
     return absl::OkStatus();
   }
 
   absl::Status LoadTheFrameEncoder(const BundleManifest& manifest) {
-    if (!manifest.vision_tower.has_value()) return absl::OkStatus();
+    if (!manifest.vision_encoder.has_value()) return absl::OkStatus();
     const absl::StatusOr<const Kind<LoadVisionEncoder>*> row =
-        FindPart(kinds_.vision_encoders, *manifest.vision_tower, options_.device);
+        FindPart(kinds_.vision_encoders, *manifest.vision_encoder, options_.device);
     if (!row.ok()) return row.status();
     absl::StatusOr<std::unique_ptr<FrameEncoder>> encoder =
-        (*row)->load(manifest.vision_tower->path, *manifest.vision_bridge, threads_);
+        (*row)->load(manifest.vision_encoder->path, *manifest.vision_bridge, threads_);
     if (!encoder.ok()) return encoder.status();
-    model_.info.vision_tower = (*encoder)->name();
+    model_.info.vision_encoder = (*encoder)->name();
     model_.frame_encoder = *std::move(encoder);
     return absl::OkStatus();
   }

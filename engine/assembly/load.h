@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
@@ -29,6 +30,7 @@ struct LoadOptions {
 struct LoadedBundle {
   std::unique_ptr<Engine> engine;
   std::unique_ptr<SpeechDetector> speech_detector;  // null when the bundle has none
+  std::vector<std::string> warnings;                // for whoever keeps the bundle
 };
 
 // Reads and checks everything, which takes seconds; `clock` must outlive the result. Errors name the file and

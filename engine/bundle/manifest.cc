@@ -124,6 +124,17 @@ std::optional<BundleManifest::Part> ReadOptionalPart(Object& top, absl::string_v
   return ReadPart(object, kinds, place, folder);
 }
 
+// The key of a part that had another name until release 0.1, which is taken for one release more.
+absl::string_view KeyOrItsOldName(Object& top, absl::string_view key, absl::string_view old_name,
+                                  BundleManifest& manifest) {
+  if (top.Get(old_name) == nullptr) return key;
+  if (top.Get(key) != nullptr)
+    top.Fail(old_name, absl::StrCat("is the old name of '", key, "', which is there, too"));
+  manifest.warnings.push_back(absl::StrCat("parley.json: '", old_name, "' is called '", key,
+                                           "' now; the next release does not know it"));
+  return old_name;
+}
+
 BundleManifest::Part ReadLanguageModel(Object& top, const std::string& folder) {
   const Json* json = top.Get("language_model");
   if (json == nullptr) {
@@ -237,18 +248,20 @@ absl::StatusOr<BundleManifest> ParseManifest(absl::string_view json, const std::
     }
     manifest.name = top.String("name");
     manifest.language_model = ReadLanguageModel(top, folder);
-    manifest.audio_tower = ReadOptionalPart(top, "audio_tower", {"whisper"}, "folder", folder);
+    const absl::string_view audio = KeyOrItsOldName(top, "audio_encoder", "audio_tower", manifest);
+    const absl::string_view vision = KeyOrItsOldName(top, "vision_encoder", "vision_tower", manifest);
+    manifest.audio_encoder = ReadOptionalPart(top, audio, {"whisper"}, "folder", folder);
     manifest.audio_bridge = ReadAudioBridge(top);
-    manifest.vision_tower = ReadOptionalPart(top, "vision_tower", {"efficientnet-lite0"}, "folder", folder);
+    manifest.vision_encoder = ReadOptionalPart(top, vision, {"efficientnet-lite0"}, "folder", folder);
     manifest.vision_bridge = ReadVisionBridge(top);
     manifest.speech_detector = ReadOptionalPart(top, "speech_detector", {"silero"}, "file", folder);
     manifest.prompt = ReadPrompt(top);
     manifest.files = ReadFiles(top);
-    if (manifest.audio_tower.has_value() != manifest.audio_bridge.has_value()) {
-      top.Fail("audio_tower", "and 'audio_bridge' go together: one of them is missing");
+    if (manifest.audio_encoder.has_value() != manifest.audio_bridge.has_value()) {
+      top.Fail("audio_encoder", "and 'audio_bridge' go together: one of them is missing");
     }
-    if (manifest.vision_tower.has_value() != manifest.vision_bridge.has_value()) {
-      top.Fail("vision_tower", "and 'vision_bridge' go together: one of them is missing");
+    if (manifest.vision_encoder.has_value() != manifest.vision_bridge.has_value()) {
+      top.Fail("vision_encoder", "and 'vision_bridge' go together: one of them is missing");
     }
   }
   if (!status.ok()) return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));

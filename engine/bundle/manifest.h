@@ -12,13 +12,13 @@
 
 namespace parley::engine::bundle {
 
-// A part that is missing from parley.json is nullopt: an engine without an audio tower does not hear.
+// A part that is missing from parley.json is nullopt: an engine without an audio encoder does not hear.
 struct BundleManifest {
   struct Part {
     std::string kind;
     std::string path;  // of its file or folder, ready to open
   };
-  // How a tower's output enters the prompt.
+  // How an encoder's output enters the prompt.
   struct AudioBridge {
     std::string kind;      // "transcript"
     std::string language;  // ISO 639-1, or "auto": detected in each utterance
@@ -43,13 +43,14 @@ struct BundleManifest {
   std::string folder;
   std::string name;
   Part language_model;
-  std::optional<Part> audio_tower;
-  std::optional<AudioBridge> audio_bridge;  // exactly when there is an audio tower
-  std::optional<Part> vision_tower;
-  std::optional<VisionBridge> vision_bridge;  // exactly when there is a vision tower
+  std::optional<Part> audio_encoder;
+  std::optional<AudioBridge> audio_bridge;  // exactly when there is an audio encoder
+  std::optional<Part> vision_encoder;
+  std::optional<VisionBridge> vision_bridge;  // exactly when there is a vision encoder
   std::optional<Part> speech_detector;
   Prompt prompt;
   std::vector<File> files;
+  std::vector<std::string> warnings;  // what it says in a way that the next release does not take
 };
 
 // Reads `folder`/parley.json. NOT_FOUND (no folder, no file), DATA_LOSS (no JSON), INVALID_ARGUMENT (a key

@@ -74,8 +74,8 @@ Model MakeFakeModel(const FakeOptions& options) {
   if (options.sees) model.frame_encoder = std::make_unique<FakeFrameEncoder>(options);
   model.info.bundle = "fake";
   model.info.language_model = "hash";
-  model.info.audio_tower = model.hears() ? model.speech_encoder->name() : "";
-  model.info.vision_tower = model.sees() ? model.frame_encoder->name() : "";
+  model.info.audio_encoder = model.hears() ? model.speech_encoder->name() : "";
+  model.info.vision_encoder = model.sees() ? model.frame_encoder->name() : "";
   model.info.speech_detector = "energy";
   model.info.arithmetic = "integer hash";
   model.info.device = "none";

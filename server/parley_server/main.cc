@@ -77,6 +77,7 @@ absl::StatusOr<Engines> LoadEngines(const ProgramOptions& options) {
                                     .max_conversations = MaxConversations(options)},
                                    AllKinds(), Clock::Real());
   if (!bundle.ok()) return bundle.status();
+  for (const std::string& warning : bundle->warnings) Log(LogLevel::kWarn, "bundle", {{"warning", warning}});
   return Engines{std::move(bundle->engine), std::move(bundle->speech_detector)};
 }
 
@@ -198,8 +199,8 @@ int Run(int argc, char** argv) {
   Log(LogLevel::kInfo, "engine",
       {{"bundle", info.bundle},
        {"language_model", info.language_model},
-       {"audio_tower", info.audio_tower},
-       {"vision_tower", info.vision_tower},
+       {"audio_encoder", info.audio_encoder},
+       {"vision_encoder", info.vision_encoder},
        {"speech_detector", info.speech_detector},
        {"arithmetic", info.arithmetic},
        {"device", info.device},

@@ -138,8 +138,8 @@ class ChangedBundle : public ::testing::Test {
 };
 
 TEST_F(ChangedBundle, AMissingFileIsNamed) {
-  fs::remove(folder_ / "audio_tower/model.safetensors");
-  ExpectRefused(absl::StatusCode::kNotFound, "audio_tower/model.safetensors");
+  fs::remove(folder_ / "audio_encoder/model.safetensors");
+  ExpectRefused(absl::StatusCode::kNotFound, "audio_encoder/model.safetensors");
 }
 
 TEST_F(ChangedBundle, AHalfCopiedFileIsNamed) {
@@ -148,8 +148,8 @@ TEST_F(ChangedBundle, AHalfCopiedFileIsNamed) {
 }
 
 TEST_F(ChangedBundle, AFlippedBitIsFound) {
-  Change("vision_tower/model.safetensors", [](std::string& bytes) { bytes[bytes.size() / 2] ^= 4; });
-  ExpectRefused(absl::StatusCode::kDataLoss, "vision_tower/model.safetensors");
+  Change("vision_encoder/model.safetensors", [](std::string& bytes) { bytes[bytes.size() / 2] ^= 4; });
+  ExpectRefused(absl::StatusCode::kDataLoss, "vision_encoder/model.safetensors");
 }
 
 TEST_F(ChangedBundle, AMissingFolderIsNamed) {

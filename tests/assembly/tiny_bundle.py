@@ -210,15 +210,15 @@ def main():
     options = parser.parse_args()
     folder = options.folder
     write_language_model(folder / "language_model", options.architecture, options.padded)
-    write_whisper(folder / "audio_tower", options.padded)
-    write_efficientnet(folder / "vision_tower")
+    write_whisper(folder / "audio_encoder", options.padded)
+    write_efficientnet(folder / "vision_encoder")
     write_silero(folder / "speech_detector")
     (folder / "parley.json").write_text(json.dumps({
         "format": 1, "name": "tiny",
         "language_model": {"kind": "safetensors", "folder": "language_model"},
-        "audio_tower": {"kind": "whisper", "folder": "audio_tower"},
+        "audio_encoder": {"kind": "whisper", "folder": "audio_encoder"},
         "audio_bridge": {"kind": "transcript", "language": "en"},
-        "vision_tower": {"kind": "efficientnet-lite0", "folder": "vision_tower"},
+        "vision_encoder": {"kind": "efficientnet-lite0", "folder": "vision_encoder"},
         "vision_bridge": {"kind": "labels", "labels": 2, "minimum": 0, "template": "It shows {labels}.", "otherwise": ""},
         "speech_detector": {"kind": "silero", "file": "speech_detector/model.safetensors"},
         "prompt": {"template": "chatml", "system": "Be brief."}}))

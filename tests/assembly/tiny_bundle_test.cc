@@ -157,10 +157,10 @@ TEST(LoadBundle, OptionsOutOfRangeAreRefused) {
 TEST(LoadBundle, DamagedFilesAreErrors) {
   const std::string good = Bundle("qwen2", true);
   const std::string folder = testing::TempDir() + "/parley_damaged";
-  for (const char* name :
-       {"parley.json", "language_model/config.json", "language_model/tokenizer.json",
-        "language_model/model.safetensors", "audio_tower/config.json", "audio_tower/tokenizer.json",
-        "audio_tower/model.safetensors", "vision_tower/labels.json", "speech_detector/model.safetensors"}) {
+  for (const char* name : {"parley.json", "language_model/config.json", "language_model/tokenizer.json",
+                           "language_model/model.safetensors", "audio_encoder/config.json",
+                           "audio_encoder/tokenizer.json", "audio_encoder/model.safetensors",
+                           "vision_encoder/labels.json", "speech_detector/model.safetensors"}) {
     std::ifstream file(good + "/" + name, std::ios::binary);
     const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     ASSERT_FALSE(bytes.empty()) << name;

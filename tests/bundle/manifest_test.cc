@@ -18,9 +18,9 @@ Json Whole() {
   return Json::parse(R"({
     "format": 1, "name": "test",
     "language_model": {"kind": "gguf", "file": "language_model/model.gguf"},
-    "audio_tower": {"kind": "whisper", "folder": "audio_tower"},
+    "audio_encoder": {"kind": "whisper", "folder": "audio_encoder"},
     "audio_bridge": {"kind": "transcript", "language": "en"},
-    "vision_tower": {"kind": "efficientnet-lite0", "folder": "vision_tower"},
+    "vision_encoder": {"kind": "efficientnet-lite0", "folder": "vision_encoder"},
     "vision_bridge": {"kind": "labels", "labels": 2, "minimum": 0.1, "template": "It shows {labels}.", "otherwise": ""},
     "speech_detector": {"kind": "silero", "file": "speech_detector/model.safetensors"},
     "prompt": {"template": "auto", "system": "You are helpful."},
@@ -30,12 +30,27 @@ Json Whole() {
 // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
 constexpr char kAbcSha256[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
+TEST(ManifestTest, OldNamesOfEncodersAreTakenWithAWarning) {
+  Json json = Whole();
+  json["audio_tower"] = json["audio_encoder"];
+  json["vision_tower"] = json["vision_encoder"];
+  EXPECT_THAT(ParseManifest(json.dump(), "/b").status().message(), HasSubstr("'audio_tower'"));
+  json.erase("audio_encoder");
+  json.erase("vision_encoder");
+  const auto manifest = ParseManifest(json.dump(), "/b");
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->audio_encoder->path, "/b/audio_encoder");
+  EXPECT_EQ(manifest->vision_encoder->kind, "efficientnet-lite0");
+  ASSERT_EQ(manifest->warnings.size(), 2u);
+  EXPECT_THAT(manifest->warnings[0], HasSubstr("'audio_encoder'"));
+}
+
 TEST(ManifestTest, EveryPartIsRead) {
   const auto manifest = ParseManifest(Whole().dump(), "/b");
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->name, "test");
   EXPECT_EQ(manifest->language_model.path, "/b/language_model/model.gguf");
-  EXPECT_EQ(manifest->audio_tower->path, "/b/audio_tower");
+  EXPECT_EQ(manifest->audio_encoder->path, "/b/audio_encoder");
   EXPECT_EQ(manifest->audio_bridge->language, "en");
   EXPECT_EQ(manifest->vision_bridge->labels, 2);
   EXPECT_FLOAT_EQ(manifest->vision_bridge->minimum, 0.1f);
@@ -49,7 +64,7 @@ TEST(ManifestTest, ALanguageModelAloneIsABundle) {
       R"({"format":1,"name":"n","language_model":{"kind":"gguf","file":"/models/any.gguf"}})", "/b");
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->language_model.path, "/models/any.gguf");
-  EXPECT_FALSE(manifest->audio_tower.has_value());
+  EXPECT_FALSE(manifest->audio_encoder.has_value());
   EXPECT_EQ(manifest->prompt.layout, "auto");
 }
 
@@ -69,9 +84,9 @@ TEST(ManifestTest, WhatIsWrongIsNamedWithItsKey) {
       {"/language_model/file", "", absl::StatusCode::kInvalidArgument, "'language_model.file' is empty"},
       {"/language_model/fiel", "x", absl::StatusCode::kInvalidArgument,
        "'language_model.fiel' is not a known key"},
-      {"/audio_tower/kind", "wav2vec", absl::StatusCode::kUnimplemented, "wav2vec"},
+      {"/audio_encoder/kind", "wav2vec", absl::StatusCode::kUnimplemented, "wav2vec"},
       {"/audio_bridge", Json(), absl::StatusCode::kInvalidArgument, "'audio_bridge'"},
-      {"/vision_tower", Json(), absl::StatusCode::kInvalidArgument, "'vision_bridge'"},
+      {"/vision_encoder", Json(), absl::StatusCode::kInvalidArgument, "'vision_bridge'"},
       {"/vision_bridge/labels", 0, absl::StatusCode::kInvalidArgument, "'vision_bridge.labels'"},
       {"/vision_bridge/minimum", 1.5, absl::StatusCode::kInvalidArgument, "'vision_bridge.minimum'"},
       {"/vision_bridge/template", "no place", absl::StatusCode::kInvalidArgument, "{labels}"},

@@ -139,16 +139,16 @@ TEST_F(FaultsTest, AJumpInMidSpeechCommitsWhatWasSaidBeforeIt) {
 TEST_F(FaultsTest, AFailedSpeechOperationEndsTheCallWithAReason) {
   Start();
   Say(20);
-  engine_.FailNext(absl::InternalError("tower lost"));
+  engine_.FailNext(absl::InternalError("encoder lost"));
   BeSilent(16);
   EXPECT_EQ(lines_.back(), "fatal engine_failed seq 0");
-  EXPECT_EQ(Last<CallError>()->message, "tower lost");
+  EXPECT_EQ(Last<CallError>()->message, "encoder lost");
   EXPECT_EQ(engine_.stats().conversations, 0);
 }
 
 TEST_F(FaultsTest, AFailedFrameEndsTheCallWithAReason) {
   Start();
-  engine_.FailNext(absl::InternalError("tower lost"));
+  engine_.FailNext(absl::InternalError("encoder lost"));
   Show(50);
   EXPECT_THAT(lines_, ElementsAre("fatal engine_failed seq 0"));
 }

@@ -21,9 +21,9 @@ constexpr const char* kPhotos[] = {"astronaut", "chelsea", "coffee", "motorcycle
 const EfficientNet& Network() {
   static const auto* network = [] {
     const char* folder = std::getenv("PARLEY_MODEL_DIR");
-    const std::string tower = std::string(folder != nullptr ? folder : "") + "/vision_tower";
-    const auto weights = bundle::Safetensors::OpenFolder(tower);
-    const auto labels = bundle::ReadTextFile(tower + "/labels.json");
+    const std::string encoder = std::string(folder != nullptr ? folder : "") + "/vision_encoder";
+    const auto weights = bundle::Safetensors::OpenFolder(encoder);
+    const auto labels = bundle::ReadTextFile(encoder + "/labels.json");
     EXPECT_TRUE(weights.ok() && labels.ok()) << weights.status() << labels.status();
     if (!weights.ok() || !labels.ok()) std::abort();
     auto loaded = EfficientNet::Load(*weights, *labels, /*threads=*/2);

@@ -23,7 +23,7 @@ inline std::vector<float> Trimmed(const std::string& clip) {
 
 // [positions, kEncoderWidth]
 inline std::vector<float> EncodeInFp32(const std::vector<float>& samples) {
-  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
+  const auto weights = bundle::Safetensors::OpenFolder(EncoderPath());
   EXPECT_TRUE(weights.ok()) << weights.status();
   const Config& config = English().parts().config;
   EXPECT_EQ(config.width, kEncoderWidth);

@@ -21,18 +21,18 @@
 
 namespace parley::engine::whisper {
 
-inline std::string TowerPath() {
+inline std::string EncoderPath() {
   const char* folder = std::getenv("PARLEY_MODEL_DIR");
-  return std::string(folder != nullptr ? folder : "") + "/audio_tower";
+  return std::string(folder != nullptr ? folder : "") + "/audio_encoder";
 }
 
 inline absl::StatusOr<std::unique_ptr<Whisper>> LoadWhisper(const std::string& language,
                                                             Arithmetic arithmetic = Arithmetic::kFp32) {
-  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
+  const auto weights = bundle::Safetensors::OpenFolder(EncoderPath());
   if (!weights.ok()) return weights.status();
-  const auto config = bundle::ReadTextFile(TowerPath() + "/config.json");
+  const auto config = bundle::ReadTextFile(EncoderPath() + "/config.json");
   if (!config.ok()) return config.status();
-  const auto json = bundle::ReadTextFile(TowerPath() + "/tokenizer.json");
+  const auto json = bundle::ReadTextFile(EncoderPath() + "/tokenizer.json");
   if (!json.ok()) return json.status();
   auto data = bundle::TokenizerFromJson(*json, "tokenizer.json");
   if (!data.ok()) return data.status();

@@ -221,14 +221,14 @@ class BrokenBundles(unittest.TestCase):
         self.refused("language_model/model.gguf")
 
     def test_a_file_that_has_not_been_copied_yet_is_named(self):
-        self.replace("audio_tower/model.safetensors", None)
-        self.refused("audio_tower/model.safetensors")
+        self.replace("audio_encoder/model.safetensors", None)
+        self.refused("audio_encoder/model.safetensors")
 
     def test_a_file_with_one_wrong_bit_is_named(self):
-        weights = bytearray(pathlib.Path(BINARIES.model, "vision_tower/model.safetensors").read_bytes())
+        weights = bytearray(pathlib.Path(BINARIES.model, "vision_encoder/model.safetensors").read_bytes())
         weights[len(weights) // 2] ^= 1
-        self.replace("vision_tower/model.safetensors", weights)
-        self.refused("vision_tower/model.safetensors")
+        self.replace("vision_encoder/model.safetensors", weights)
+        self.refused("vision_encoder/model.safetensors")
 
     def test_a_parley_json_cut_short_is_named(self):
         text = pathlib.Path(BINARIES.model, "parley.json").read_bytes()

@@ -26,7 +26,7 @@ PHOTOS = ["astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "
 torch.set_num_threads(1)
 
 model = EfficientNet.from_name("efficientnet-lite0")
-model.load_state_dict(load_file(pathlib.Path(sys.argv[1]) / "vision_tower/model.safetensors"), strict=False)
+model.load_state_dict(load_file(pathlib.Path(sys.argv[1]) / "vision_encoder/model.safetensors"), strict=False)
 model.eval()
 resize = v2.Compose([v2.Resize(224, antialias=True), v2.CenterCrop(224)])
 normalize = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])

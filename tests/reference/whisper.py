@@ -23,17 +23,17 @@ from transformers.modeling_outputs import BaseModelOutput
 import clips
 
 FOLDER = pathlib.Path(__file__).parent
-TOWER = pathlib.Path(sys.argv[1]) / "audio_tower"
+ENCODER = pathlib.Path(sys.argv[1]) / "audio_encoder"
 torch.set_num_threads(2)
 
-config = WhisperConfig.from_pretrained(TOWER)
+config = WhisperConfig.from_pretrained(ENCODER)
 model = WhisperForConditionalGeneration(config).eval()
-weights = {name: tensor.float() for name, tensor in load_file(TOWER / "model.safetensors").items()}
+weights = {name: tensor.float() for name, tensor in load_file(ENCODER / "model.safetensors").items()}
 model.load_state_dict(weights, strict=False)
 model.tie_weights()
 features = WhisperFeatureExtractor(feature_size=config.num_mel_bins)
-tokenizer = Tokenizer.from_file(str(TOWER / "tokenizer.json"))
-settings = json.loads((TOWER / "config.json").read_text())
+tokenizer = Tokenizer.from_file(str(ENCODER / "tokenizer.json"))
+settings = json.loads((ENCODER / "config.json").read_text())
 START, END, ENGLISH, TRANSCRIBE, NO_TIMESTAMPS = 50258, 50257, 50259, 50359, 50363
 
 

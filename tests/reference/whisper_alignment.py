@@ -22,7 +22,7 @@ HEADS = [(3, 1), (4, 2), (4, 3), (4, 7), (5, 1), (5, 2), (5, 4), (5, 6)]  # [lay
 LAYERS, WIDTH, HEAD_COUNT = 6, 512, 8
 
 weights = {name: value.astype(np.float64)
-           for name, value in load_file(pathlib.Path(sys.argv[1]) / "audio_tower/model.safetensors").items()}
+           for name, value in load_file(pathlib.Path(sys.argv[1]) / "audio_encoder/model.safetensors").items()}
 gelu = np.vectorize(lambda v: 0.5 * v * (1 + math.erf(v / math.sqrt(2))))
 
 

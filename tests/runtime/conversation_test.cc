@@ -386,15 +386,15 @@ TEST(ConversationTest, AFailedOperationPoisonsItsConversationOnly) {
   EXPECT_EQ(bench.Ask(other.get(), "still?")->result().reason, FinishReason::kEndOfTurn);
 }
 
-TEST(ConversationTest, TowerFailuresAndAFailureInMidAnswerAreNamed) {
+TEST(ConversationTest, EncoderFailuresAndAFailureInMidAnswerAreNamed) {
   Bench bench;
   {
     auto conversation = bench.Start();
     Recorded<FrameResult> frame;
-    bench.faults->FailNextEncode(absl::InternalError("tower"));
+    bench.faults->FailNextEncode(absl::InternalError("encoder"));
     conversation->AppendFrame(Colour(0, 0, 0), frame.Done());
     bench.engine->RunUntilIdle();
-    EXPECT_EQ(frame.status(), absl::InternalError("tower"));
+    EXPECT_EQ(frame.status(), absl::InternalError("encoder"));
   }
   {
     auto conversation = bench.Start();

@@ -305,7 +305,7 @@ TEST(EncoderTest, APassThatFailsFailsTheGuiltyAlone) {
   bench.engine->RunUntilIdle();
   std::vector<Recorded<FrameResult>> frames(4);
   for (int i = 0; i < 4; ++i) conversations[i]->AppendFrame(Colour(0, 255, 0), frames[i].Done());
-  bench.faults->FailNextEncode(absl::InternalError("tower"));  // of the pass; each alone succeeds
+  bench.faults->FailNextEncode(absl::InternalError("encoder"));  // of the pass; each alone succeeds
   bench.engine->RunUntilIdle();
   for (const auto& frame : frames) EXPECT_TRUE(frame.status().ok()) << frame.status();
 }

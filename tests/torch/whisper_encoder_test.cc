@@ -18,7 +18,7 @@ namespace {
 
 std::vector<float> EncodeInTorch(const std::vector<float>& samples) {
   const c10::InferenceMode inference;
-  const auto weights = bundle::Safetensors::OpenFolder(TowerPath());
+  const auto weights = bundle::Safetensors::OpenFolder(EncoderPath());
   EXPECT_TRUE(weights.ok()) << weights.status();
   libtorch::WeightReader reader(&*weights);
   const libtorch::WhisperEncoder encoder(&reader, English().parts().config, Arithmetic::kFp32);

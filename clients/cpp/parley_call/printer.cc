@@ -44,7 +44,7 @@ void Printer::PrintHuman(const v1::ServerMessage& event) {
       if (turns_ == 0) terminal_.CountFromNow();
       std::string parts = model.language_model();
       for (const std::string* part :
-           {&model.audio_tower(), &model.vision_tower(), &model.speech_detector()}) {
+           {&model.audio_encoder(), &model.vision_encoder(), &model.speech_detector()}) {
         if (!part->empty()) absl::StrAppend(&parts, ", ", *part);
       }
       terminal_.Line("call",
