@@ -2,6 +2,7 @@
 // that a sanitizer can see.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/assembly/load.h"
 #include "tests/assembly/talk.h"
 
@@ -36,11 +38,20 @@ std::vector<float> Sound(double seconds, double hertz) {
   return samples;
 }
 
+// Of this run of the program: what an earlier one left may be of another format.
+std::string BundlesFolder() { return absl::StrCat(testing::TempDir(), "/parley_bundles_", getpid()); }
+
+class RemoveBundles : public testing::Environment {
+ public:
+  void TearDown() override { std::filesystem::remove_all(BundlesFolder()); }
+};
+const testing::Environment* const kRemoveBundles = testing::AddGlobalTestEnvironment(new RemoveBundles);
+
 // Written once for the tests of this program.
 std::string Bundle(const std::string& architecture, bool padded) {
-  const std::string folder = testing::TempDir() + "/parley_" + architecture + (padded ? "_padded" : "");
+  const std::string folder = absl::StrCat(BundlesFolder(), "/", architecture, padded ? "_padded" : "");
   if (std::filesystem::exists(folder + "/parley.json")) return folder;
-  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(BundlesFolder());
   const std::string command =
       std::string(PARLEY_PYTHON " " PARLEY_SOURCE_DIR "/tests/assembly/tiny_bundle.py ") + folder +
       " --architecture " + architecture + (padded ? " --padded" : "");
@@ -156,7 +167,7 @@ TEST(LoadBundle, OptionsOutOfRangeAreRefused) {
 // Every file cut at many places, and with bytes changed: an error or a bundle, never anything else.
 TEST(LoadBundle, DamagedFilesAreErrors) {
   const std::string good = Bundle("qwen2", true);
-  const std::string folder = testing::TempDir() + "/parley_damaged";
+  const std::string folder = BundlesFolder() + "/damaged";
   for (const char* name : {"parley.json", "language_model/config.json", "language_model/tokenizer.json",
                            "language_model/model.safetensors", "audio_encoder/config.json",
                            "audio_encoder/tokenizer.json", "audio_encoder/model.safetensors",
