@@ -48,8 +48,11 @@ function(parley_test name)
   target_compile_definitions(${name} PRIVATE PARLEY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_compile_options(${name} PRIVATE $<IF:$<BOOL:${ARG_INNER_LOOPS}>,-O1,-O0>)
   add_test(NAME ${name} COMMAND ${name})
+  # Of its own: the same test of another build tree may run beside it.
+  set(folder "${PROJECT_BINARY_DIR}/tests/tmp/${name}")
+  file(MAKE_DIRECTORY "${folder}")
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "${PARLEY_TEST_ENVIRONMENT}")
+    ENVIRONMENT "${PARLEY_TEST_ENVIRONMENT};TEST_TMPDIR=${folder}")
   if(NOT ARG_ONE_THREAD)
     list(APPEND ARG_LABELS threads)
   endif()
