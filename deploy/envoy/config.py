@@ -20,7 +20,8 @@ SERVER_STREAM_WINDOW = 64 << 10  # from the server: text
 STREAMS_A_SERVER_CONNECTION = 1  # what goes wrong with one call's connection is no other call's matter
 
 HEADERS_TIMEOUT = "5s"  # from the first byte of a request's headers to the last; of a TLS handshake, too
-SERVER_CONNECTION_IDLE = "60s"
+QUESTION_LIMIT = "10s"
+SERVER_CONNECTION_IDLE = "5s"
 NO_LIMIT = "0s"
 
 HEAP = "envoy.resource_monitors.fixed_heap"
@@ -68,20 +69,38 @@ def rate_limit(options):
     )
 
 
-def message_limit(options):
-    code = pathlib.Path(__file__).with_name("message_limit.lua").read_text()
-    return typed("extensions.filters.http.lua.v3.Lua", default_source_code={
-        "inline_string": f"local MAX_MESSAGE_BYTES = {options.max_message_bytes}\n{code}"})
+def lua(name, **constants):
+    """The filter NAME.lua, with these constants before its text. Each thread has a state of its own."""
+    values = "".join(f"local {constant} = {value}\n" for constant, value in constants.items())
+    code = pathlib.Path(__file__).with_name(f"{name}.lua").read_text()
+    return name, typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": values + code})
+
+
+def streams_of_a_peer(options):
+    """On one thread: the limit's share, but all streams of a connection in any case."""
+    return max(STREAMS_A_CONNECTION, -(-options.max_streams_per_peer // options.threads))
+
+
+# What a client may ask for. Each kind has streams of its own to the server, so that none can keep calls out.
+CALLS, QUESTIONS, WATCHES = "calls", "questions", "watches"
 
 
 def routes(options):
-    prefixes = [("call", "/parley.v1.Parley/"), ("health", "/grpc.health.v1.Health/")]
+    """By path. Whatever else is asked for is UNIMPLEMENTED."""
+    # A call lasts as long as the server lets it: no timeout, whatever the client asks for by grpc-timeout. The server
+    # answers a question at once: one that lasts is half asked, or its answer is not read. A watch is never over by itself.
+    idle = f"{options.idle_limit}s"
+    limits = {CALLS: (NO_LIMIT, idle), QUESTIONS: (QUESTION_LIMIT, QUESTION_LIMIT), WATCHES: (idle, idle)}
+    kinds = [("call", "/parley.v1.Parley/Converse", CALLS),
+             ("capabilities", "/parley.v1.Parley/GetCapabilities", QUESTIONS),
+             ("health", "/grpc.health.v1.Health/Check", QUESTIONS),
+             ("health_watch", "/grpc.health.v1.Health/Watch", WATCHES)]
     if options.reflection:
-        prefixes.append(("reflection", "/grpc.reflection.v1alpha.ServerReflection/"))
-    # A call lasts as long as the server lets it: no timeout, whatever the client asks for by grpc-timeout.
-    return [{"name": name, "match": {"prefix": prefix, "grpc": {}},
-             "route": {"cluster": "parley", "timeout": NO_LIMIT, "idle_timeout": f"{options.idle_limit}s"}}
-            for name, prefix in prefixes]
+        kinds.append(("reflection", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", WATCHES))
+    return [{"name": name, "match": {"path": path, "grpc": {}},
+             "route": {"cluster": kind, "timeout": NO_LIMIT, "max_stream_duration": {"max_stream_duration": limits[kind][0]},
+                       "idle_timeout": limits[kind][1]}}
+            for name, path, kind in kinds]
 
 
 def access_log():
@@ -103,7 +122,9 @@ def connection_manager(options):
         ]}))]
     if options.streams_a_second > 0:
         filters.append(("rate_limit", rate_limit(options)))
-    filters.append(("message_limit", message_limit(options)))
+    if options.max_streams_per_peer > 0:
+        filters.append(lua("peer_limit", MAX_STREAMS_OF_A_PEER=streams_of_a_peer(options)))
+    filters.append(lua("message_limit", MAX_MESSAGE_BYTES=options.max_message_bytes))
     filters.append(("router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)))
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -195,7 +216,13 @@ def listener(options, folder):
     }
 
 
-def cluster(options):
+def streams_at_once(options):
+    """To the server, by kind."""
+    others = max(1, options.max_streams // 4)
+    return {CALLS: options.max_streams, QUESTIONS: others, WATCHES: others}
+
+
+def cluster(options, kind, streams):
     protocol = typed(
         "extensions.upstreams.http.v3.HttpProtocolOptions",
         explicit_http_config={"http2_protocol_options": {
@@ -209,21 +236,25 @@ def cluster(options):
         }},
         common_http_protocol_options={"idle_timeout": SERVER_CONNECTION_IDLE},
     )
-    most = {"max_connections": options.max_streams, "max_pending_requests": options.max_streams,
-            "max_requests": options.max_streams, "max_retries": 0}
-    return {
-        "name": "parley",
+    # A stream over the limit is UNAVAILABLE at once. With no more connections than streams it would wait for one of
+    # them without end: it is looked at when it has a connection. Idle connections are a thread's own.
+    most = {"max_requests": streams, "max_connections": (options.threads + 1) * streams, "max_pending_requests": streams,
+            "max_retries": 0}
+    found = {
+        "name": kind,
         "type": "STATIC",
         "connect_timeout": "2s",
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
         "circuit_breakers": {"thresholds": [most]},
-        # The only server there is gets the calls even when it says NOT_SERVING: it tells the client why it takes none.
-        "health_checks": [{"timeout": "2s", "interval": "5s", "no_traffic_interval": "5s", "unhealthy_threshold": 2,
-                           "healthy_threshold": 1, "grpc_health_check": {}}],
-        "load_assignment": {"cluster_name": "parley", "endpoints": [
+        "load_assignment": {"cluster_name": kind, "endpoints": [
             {"lb_endpoints": [{"endpoint": {"address": address_of(options.server)}}]}]},
     }
+    if kind == CALLS:
+        # The only server there is gets the calls even when it says NOT_SERVING: it tells the client why it takes none.
+        found["health_checks"] = [{"timeout": "2s", "interval": "5s", "no_traffic_interval": "5s", "unhealthy_threshold": 2,
+                                   "healthy_threshold": 1, "grpc_health_check": {}}]
+    return found
 
 
 def overload(options):
@@ -266,7 +297,8 @@ def bootstrap(options, folder):
     return {
         "node": {"id": "edge", "cluster": "parley"},
         "admin": {"address": {"pipe": {"path": f"{folder}/admin.sock", "mode": 0o600}}},
-        "static_resources": {"listeners": [listener(options, folder)], "clusters": [cluster(options)]},
+        "static_resources": {"listeners": [listener(options, folder)], "clusters": [
+            cluster(options, kind, streams) for kind, streams in streams_at_once(options).items()]},
         "overload_manager": overload(options),
         "layered_runtime": {"layers": [{"name": "limits", "static_layer": {
             # A connection that has reset this many streams within a second of opening them, half of all, is closed.

@@ -80,8 +80,11 @@ def parse(arguments):
     door.add_argument("--reflection", action="store_true", help="let clients read the contract from the server (grpcurl)")
     limits = parser.add_argument_group("limits")
     add(limits, "--max-connections", "connections at once", 4_000, number(1, 1_000_000), "N")
-    add(limits, "--max-streams", "streams at once, of all connections; the server's own limits come first", 1_024,
-        number(1, 1_000_000), "N")
+    add(limits, "--max-streams", "calls at once; a quarter of that of questions, and of health watches and reflection; one over "
+        "is UNAVAILABLE at once; the server's own limits come first", 1_024, number(1, 1_000_000), "N")
+    add(limits, "--max-streams-per-peer", "streams at once of an IPv4 address or IPv6 /64 network; each thread counts its "
+        "connections' and lets a peer have its share of this, at least those of one connection (32); 0: any", 128,
+        number(0, 1_000_000), "N")
     add(limits, "--streams-a-second", "new streams of an IPv4 address or IPv6 /64 network, twice that at once; 0: any",
         20, number(0, 100_000), "N")
     add(limits, "--max-message-bytes", "a longer message ends its call with RESOURCE_EXHAUSTED; more than the "
@@ -147,7 +150,7 @@ def raise_descriptor_limit(options):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     options.max_streams = min(options.max_streams, max(16, most // 4))
-    room = most - 128 - options.max_streams // config.STREAMS_A_SERVER_CONNECTION
+    room = most - 128 - sum(config.streams_at_once(options).values()) // config.STREAMS_A_SERVER_CONNECTION
     if options.max_connections > room:
         print(f"deploy/edge: --max-connections {options.max_connections} is lowered to {room}: the system allows "
               f"{most} descriptors", file=sys.stderr)
