@@ -22,6 +22,9 @@ constexpr int kMetadataBytes = 16 << 10;
 // What a stream may send before it is read: video of 20 Mbit/s over a line of 100 ms. By itself gRPC lets
 // this grow with the bandwidth that it measures, to megabytes a stream where the proxy is on this machine.
 constexpr int kStreamWindowBytes = 256 << 10;
+// Of reflection, which is gRPC's own and takes one for each stream. What is over is RESOURCE_EXHAUSTED at
+// once.
+constexpr int kReflectionThreads = 16;
 constexpr absl::Duration kHandshakeLimit = absl::Seconds(10);  // of TLS, and until HTTP/2's settings
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(10);
 
@@ -63,6 +66,7 @@ void SetTransportLimits(const ServerOptions& options, int max_message_bytes, grp
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   grpc::ResourceQuota quota("connections");
   quota.Resize(static_cast<size_t>(options.max_transport_bytes));
+  quota.SetMaxThreads(kReflectionThreads);
   builder.SetResourceQuota(quota);
 }
 

@@ -2,8 +2,10 @@
 #include "server/server.h"
 
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "streaming/decoders/picture_decoders.h"
@@ -149,6 +152,47 @@ TEST(Reflection, ListsTheService) {
 TEST(Reflection, DescribesTheHealthServiceToo) {
   // {string file_containing_symbol = 4}
   EXPECT_THAT(AskReflection("\x22\x15grpc.health.v1.Health"), HasSubstr("HealthCheckRequest"));
+}
+
+// A reflection stream on which nothing is asked.
+class SilentReflection : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit SilentReflection(const std::shared_ptr<grpc::Channel>& channel) : stub_(channel) {
+    stub_.PrepareBidiStreamingCall(
+        &context_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", {}, this);
+    StartCall();
+  }
+  ~SilentReflection() override {
+    context_.TryCancel();
+    done_.WaitForNotification();
+  }
+  void OnDone(const grpc::Status& status) override {
+    status_ = status;
+    done_.Notify();
+  }
+  bool Refused() const {
+    return done_.HasBeenNotified() && status_.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;
+  }
+
+ private:
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  grpc::Status status_;
+  absl::Notification done_;
+};
+
+TEST(Reflection, StreamsThatAreHeldTakeFewThreads) {
+  TestServer server;
+  const auto channel = server.NewChannel();
+  std::vector<std::unique_ptr<SilentReflection>> held;
+  for (int i = 0; i < 80; ++i) held.push_back(std::make_unique<SilentReflection>(channel));
+  EXPECT_TRUE(Eventually([&] {
+    return std::count_if(held.begin(), held.end(), [](const auto& stream) { return stream->Refused(); }) >=
+           64;
+  }));
+  TestCall call(server.NewChannel());
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
 }
 
 TEST(MetricsPage, ShowsCallsTurnsTokensErrorsAndLatencies) {
