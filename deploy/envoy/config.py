@@ -26,6 +26,8 @@ NO_LIMIT = "0s"
 
 HEAP = "envoy.resource_monitors.fixed_heap"
 
+ADMIN = "admin.sock"  # from the folder that Envoy runs in: the path of a socket has at most 107 bytes
+
 PEER_HEADER = "x-parley-peer"
 CLIENT_SUBJECT_HEADER = "x-parley-client-subject"
 
@@ -296,7 +298,7 @@ def overload(options):
 def bootstrap(options, folder):
     return {
         "node": {"id": "edge", "cluster": "parley"},
-        "admin": {"address": {"pipe": {"path": f"{folder}/admin.sock", "mode": 0o600}}},
+        "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},
         "static_resources": {"listeners": [listener(options, folder)], "clusters": [
             cluster(options, kind, streams) for kind, streams in streams_at_once(options).items()]},
         "overload_manager": overload(options),

@@ -159,17 +159,17 @@ def raise_descriptor_limit(options, say):
 
 
 class Admin:
-    """Envoy's administration, at a socket file that only this user can open."""
+    """Envoy's administration, at a socket file in `folder`, a descriptor, that only this user can open."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, folder):
+        self.path = f"/proc/self/fd/{folder}/{config.ADMIN}"  # short, however long the folder's own path is
 
     def ask(self, method, what):
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(ANSWER_S)
         try:
-            connection.sock.connect(str(self.path))
+            connection.sock.connect(self.path)
             connection.request(method, what)
             return connection.getresponse().read().decode()
         finally:
@@ -220,16 +220,16 @@ def run(options, binary, folder, out):
     bootstrap = folder / "envoy.json"
     bootstrap.write_text(json.dumps(config.bootstrap(options, folder), indent=1))
     if os.environ.get("PARLEY_EDGE_ADMIN"):  # where tests find it
-        os.symlink(folder / "admin.sock", os.environ["PARLEY_EDGE_ADMIN"])
+        os.symlink(folder / config.ADMIN, os.environ["PARLEY_EDGE_ADMIN"])
     stdout, stderr = out.pipes()
     envoy = subprocess.Popen(
         [binary, "-c", bootstrap, "--use-dynamic-base-id", "--concurrency", str(options.threads),
-         "--log-level", "warn", "--disable-hot-restart", "--drain-time-s", "1", "--drain-strategy", "immediate"],
+         "--log-level", "warn", "--disable-hot-restart", "--drain-time-s", "1", "--drain-strategy", "immediate"], cwd=folder,
         stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, preexec_fn=die_with_parent, start_new_session=True)
     os.close(stdout)
     os.close(stderr)
     out.start()
-    admin = Admin(folder / "admin.sock")
+    admin = Admin(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
     while envoy.poll() is None and not stops:
         try:
             envoy.wait(.2)
