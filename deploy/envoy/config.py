@@ -169,13 +169,26 @@ def tls(options, folder):
     def secret(name):
         return {"name": name, "sds_config": {"path_config_source": {"path": f"{folder}/{name}.json"}}}
 
-    common = {"alpn_protocols": ["h2"], "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-              "tls_certificate_sds_secret_configs": [secret("certificate")]}
-    if options.client_ca:
-        common["validation_context_sds_secret_config"] = secret("clients")
+    common = {"alpn_protocols": ["h2"], "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"}}
+    if folder is None:
+        common.update(files(options))
+    else:
+        common["tls_certificate_sds_secret_configs"] = [secret("certificate")]
+        if options.client_ca:
+            common["validation_context_sds_secret_config"] = secret("clients")
     context = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=common,
                     require_client_certificate=bool(options.client_ca))
     return {"name": "tls", "typed_config": context}
+
+
+def files(options):
+    """The certificates as they are, read once. Envoy does not start with ones that it cannot use; with those of `secrets`
+    it does, and then closes every connection."""
+    found = {"tls_certificates": [{"certificate_chain": {"filename": str(options.tls_cert)},
+                                   "private_key": {"filename": str(options.tls_key)}}]}
+    if options.client_ca:
+        found["validation_context"] = {"trusted_ca": {"filename": str(options.client_ca)}}
+    return found
 
 
 def secrets(options):
@@ -296,6 +309,7 @@ def overload(options):
 
 
 def bootstrap(options, folder):
+    """What Envoy is started with, in the folder of `secrets`. Without one: what it can check and not run with."""
     return {
         "node": {"id": "edge", "cluster": "parley"},
         "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},

@@ -16,10 +16,12 @@ import sys
 import tempfile
 import time
 
+import certificates
 import config
 import output
 
 ANSWER_S = 5  # Envoy answers and ends within this
+CHECK_S = 30  # and checks its configuration
 
 DESCRIPTION = """\
 Envoy as the public door of a Parley server: TLS, and limits that hold where Debian's gRPC has none (rapid reset,
@@ -210,11 +212,36 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
+def usable(options, binary, folder, say):
+    """Whether Envoy will take calls with this configuration and these certificates, before anybody calls."""
+    if options.tls_cert:
+        try:
+            for warning in certificates.check(options.tls_cert, options.tls_key, options.client_ca):
+                say(f"warning: {warning}")
+        except certificates.Unusable as error:
+            say(error)
+            return False
+    checked = folder / "check.json"
+    checked.write_text(json.dumps(config.bootstrap(options, None)))
+    try:
+        done = subprocess.run([binary, "--mode", "validate", "-c", checked, "--log-level", "error"], cwd=folder,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=CHECK_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        say(f"Envoy cannot be run: {error}")
+        return False
+    if done.returncode != 0:
+        why = done.stderr.decode(errors="replace").strip()[-1000:].rpartition(f"'{checked}': ")[2]
+        say(f"Envoy does not take its configuration: {why}")
+    return done.returncode == 0
+
+
 def run(options, binary, folder, out):
     """The exit code, once Envoy has ended."""
     stops = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stops.append(number))
+    if not usable(options, binary, folder, out.say):
+        return 1
     for name, secret in config.secrets(options).items():
         (folder / f"{name}.json").write_text(json.dumps(secret))
     bootstrap = folder / "envoy.json"

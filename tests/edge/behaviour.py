@@ -235,6 +235,45 @@ class Tls(unittest.TestCase):
             call.send(pings(2, 1))  # the call that was there goes on
             self.assertIsNotNone(call.read_until(h2.DATA))
 
+    def test_a_certificate_that_has_expired_is_said_and_used(self):
+        for part in ("cert", "key"):
+            shutil.copy(DATA / f"expired.{part}.pem", f"{self.folder.name}/server.{part}.pem")
+        door = self.door("--client-ca", str(DATA / "expired.cert.pem"))
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        with h2.Connection(door.address, tls=trust, preface=False) as connection:
+            self.assertEqual(connection.socket.getpeercert(True),
+                             ssl.PEM_cert_to_DER_cert((DATA / "expired.cert.pem").read_text()))
+        door.stop()
+        self.assertIn(f"--client-ca {DATA}/expired.cert.pem: an authority in it expired on Jan  2 00:00:00 2020 GMT", door.log_text)
+        self.assertIn(f"warning: --tls-cert {self.folder.name}/server.cert.pem: clients will refuse it: it has expired",
+                      door.log_text)
+
+    def test_a_certificate_that_is_replaced_by_a_bad_one_stays_in_use_and_that_is_said(self):
+        ca = f"{self.folder.name}/ca.pem"
+        shutil.copy(DATA / "client_ca.cert.pem", ca)
+        door = self.door("--client-ca", ca)
+
+        def replaced(name, content):
+            with open(f"{self.folder.name}/new", "wb") as made:
+                made.write(content)
+            said = door.log.read_text().count("Failed to reload certificates")
+            os.rename(f"{self.folder.name}/new", f"{self.folder.name}/{name}")
+            return eventually(lambda: door.log.read_text().count("Failed to reload certificates") > said)
+
+        cert, key = (DATA / "localhost.cert.pem").read_bytes(), (DATA / "localhost.key.pem").read_bytes()
+        for name, bad, good in (("server.cert.pem", b"", cert), ("server.cert.pem", b"hello", cert),
+                                ("server.key.pem", (DATA / "client.key.pem").read_bytes(), key),
+                                ("ca.pem", b"", None), ("ca.pem", key, None)):
+            self.assertTrue(replaced(name, bad), (name, bad))
+            with door.open_call(tls=self.client("client")):  # which trusts the old certificate only
+                pass
+            for stranger in (None, "localhost"):
+                with self.assertRaises((OSError, RuntimeError)):
+                    door.open_call(tls=self.client(stranger)).close()
+            if good is not None:
+                self.put("localhost")
+
     def test_a_certificate_that_cannot_be_read_to_its_end_holds_up_no_signal(self):
         door = self.door()
         with door.open_call(tls=self.client()) as call:
@@ -308,6 +347,60 @@ class Flags(unittest.TestCase):
             done = self.run_edge(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertIn(words, done.stderr)
+
+    def test_certificates_that_cannot_be_used_are_said_before_anybody_calls(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket() as listener:
+            # Taken: an edge that started all the same would say so.
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+
+            def file(name, content):
+                path = f"{folder}/{name}.pem"
+                with open(path, "wb") as made:
+                    made.write(content)
+                return path
+
+            cert, key, ca = (str(DATA / name) for name in ("localhost.cert.pem", "localhost.key.pem", "client_ca.cert.pem"))
+            empty, junk = file("empty", b""), file("junk", b"hello\xff\n")
+            half = file("half", (DATA / "localhost.cert.pem").read_bytes()[:300])
+            torn = file("torn", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+            second_torn = file("second_torn", (DATA / "localhost.cert.pem").read_bytes() + (DATA / torn).read_bytes())
+            torn_key = file("torn_key", b"-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n")
+            locked = file("locked", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n")
+            huge = file("huge", b"-" * (2 << 20))
+            for cert_file, key_file, ca_file, words in (
+                    (empty, key, None, f"--tls-cert {empty} is empty"),
+                    (junk, key, None, f"--tls-cert {junk} is no PEM file"),
+                    (half, key, None, f"--tls-cert {half} is no PEM file"),
+                    (torn, key, None, f"--tls-cert {torn}: certificate 1 of 1 in it cannot be parsed"),
+                    (second_torn, key, None, f"--tls-cert {second_torn}: certificate 2 of 2 in it cannot be parsed"),
+                    (key, key, None, f"--tls-cert {key} holds no certificate, but: private key"),
+                    (huge, key, None, f"--tls-cert {huge} has more than"),
+                    (cert, empty, None, f"--tls-key {empty} is empty"),
+                    (cert, cert, None, f"--tls-key {cert} holds no private key, but: certificate"),
+                    (cert, torn_key, None, f"--tls-key {torn_key} cannot be parsed"),
+                    (cert, locked, None, f"--tls-key {locked} is protected by a password"),
+                    (cert, str(DATA / "client.key.pem"), None, "client.key.pem is not the key of the first certificate"),
+                    (cert, key, empty, f"--client-ca {empty} is empty"),
+                    (cert, key, key, f"--client-ca {key} holds no certificate"),
+                    (cert, key, torn, f"--client-ca {torn}: certificate 1 of 1 in it cannot be parsed"),
+                    (cert, key, ca, "Address already in use")):
+                done = self.run_edge("--listen", "127.0.0.1:%d" % listener.getsockname()[1], "--tls-cert", cert_file,
+                                     "--tls-key", key_file, *(["--client-ca", ca_file] if ca_file else []))
+                self.assertIn(words, done.stderr)
+                self.assertEqual(done.returncode, 1, words)
+                self.assertEqual("Address already in use" in done.stderr, words == "Address already in use", words)
+
+    def test_a_configuration_that_envoy_does_not_take_is_said(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = f"{folder}/envoy"
+            with open(other, "w") as made:
+                made.write("#!/bin/sh\n[ $1 = --mode ] || exit 7\necho \"error initializing configuration '$4': too old\" >&2\nexit 1\n")
+            self.assertEqual(self.run_edge("--plaintext", "--envoy", other).stderr, f"deploy/edge: Envoy cannot be run: [Errno 13] "
+                             f"Permission denied: '{other}'\n")
+            os.chmod(other, 0o755)
+            done = self.run_edge("--plaintext", "--envoy", other)
+        self.assertEqual((done.returncode, done.stderr), (1, "deploy/edge: Envoy does not take its configuration: too old\n"))
 
     def test_a_port_that_is_taken_is_said(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
