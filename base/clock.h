@@ -12,6 +12,9 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual absl::Time Now() const = 0;
+  // The same moment on the machine's clock, for what is compared with the clocks of others. A clock whose Now
+  // leaves time out (see RunningClock) falls behind it.
+  virtual absl::Time MachineTime() const { return Now(); }
 
   // The machine's monotonic clock, set once at start to the wall clock. Never deleted.
   static const Clock* Real();

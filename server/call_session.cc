@@ -329,7 +329,7 @@ void CallSession::Send(v1::ServerMessage message) {
 }
 
 void CallSession::Stamp(v1::ServerMessage& message) const {
-  message.set_server_time_us(absl::ToUnixMicros(Now()));
+  message.set_server_time_us(absl::ToUnixMicros(env_.dependencies.clock->MachineTime()));
   message.set_epoch(std::max(message.epoch(), epoch_));
 }
 

@@ -55,6 +55,9 @@ v1::Limits MakeLimits(const ServerOptions& options, const engine::EngineInfo& in
   return to;
 }
 
+// Of what the clock leaves out; less is that the machine is busy.
+constexpr absl::Duration kPauseWorthTelling = absl::Milliseconds(100);
+
 // A limit of one peer, by default three quarters of that of all.
 int OfOnePeer(int given, int all) { return given > 0 ? given : std::max(1, all * 3 / 4); }
 
@@ -112,6 +115,8 @@ class ParleyServerImpl final : public ParleyServer {
         engine_stall_(options.engine_stall),
         max_token_interval_(options.max_token_interval),
         max_load_(options.max_load),
+        clock_(clock),
+        stood_still_(StoodStill()),
         registry_({.max_calls = options.max_calls,
                    .max_waiting = options.max_waiting,
                    .max_calls_per_peer = OfOnePeer(options.max_calls_per_peer, options.max_calls),
@@ -120,6 +125,7 @@ class ParleyServerImpl final : public ParleyServer {
                    .retry_after = options.retry_after,
                    .tick = options.tick},
                   clock, [this] {
+                    TellPause();
                     LookAtEngine();
                     LogWhatWasLeftOut();
                   }) {
@@ -277,11 +283,31 @@ class ParleyServerImpl final : public ParleyServer {
     }
   }
 
+  // Says in the log that the process stood still, if it did.
+  void TellPause() {
+    const absl::Duration until_now = StoodStill();
+    absl::Duration pause;
+    {
+      absl::MutexLock lock(&pause_mutex_);
+      pause = until_now - stood_still_;
+      if (pause < kPauseWorthTelling) return;
+      stood_still_ = until_now;
+    }
+    Log(LogLevel::kWarn, "the process stood still: time limits go on from where they were",
+        {{"not_counted_s", absl::ToDoubleSeconds(pause)}});
+  }
+
   int port() const override { return listener_->port(); }
   int metrics_port() const override { return metrics_.port(); }
   int live_calls() const override { return registry_.calls(); }
 
  private:
+  // How long the process did, as far as the clock leaves that out.
+  absl::Duration StoodStill() const {
+    const absl::Time now = clock_->Now();  // first: only then is the pause before it left out
+    return clock_->MachineTime() - now;
+  }
+
   void SetServing(bool serving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(health_mutex_) {
     server_->GetHealthCheckService()->SetServingStatus(serving);
     server_->GetHealthCheckService()->SetServingStatus(v1::Parley::service_full_name(), serving);
@@ -306,7 +332,10 @@ class ParleyServerImpl final : public ParleyServer {
   const absl::Duration engine_stall_;
   const absl::Duration max_token_interval_;
   const double max_load_;
-  absl::Mutex health_mutex_;  // before the registry's own
+  const Clock* const clock_;
+  absl::Mutex pause_mutex_;
+  absl::Duration stood_still_ ABSL_GUARDED_BY(pause_mutex_);  // as the log has it
+  absl::Mutex health_mutex_;                                  // before the registry's own
   bool ready_ ABSL_GUARDED_BY(health_mutex_) = false;
   bool stalled_ ABSL_GUARDED_BY(health_mutex_) = false;
   CallRegistry registry_;

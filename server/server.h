@@ -18,9 +18,10 @@ namespace parley::server {
 class ParleyServer {
  public:
   // Listens, with grpc.health.v1 saying NOT_SERVING and calls refused until SetReady. `engine`, `detector`
-  // (may be null: no VAD mode) and `clock` must outlive the server. `shown_config`: further entries of
-  // SessionReady.server_config. Errors, one line each: INVALID_ARGUMENT (options), UNAVAILABLE (an address is
-  // taken), FAILED_PRECONDITION (a certificate or key cannot be read or used).
+  // (may be null: no VAD mode) and `clock` must outlive the server. `clock` is read every
+  // ServerOptions::tick, and is the engine's, too: the times of both are compared. `shown_config`: further
+  // entries of SessionReady.server_config. Errors, one line each: INVALID_ARGUMENT (options), UNAVAILABLE (an
+  // address is taken), FAILED_PRECONDITION (a certificate or key cannot be read or used).
   static absl::StatusOr<std::unique_ptr<ParleyServer>> Start(
       const ServerOptions& options, engine::Engine* engine, engine::SpeechDetector* detector,
       const Clock* clock = Clock::Real(), std::map<std::string, std::string> shown_config = {});

@@ -74,9 +74,9 @@ void CallAudio::PushNow(const input::Audio& audio, uint64_t client_seq) {
 
 void CallAudio::Decode(const input::Audio& sent, uint64_t client_seq) {
   // Silence may be of any length where it is not sent, as long as it is told by the wall clock, too: one
-  // damaged index moves nothing.
-  if (input_->dtx() &&
-      clock_->Now() - last_arrival_ >= absl::Milliseconds(limits_.max_audio_gap_ms) - kDtxMargin)
+  // damaged index moves nothing. The user may have been silent while the server stood still.
+  if (input_->dtx() && clock_->MachineTime() - last_arrival_on_machine_ >=
+                           absl::Milliseconds(limits_.max_audio_gap_ms) - kDtxMargin)
     Flush();
   absl::StatusOr<AudioSamples> audio = input_->Push(sent.data, sent.first_sample_index);
   if (!audio.ok()) {
@@ -106,6 +106,7 @@ void CallAudio::Decode(const input::Audio& sent, uint64_t client_seq) {
 void CallAudio::Accept(const AudioSamples& audio, absl::Time captured) {
   if (audio.samples.empty()) return;
   last_arrival_ = clock_->Now();
+  last_arrival_on_machine_ = clock_->MachineTime();
   if (audio.first_sample != buffer_.end()) {
     // The clock jumped: audio starts, or goes on after a pause longer than what is filled in.
     if (windows_in_flight_ > 0) {

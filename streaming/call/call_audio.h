@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/running_clock.h"
 #include "streaming/api/call_config.h"
 #include "streaming/api/call_events.h"
 #include "streaming/api/call_inputs.h"
@@ -72,8 +73,10 @@ class CallAudio {
   // The network's jitter, where silence is not sent: wall time past `silence` without a chunk before the turn
   // is committed, and by how much less of it than max_audio_gap_ms a longer silence may be told.
   static constexpr absl::Duration kDtxMargin = absl::Milliseconds(250);
-  // A tick that comes so long after the one before it is late, and the server with it.
-  static constexpr absl::Duration kLateTick = absl::Milliseconds(500);
+  // A tick that comes so long after the one before it is late, and the server with it. Less than what
+  // RunningClock counts of a time in which the process stood still, however long that was.
+  static constexpr absl::Duration kLateTick = absl::Milliseconds(400);
+  static_assert(kLateTick < RunningClock::kLongestStep);
 
   // `detector` null: MANUAL mode only. INVALID_ARGUMENT when the format is out of range.
   static absl::StatusOr<std::unique_ptr<CallAudio>> Create(const AudioFormat& format, const TurnConfig& turn,
@@ -157,6 +160,7 @@ class CallAudio {
   std::deque<Task> deferred_;  // what waits for windows in flight; bounded by the audio backlog
   bool activity_ = false;      // MANUAL: between ActivityStart and ActivityEnd
   absl::Time last_arrival_ = absl::InfinitePast();
+  absl::Time last_arrival_on_machine_ = absl::InfinitePast();  // the same by Clock::MachineTime
   absl::Time last_tick_ = absl::InfinitePast();
   absl::Time on_time_since_ = absl::InfinitePast();  // the server; what came before this may not be seen yet
   std::deque<Arrival> arrivals_;                     // of the samples that may still be needed

@@ -163,7 +163,7 @@ class CallFixture : public testing::Test, public CallSink {
                             .detector = has_detector_ ? detector_thread_.get() : nullptr,
                             .pictures = pictures_,
                             .media_pool = &pool_,
-                            .clock = &clock_},
+                            .clock = call_clock_},
                            this);
   }
 
@@ -244,6 +244,7 @@ class CallFixture : public testing::Test, public CallSink {
   }
 
   SimulatedClock clock_;
+  const Clock* call_clock_ = &clock_;  // what the call is given; before Start
   ManualExecutor pool_;
   ScriptedEngine engine_{&clock_};
   LoudnessDetector detector_;

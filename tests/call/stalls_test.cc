@@ -1,6 +1,7 @@
 // Audio that does not come: what is silence, what is late, and when nothing can be said.
 #include <opus/opus.h>
 
+#include "base/running_clock.h"
 #include "tests/call/call_fixture.h"
 
 namespace parley::streaming {
@@ -97,6 +98,35 @@ TEST_F(StallsTest, AServerThatIsLateItselfConcludesNothing) {
   Say(5);
   BeSilent(16);
   EXPECT_EQ(Count("committed 1/0 silence"), 1);
+}
+
+TEST_F(StallsTest, AServerWhoseClockLeavesOutThatItStoodStillConcludesNothing) {
+  const RunningClock clock(&clock_);
+  call_clock_ = &clock;
+  config_.turn.audio_idle = absl::Milliseconds(500);
+  Start();
+  Stall(absl::Milliseconds(100));
+  Say(20);
+  clock_.Advance(absl::Seconds(30));
+  call_->Tick();
+  RunUntilIdle();
+  EXPECT_EQ(Count("committed"), 0);
+  Say(5);
+  BeSilent(16);
+  EXPECT_EQ(Count("committed 1/0 silence"), 1);
+}
+
+TEST_F(StallsTest, WhereSilenceIsNotSentItMayBeAsLongAsTheServerStoodStill) {
+  const RunningClock clock(&clock_);
+  call_clock_ = &clock;
+  config_.audio->dtx = true;
+  Start();
+  Say(20);
+  clock_.Advance(absl::Minutes(1));
+  next_sample_ += 60 * 16'000;
+  Say(20);
+  EXPECT_EQ(Count("error"), 0);
+  EXPECT_EQ(Count("started"), 2);
 }
 
 TEST_F(StallsTest, WhatWaitsForTheDetectorIsNotMissing) {

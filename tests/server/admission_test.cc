@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/running_clock.h"
 #include "tests/server/server_harness.h"
 
 namespace parley::server {
@@ -265,6 +266,33 @@ TEST(Watchdog, AnEngineThatStandsStillIsNotServingAndItsCallsEnd) {
   TestCall next(channel);
   OpenAndAwaitReady(next);
   EXPECT_TRUE(Eventually([&] { return server.conversations() == 1; }));  // the lost one is freed
+}
+
+TEST(Watchdog, AServerThatStoodStillItselfEndsNoCall) {
+  SimulatedClock machine;
+  const RunningClock clock(&machine);
+  TestSetup setup = Simulated(&machine);
+  setup.clock = &clock;
+  setup.server.engine_stall = absl::Seconds(10);
+  setup.fake.faults = std::make_shared<engine::FakeFaults>();
+  TestServer server(setup);
+  const auto channel = server.NewChannel();
+  TestCall call(channel);
+  OpenAndAwaitReady(call);
+  setup.fake.faults->Stall();
+  call.SendText("Are you there?");
+  const auto pass_age = [&] { return server.engine().stats().pass_age; };
+  ASSERT_TRUE(Eventually([&] {
+    machine.Advance(absl::Milliseconds(100));
+    return pass_age() > absl::Seconds(1);
+  }));
+  machine.Advance(absl::Hours(1));
+  EXPECT_LT(pass_age(), absl::Seconds(2));
+  setup.fake.faults->Resume();
+  call.Await(M::kResponseDone);
+  EXPECT_EQ(Health(channel), 1);
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
 }
 
 }  // namespace

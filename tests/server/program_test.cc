@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/running_clock.h"
 #include "tests/call/test_png.h"
 #include "tests/server/server_harness.h"
 
@@ -216,6 +218,23 @@ TEST(Program, StartedWithClosedStreamsItPrintsIntoNoFileOfItsOwn) {
   }));
   kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
+}
+
+// In real time: it is the system that stops it.
+TEST(Program, StoppedForAWhileItSaysSoAndItsCallsGoOn) {
+  Program program(Fake());
+  TestCall call(grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials()));
+  ASSERT_TRUE(call.Open({}));
+  call.Await(M::kReady);
+  program.Signal(SIGSTOP);
+  const absl::Time goes_on = absl::Now() + RunningClock::kLongestStep + absl::Milliseconds(300);
+  ASSERT_TRUE(Eventually([&] { return absl::Now() > goes_on; }));
+  program.Signal(SIGCONT);
+  program.AwaitError("the process stood still");
+  call.SendText("Still there?");
+  call.Await(M::kResponseDone);
+  call.Close();
+  EXPECT_TRUE(call.Finish().ok());
 }
 
 TEST(Program, AHangUpEndsNothing) {
