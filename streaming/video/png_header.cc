@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -14,6 +16,9 @@ namespace {
 
 constexpr size_t kSignatureBytes = 8;
 constexpr size_t kChunkBytes = 12;  // length, type, checksum
+constexpr size_t kHeaderBytes = 13;
+constexpr uint8_t kGreyColour = 0;
+constexpr uint8_t kPaletteColour = 3;
 
 absl::Status Damaged(const char* what) {
   return absl::InvalidArgumentError(absl::StrCat("a damaged PNG picture: ", what));
@@ -79,6 +84,51 @@ class RowCheck {
   int64_t in_row_ = 0;      // bytes of the row that begun
 };
 
+bool SumIsRight(std::string_view chunk) {
+  const size_t end = chunk.size() - 4;
+  const auto sum = crc32(0, reinterpret_cast<const Bytef*>(chunk.data() + 4), static_cast<uInt>(end - 4));
+  return sum == Big32(chunk, end);
+}
+
+void AppendBig32(uint32_t value, std::string* to) {
+  for (int shift = 24; shift >= 0; shift -= 8) *to += static_cast<char>(value >> shift);
+}
+
+void AppendChunk(const char* type, const std::string& body, std::string* to) {
+  AppendBig32(static_cast<uint32_t>(body.size()), to);
+  const size_t summed = to->size();
+  absl::StrAppend(to, type, body);
+  const auto sum =
+      crc32(0, reinterpret_cast<const Bytef*>(to->data() + summed), static_cast<uInt>(to->size() - summed));
+  AppendBig32(static_cast<uint32_t>(sum), to);
+}
+
+// Where a grey of less than 8 bits is transparent (section 11.3.2.1), libavcodec 5.1 shows it, or another
+// one: it looks for it among the samples that it has scaled to 8 bits, and with 1 bit a sample not at all. So
+// the picture is handed on as one with a palette of all its greys, one of them transparent: the rows are the
+// same. `ihdr`, `trns`: whole chunks of `header.pieces`.
+absl::Status HandOnAsPalette(std::string_view ihdr, std::string_view trns, StillHeader& header) {
+  if (!SumIsRight(ihdr) || !SumIsRight(trns)) return Damaged("a checksum is wrong");
+  const int greys = 1 << U8(ihdr, 8 + 8);
+  std::string palette;
+  for (int i = 0; i < greys; ++i) palette.append(3, static_cast<char>(i * 255 / (greys - 1)));
+  std::string alpha(greys, '\xff');
+  alpha[U8(trns, 8 + 1) % greys] = 0;  // of its two bytes the bits that a sample has
+  std::string with_palette(ihdr.substr(8, kHeaderBytes));
+  with_palette[9] = kPaletteColour;
+  std::string chunks;
+  AppendChunk("IHDR", with_palette, &chunks);
+  AppendChunk("PLTE", palette, &chunks);
+  AppendChunk("tRNS", alpha, &chunks);
+  header.added.assign(chunks.begin(), chunks.end());
+  std::erase_if(header.pieces, [](std::string_view piece) {
+    const std::string_view type = piece.substr(4, 4);
+    return type == "IHDR" || type == "PLTE" || type == "tRNS";
+  });
+  header.pieces.insert(header.pieces.begin() + 1, {header.added.data(), header.added.size()});
+  return absl::OkStatus();
+}
+
 class Inflater {
  public:
   Inflater() : ready_(inflateInit(&stream_) == Z_OK) {}
@@ -122,6 +172,7 @@ absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pix
   StillHeader header;
   std::vector<std::string_view> image_data;
   std::vector<Rows> rows;
+  std::string_view ihdr, trns;
   size_t at = kSignatureBytes;
   int chunks = 0;
   header.pieces.push_back(data.substr(0, at));
@@ -139,7 +190,8 @@ absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pix
     const std::string_view body = chunk.substr(8, length);
     at += chunk.size();
     if (type == "IHDR") {
-      if (length != 13) return Damaged("a header of wrong length");
+      if (length != kHeaderBytes) return Damaged("a header of wrong length");
+      ihdr = chunk;
       header.width = Big32(body, 0);
       header.height = Big32(body, 4);
       if (header.width == 0 || header.height == 0) return Damaged("no width or height");
@@ -150,10 +202,12 @@ absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pix
     } else if (type == "IDAT") {
       image_data.push_back(body);
     } else if (type == "eXIf") {
-      const auto checksum = crc32(0, reinterpret_cast<const Bytef*>(chunk.data() + 4), length + 4);
-      if (checksum == Big32(chunk, 8 + length)) header.orientation = ExifOrientation(body);
+      if (SumIsRight(chunk)) header.orientation = ExifOrientation(body);
       continue;
-    } else if (type != "PLTE" && type != "tRNS" && type != "IEND") {
+    } else if (type == "tRNS") {
+      // After the picture's data, or of another length, decoders leave it out.
+      if (length == 2 && image_data.empty()) trns = chunk;
+    } else if (type != "PLTE" && type != "IEND") {
       // Bit 5 of the first letter: the picture can be shown without it.
       if ((U8(type, 0) & 0x20) == 0) return Damaged("a chunk that is not known and has to be");
       continue;
@@ -162,6 +216,9 @@ absl::StatusOr<StillHeader> ReadPngHeader(std::string_view data, int64_t max_pix
     if (type == "IEND") break;
   }
   if (absl::Status status = Inflater().Check(image_data, std::move(rows)); !status.ok()) return status;
+  if (!trns.empty() && U8(ihdr, 8 + 9) == kGreyColour && U8(ihdr, 8 + 8) < 8) {
+    if (absl::Status status = HandOnAsPalette(ihdr, trns, header); !status.ok()) return status;
+  }
   return header;
 }
 

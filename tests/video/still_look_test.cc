@@ -143,6 +143,102 @@ TEST_P(EveryOrder, ColoursThatPngNamesTransparentAreGrey) {
   }
 }
 
+// Two bytes, as tRNS has a sample of any depth.
+std::string Big16(int value) { return {static_cast<char>(value >> 8), static_cast<char>(value)}; }
+
+// Section 11.3.2.1: the sample as the file has it, and of its two bytes the bits that a sample has.
+TEST_P(EveryOrder, TheTransparentGreyOfEveryDepthIsThatOne) {
+  for (const int depth : {1, 2, 4, 8, 16}) {
+    const int most = (1 << depth) - 1;
+    const int step = depth == 16 ? 257 : 1;
+    for (const int key : {0, step, (most / 2) / step * step, most}) {
+      for (const int high_bits : depth < 16 ? std::vector<int>{0, 0x1200} : std::vector<int>{0}) {
+        PngOptions png{.width = 37, .height = 11, .depth = depth, .colour = 0, .interlaced = GetParam()};
+        png.transparency = Big16(high_bits | key);
+        std::vector<uint16_t> samples;
+        for (int i = 0; i < 37 * 11; ++i)
+          samples.push_back(static_cast<uint16_t>(7 * i * step % (most + step)));
+        samples[5] = static_cast<uint16_t>(key);
+        const auto picture = Decode(VideoCodec::kPng, WritePng(png, samples));
+        ASSERT_EQ(picture->pixels.size(), 3 * samples.size());
+        for (size_t i = 0; i < picture->pixels.size(); ++i) {
+          const int sample = samples[i / 3];
+          // libswscale rounds 16 bits up, or down.
+          ASSERT_NEAR(picture->pixels[i], sample == key ? kGrey : sample * 255 / most, depth == 16 ? 1 : 0)
+              << depth << " bits, transparent " << key << ", pixel " << i / 3 << ": " << sample;
+        }
+      }
+    }
+  }
+}
+
+TEST(TransparencyTest, APictureWhoseHeaderOrTransparencyIsDamagedIsRefused) {
+  auto input = VideoInput::Create(VideoCodec::kPng, 4096 * 4096);
+  ASSERT_TRUE(input.ok());
+  for (const int depth : {1, 2, 4, 8, 16}) {
+    PngOptions png{.width = 2, .height = 1, .depth = depth, .colour = 0, .transparency = Big16(1)};
+    const std::string whole = WritePng(png, {0, 1});
+    EXPECT_TRUE((*input)->Decode(whole, 0, true).ok()) << depth;
+    // Their checksums are 13 and 2 bytes behind.
+    for (const size_t at : {whole.find("IHDR") + 4 + 13, whole.find("tRNS") + 4 + 2}) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(~damaged[at]);
+      EXPECT_TRUE(absl::IsInvalidArgument((*input)->Decode(damaged, 0, true).status())) << depth << ' ' << at;
+    }
+  }
+}
+
+TEST_P(EveryOrder, TheTransparentColourOfEveryDepthIsThatOne) {
+  for (const int depth : {8, 16}) {
+    const int most = (1 << depth) - 1;
+    const int step = depth == 16 ? 257 : 1;
+    const std::vector<int> key = {0x14 * step, most, 0};
+    for (const int high_bits : depth < 16 ? std::vector<int>{0, 0x1200} : std::vector<int>{0}) {
+      PngOptions png{.width = 19, .height = 5, .depth = depth, .colour = 2, .interlaced = GetParam()};
+      for (const int sample : key) png.transparency += Big16(high_bits | sample);
+      std::vector<uint16_t> samples;
+      for (int i = 0; i < 19 * 5; ++i) {
+        for (int channel = 0; channel < 3; ++channel) {
+          // Every fourth pixel is the colour, each of the others differs in one channel.
+          const int other = key[channel] == 0 ? step : key[channel] - step;
+          samples.push_back(static_cast<uint16_t>(i % 4 == channel ? other : key[channel]));
+        }
+      }
+      const auto picture = Decode(VideoCodec::kPng, WritePng(png, samples));
+      ASSERT_EQ(picture->pixels.size(), samples.size());
+      for (size_t i = 0; i < samples.size(); ++i) {
+        // libswscale rounds 16 bits up, or down.
+        ASSERT_NEAR(picture->pixels[i], i / 3 % 4 == 3 ? kGrey : samples[i] / step, depth == 16 ? 1 : 0)
+            << depth << " bits, " << i;
+      }
+    }
+  }
+}
+
+TEST_P(EveryOrder, PalettesOfEveryDepthHaveTheirAlpha) {
+  for (const int depth : {1, 2, 4, 8}) {
+    PngOptions png{.width = 23, .height = 9, .depth = depth, .colour = 3, .interlaced = GetParam()};
+    const int colours = 1 << depth;
+    const auto colour = [](int index, int channel) { return (index * 5 + channel * 80) % 256; };
+    const auto alpha = [colours](int index) {
+      return index == 0 ? 0 : index < colours / 2 ? 255 - index : 255;
+    };
+    for (int i = 0; i < colours; ++i) {
+      for (int channel = 0; channel < 3; ++channel) png.palette += static_cast<char>(colour(i, channel));
+      if (i < colours / 2) png.transparency += static_cast<char>(alpha(i));
+    }
+    std::vector<uint16_t> samples;
+    for (int i = 0; i < 23 * 9; ++i) samples.push_back(static_cast<uint16_t>(i % colours));
+    const auto picture = Decode(VideoCodec::kPng, WritePng(png, samples));
+    ASSERT_EQ(picture->pixels.size(), 3 * samples.size());
+    for (size_t i = 0; i < picture->pixels.size(); ++i) {
+      const int index = samples[i / 3];
+      ASSERT_EQ(picture->pixels[i], Over(colour(index, static_cast<int>(i % 3)), alpha(index)))
+          << depth << " bits, " << i;
+    }
+  }
+}
+
 TEST(TransparencyTest, PhotosWithAlphaAreLaidOverGrey) {
   // Their alpha is the cat's luma, as the script that made them computes it.
   const engine::Image cat = Cat();
