@@ -96,7 +96,7 @@ int Fail(const absl::Status& status) {
 
 // Signals are blocked in every thread and taken by one that waits for them, so that no handler runs anywhere.
 // Before serving the first that ends ends the process; while serving the first drains and the second ends it.
-// SIGHUP ends nothing: it has files read again.
+// SIGHUP ends nothing: it has files read again. It was blocked before main, see early_hang_up.cc.
 class SignalThread {
  public:
   SignalThread() {

@@ -31,11 +31,19 @@ using ::testing::Not;
 
 class Program {
  public:
-  explicit Program(std::vector<std::string> arguments) {
+  struct Setup {
+    std::vector<std::string> environment;  // NAME=VALUE, beside what the test itself has
+    bool small_error_pipe = false;         // as small as a pipe can be: a page
+  };
+  explicit Program(std::vector<std::string> arguments) : Program(std::move(arguments), Setup()) {}
+  Program(std::vector<std::string> arguments, Setup setup) {
     int out[2];
     int err[2];
     EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
     EXPECT_EQ(pipe2(err, O_CLOEXEC), 0);
+    if (setup.small_error_pipe) {
+      EXPECT_GT(fcntl(err[0], F_SETPIPE_SZ, 1), 0);
+    }
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
@@ -44,7 +52,11 @@ class Program {
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
-    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
+    std::vector<char*> envp;
+    for (std::string& variable : setup.environment) envp.push_back(variable.data());
+    for (char** variable = environ; *variable != nullptr; ++variable) envp.push_back(*variable);
+    envp.push_back(nullptr);
+    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), envp.data()), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(out[1]);
     close(err[1]);
@@ -69,8 +81,6 @@ class Program {
     EXPECT_THAT(line, ::testing::StartsWith("listening on "));
     return line.size() < 14 ? "" : line.substr(13, line.size() - 14);
   }
-  // As small as a pipe can be: a page, which the lines of the start fill.
-  void ShrinkErrors() { EXPECT_GT(fcntl(err_, F_SETPIPE_SZ, 1), 0); }
   void Signal(int number) { kill(pid_, number); }
   // Exit code, or -signal.
   int Wait() {
@@ -88,6 +98,8 @@ class Program {
       errors_.append(buffer, n);
     }
   }
+  // Reads stderr to its end, so that the program can write.
+  void AwaitEnd() { Errors(); }
   // All of stderr; call after Wait.
   std::string Errors() {
     char buffer[4'096];
@@ -179,8 +191,7 @@ TEST(Program, LogsNothingThatAClientSaid) {
 }
 
 TEST(Program, AnErrorStreamThatNobodyReadsHoldsUpNoCallAndNoEnd) {
-  Program program(Fake());
-  program.ShrinkErrors();
+  Program program(Fake(), {.small_error_pipe = true});  // which the lines of the start fill
   const auto channel = grpc::CreateChannel(program.Address(), grpc::InsecureChannelCredentials());
   for (int i = 0; i < 50; ++i) {
     TestCall call(channel);
@@ -253,6 +264,35 @@ TEST(Program, AHangUpEndsNothing) {
   const std::string log = program.Errors();
   EXPECT_THAT(log, HasSubstr("there are no files to read again"));
   EXPECT_THAT(log, Not(HasSubstr("certificates were read again")));
+}
+
+// The dynamic linker tells before each library's constructors that it calls them, and stands still while
+// nobody reads more of that than a page.
+class ProgramInConstructors : public Program {
+ public:
+  ProgramInConstructors()
+      : Program(Fake({"--picture-decoders", "in-process"}),
+                {.environment = {"LD_DEBUG=files"}, .small_error_pipe = true}) {
+    AwaitError("calling init: ");
+  }
+};
+
+TEST(Program, AHangUpBeforeMainEndsNothing) {
+  ProgramInConstructors program;
+  program.Signal(SIGHUP);
+  program.AwaitError("no files are read again before the server is ready");
+  program.AwaitError("event=engine ");
+  program.Signal(SIGTERM);
+  program.AwaitEnd();
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST(Program, TheOtherSignalsEndItBeforeMain) {
+  for (const int number : {SIGTERM, SIGINT}) {
+    ProgramInConstructors program;
+    program.Signal(number);
+    EXPECT_EQ(program.Wait(), -number);
+  }
 }
 
 TEST(Program, ACertificatePathThatIsNoFileHoldsUpNoSignalAndIsNamed) {
