@@ -58,7 +58,7 @@ TurnEvents Endpointer::Push(int64_t window_start, float probability) {
   } else if (too_long) {
     events.push_back(CloseTurn(CommitReason::kMaxTurn, position_));
     // Speech goes on: the next turn begins here, if it does so for min_speech.
-    run_ = Run{.start = position_, .end = position_};
+    run_ = Run{.start = position_, .end = position_, .rest = true};
   } else if (!paused_ && PauseIsDue()) {
     paused_ = true;
     events.push_back({.kind = TurnEvent::Kind::kPaused,
@@ -97,10 +97,12 @@ void Endpointer::TellOverAnswer(float probability, TurnEvents& events) {
 
 void Endpointer::SetAnswerActive(bool active) {
   if (active && !answer_active_) {
-    voiced_over_answer_ = 0;
     next_over_answer_ = 0;
-    over_answer_ = false;
-    if (run_.has_value()) run_->voiced_over_answer = 0;
+    if (!rest_) {
+      voiced_over_answer_ = 0;
+      over_answer_ = false;
+    }
+    if (run_.has_value() && !run_->rest) run_->voiced_over_answer = 0;
   }
   answer_active_ = active;
 }
@@ -134,6 +136,7 @@ TurnEvents Endpointer::Commit(int64_t now) {
 
 void Endpointer::Clear(int64_t now) {
   open_ = false;
+  rest_ = false;
   paused_ = false;
   run_.reset();
   first_voiced_.reset();
@@ -171,7 +174,7 @@ bool Endpointer::TrackRun(int64_t window_start, float probability, float thresho
     if (!run_.has_value()) run_ = Run{.start = std::max(window_start, turn_floor_)};
     run_->end = window_end;
     run_->voiced_samples += kWindow;
-    if (answer_active_) run_->voiced_over_answer += kWindow;
+    if (answer_active_ || run_->rest) run_->voiced_over_answer += kWindow;
     if (!first_voiced_.has_value()) first_voiced_ = std::max(window_start, turn_floor_);
     return true;
   }
@@ -186,7 +189,8 @@ void Endpointer::OpenTurn(int64_t speech_start, int64_t turn_start) {
   speech_end_ = speech_start;
   turn_start_ = turn_start;
   next_growth_ = kFirstGrowth;
-  over_answer_ = answer_active_;
+  rest_ = run_.has_value() && run_->rest;
+  over_answer_ = answer_active_ || rest_;
   voiced_ = 0;
   voiced_over_answer_ = 0;
   next_over_answer_ = 0;
@@ -201,10 +205,11 @@ TurnEvent Endpointer::CloseTurn(CommitReason reason, int64_t end) {
                   .end = end,
                   .has_speech = config_.mode == TurnMode::kVad || speech_until_ > turn_start_};
   if (over_answer_ && config_.mode == TurnMode::kVad && config_.interruption_enabled) {
-    const absl::Duration speech = SamplesToDuration(answer_active_ ? voiced_over_answer_ : voiced_);
+    const absl::Duration speech = SamplesToDuration(answer_active_ && !rest_ ? voiced_over_answer_ : voiced_);
     if (answer_active_ || speech < config_.interruption_min_duration) event.speech = speech;
   }
   open_ = false;
+  rest_ = false;
   run_.reset();
   first_voiced_.reset();
   turn_floor_ = end;

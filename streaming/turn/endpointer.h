@@ -8,8 +8,10 @@
 // with min_speech of such windows starts a turn, at the run's first sample less the prefix padding, but never
 // before the end of the turn before it. The turn is committed after `silence` without such a window, or when
 // it is max_turn long; in the second case the next turn begins where it ended, as soon as speech is seen to
-// go on. A pause is told once `speculation.pause` has passed without such a window, and the audio that a
-// commit by silence would hand over is all there; the next such window ends it.
+// go on, and is held to be said over the answer to the first one, which begins at some time within it: a rest
+// shorter than interruption_min_duration is no turn where interruption is enabled, whether that answer has
+// begun or not. A pause is told once `speculation.pause` has passed without such a window, and the audio that
+// a commit by silence would hand over is all there; the next such window ends it.
 //
 // Sound over an answer is told once it has lasted interruption_min_duration, as a run, and again each time
 // that the turn has grown by half since, as long as the answer is active: whether it is an interruption its
@@ -58,8 +60,8 @@ struct TurnEvent {
   bool has_speech = true;  // kCommitted; MANUAL mode: else the range holds claps, coughs, hum, or nothing
   // kOverAnswer: how long the user has been speaking over the answer. kCommitted, where interruption is
   // enabled: the same, of a turn that was said over the answer from beginning to end; of one that began over
-  // an answer which has ended since, how long it was if that is less than interruption_min_duration; else
-  // zero.
+  // an answer which has ended since, or is the rest of one that max_turn ended, how long it was if that is
+  // less than interruption_min_duration; else zero.
   absl::Duration speech;
 };
 using TurnEvents = absl::InlinedVector<TurnEvent, 4>;
@@ -127,7 +129,8 @@ class Endpointer {
     int64_t start = 0;
     int64_t end = 0;
     int64_t voiced_samples = 0;      // without the dips
-    int64_t voiced_over_answer = 0;  // of these, while an answer was active
+    int64_t voiced_over_answer = 0;  // of these, while an answer was active; of a rest, all
+    bool rest = false;               // it goes on from a turn that max_turn ended
   };
 
   float end_threshold() const;
@@ -158,7 +161,8 @@ class Endpointer {
   int64_t speech_end_ = 0;    // so far
   bool paused_ = false;       // it has been told
   int64_t next_growth_ = 0;   // of its length
-  bool over_answer_ = false;  // it began while the answer that is active, or was the last one, was
+  bool rest_ = false;         // its run is one
+  bool over_answer_ = false;  // it is one, or began while the answer that is active, or was the last one, was
   int64_t voiced_ = 0;        // without the dips
   int64_t voiced_over_answer_ = 0;
   int64_t next_over_answer_ = 0;  // of its length, when it is told again; 0: it was not told

@@ -87,6 +87,35 @@ TEST_F(OverAnswerTest, ALongerSoundWithoutWordsPausesTheAnswerWhichThenGoesOnWhe
   EXPECT_THAT(engine_.asides(), ElementsAre(24u * 512));
 }
 
+// The user talks over the answer for longer than a turn may be, and the rest of it is short: whenever the
+// engine finds out that the first part has words.
+TEST_F(OverAnswerTest, AShortRestOfATurnThatItsLimitEndedIsNoTurn) {
+  config_.turn.max_turn = absl::Seconds(1);
+  engine_.HoldAsides();
+  constexpr int kRest = 8;
+  for (int decided_after = 0; decided_after <= kRest + 16; ++decided_after) {
+    SCOPED_TRACE(decided_after);
+    next_sample_ = 0;
+    last_epoch_ = 0;
+    lines_.clear();
+    told_ = 0;
+    AnswerUpTo(3);
+    Say(32);
+    for (int i = 0; i < kRest + 16; ++i) {
+      if (i == decided_after) engine_.WriteAside();
+      Chunk(i < kRest ? 0.5f : 0);
+    }
+    while (engine_.WriteAside()) {
+    }
+    RunUntilIdle();
+    EXPECT_EQ(Count("interrupted 1/1"), 1);
+    EXPECT_EQ(Count("committed 2/0 max_turn"), 1);
+    EXPECT_EQ(Count("dismissed 3/0 too_short"), 1);
+    EXPECT_EQ(Count("committed"), 2);  // the typed question and the first part
+    EXPECT_EQ(Count("done 2/2 end_of_turn"), 1);
+  }
+}
+
 TEST_F(OverAnswerTest, OfALongSoundWhatThereIsOfItIsAskedForItsWords) {
   engine_.HearAside("");
   AnswerUpTo(3);

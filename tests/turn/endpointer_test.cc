@@ -133,6 +133,40 @@ TEST_F(EndpointerTest, MaximumTurnCommitsThoughSpeechGoesOnAndTheNextTurnStartsW
   EXPECT_EQ(Of(Kind::kSpeechStopped).size(), 1u);  // speech stopped once
 }
 
+TEST_F(EndpointerTest, TheRestOfATurnThatMaximumTurnEndedIsSaidOverItsAnswerWheneverThatBegins) {
+  config_.max_turn = absl::Seconds(1);
+  constexpr int kRest = 8;  // less than interruption_min_duration
+  for (int begins = 0; begins <= kRest; ++begins) {
+    SCOPED_TRACE(begins);
+    Use(config_);
+    said_.clear();
+    Feed(32, kSpeech);
+    for (int i = 0; i < kRest; ++i) {
+      if (i == begins) endpointer_.SetAnswerActive(true);
+      Feed(1, kSpeech);
+    }
+    if (begins == kRest) endpointer_.SetAnswerActive(true);
+    Feed(16, kSilence);
+    const auto turns = Of(Kind::kCommitted);
+    ASSERT_EQ(turns.size(), 2u);
+    EXPECT_EQ(turns[1].event.start, turns[0].event.end);
+    EXPECT_EQ(turns[1].event.speech, SamplesToDuration(Windows(kRest)));
+  }
+}
+
+TEST_F(EndpointerTest, ATurnThatIsNoRestIsNotSaidOverAnAnswerThatBeginsWithinIt) {
+  config_.max_turn = absl::Seconds(1);
+  Use(config_);
+  Feed(32, kSpeech);
+  Feed(16, kSilence);
+  Feed(4, kSpeech);
+  endpointer_.SetAnswerActive(true);
+  Feed(4, kSpeech);
+  Feed(16, kSilence);
+  ASSERT_EQ(Of(Kind::kCommitted).size(), 2u);
+  EXPECT_EQ(Of(Kind::kCommitted)[1].event.speech, absl::ZeroDuration());
+}
+
 TEST_F(EndpointerTest, NoEmptyTurnFollowsMaximumTurnWhenSpeechEndsThere) {
   config_.max_turn = absl::Seconds(1);
   Use(config_);
