@@ -45,7 +45,7 @@ class PictureDecoder {
 
 // Since the beginning; of decoders without processes all zero.
 struct PictureDecoderCounts {
-  int64_t started = 0;  // processes
+  int64_t started = 0;  // processes; counted once they are there
   // Of these, those that ended before their call did; see process_decoders.h.
   int64_t overdue = 0;  // DEADLINE_EXCEEDED
   int64_t killed = 0;   // ABORTED

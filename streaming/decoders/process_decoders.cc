@@ -250,7 +250,6 @@ class Impl : public ProcessDecoders {
       if (!child.ok()) return EndChild(id, call, absl::AbortedError(child.status().message()));
       call.child = *std::move(child);
       call.cpu = absl::ZeroDuration();
-      Count(&PictureDecoderCounts::started);
       owners_[next_child_] = id;
       Watch(call.child->socket(), next_child_);
       ++next_child_;
@@ -368,9 +367,11 @@ class Impl : public ProcessDecoders {
     }
     if (event.kind == Event::kUnable || event.kind == Event::kLost) return OnSourceLost(event.message);
     const auto owner = owners_.find(event.child);
-    if (owner == owners_.end()) return;
+    const bool spawned = event.kind == Event::kSpawned;
+    if (owner != owners_.end() && spawned) calls_.at(owner->second).child->SetPid(event.pid);
+    if (spawned) Count(&PictureDecoderCounts::started);
+    if (owner == owners_.end() || spawned) return;
     Call& call = calls_.at(owner->second);
-    if (event.kind == Event::kSpawned) return call.child->SetPid(event.pid);
     // What it said last still counts.
     if (call.running && !call.gone) OnReadable(owner->second, call);
     if (call.child != nullptr && call.child->child() == event.child)
