@@ -176,6 +176,32 @@ TEST_F(EndpointerTest, NoEmptyTurnFollowsMaximumTurnWhenSpeechEndsThere) {
   EXPECT_EQ(Of(Kind::kSpeechStarted).size(), 1u);
 }
 
+TEST_F(EndpointerTest, ARestOfLessThanMinSpeechStartsNothing) {
+  config_.max_turn = absl::Seconds(1);
+  Use(config_);
+  Feed(32 + 2, kSpeech);  // 64 of 96 ms
+  Feed(100, kSilence);
+  EXPECT_EQ(Of(Kind::kCommitted).size(), 1u);
+  EXPECT_EQ(Of(Kind::kSpeechStarted).size(), 1u);
+}
+
+TEST_F(EndpointerTest, ARestOfLessThanMinSpeechIsNoneWhereTheClientEndsTheTurn) {
+  config_.max_turn = absl::Seconds(1);
+  config_.mode = TurnMode::kManual;
+  for (const int rest : {2, 3}) {
+    Use(config_);
+    said_.clear();
+    endpointer_.ActivityStart(position_);
+    Feed(32 + rest, kSpeech);
+    Keep(endpointer_.ActivityEnd(position_));
+    const auto turns = Of(Kind::kCommitted);
+    ASSERT_EQ(turns.size(), 2u);
+    EXPECT_TRUE(turns[0].event.has_speech);
+    EXPECT_EQ(turns[1].event.has_speech, rest == 3);
+    EXPECT_EQ(turns[1].event.start, turns[0].event.end);
+  }
+}
+
 TEST_F(EndpointerTest, MaximumTurnInAPauseStopsSpeechToo) {
   config_.max_turn = absl::Seconds(1);
   config_.silence = absl::Seconds(5);
