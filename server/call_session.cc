@@ -44,7 +44,7 @@ void CallSession::Start(SessionStream* stream, absl::StatusOr<Peer> peer) {
   }
   std::string key;
   if (peer.ok()) {
-    peer_ = *std::move(peer);
+    peer_ = std::move(*peer);
     if (!peer_.loopback || env_.options.max_calls_per_peer > 0) key = peer_.key;
   }
   std::optional<Fault> refused = env_.registry->Arrive(shared_from_this(), std::move(key));

@@ -44,7 +44,7 @@ class Object {
     const auto found = json_.find(known_.back());
     return found == json_.end() ? nullptr : &*found;
   }
-  std::string String(absl::string_view key, std::optional<std::string> otherwise = std::nullopt) {
+  std::string String(absl::string_view key, const std::optional<std::string>& otherwise = std::nullopt) {
     const Json* value = Required(key, otherwise.has_value());
     if (value == nullptr) return otherwise.value_or("");
     if (value->is_string()) return value->get<std::string>();

@@ -196,6 +196,7 @@ void ModelLoop::EndPass(const schedule::StepPlan& plan, absl::Time began, absl::
 
 bool ModelLoop::RunEncoder(const std::vector<schedule::WorkId>& ids) {
   std::vector<ConversationWorker*> workers;
+  workers.reserve(ids.size());
   for (const schedule::WorkId id : ids) workers.push_back(workers_.at(id).get());
   const bool requested = !std::all_of(workers.begin(), workers.end(),
                                       [](const auto* worker) { return worker->TranscribesEarly(); });

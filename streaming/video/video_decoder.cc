@@ -131,7 +131,7 @@ int LibavcodecDecoder::GetBuffer(AVCodecContext* context, AVFrame* frame, int fl
       return AVERROR(ENOMEM);
     }
     memory->used += static_cast<int64_t>(buffer->size);
-    counted.release();
+    (void)counted.release();  // the buffer owns it now
     buffer = wrapped;
   }
   return 0;

@@ -12,7 +12,7 @@ LayerWidths::LayerWidths(int model_width, int head_count, int ffn_width)
     : width(PaddedWidth::Of(model_width, kernels::kGroup)),
       ffn(PaddedWidth::Of(ffn_width, kernels::kGroup)),
       head_dim(PaddedHeadDim(head_count, model_width / head_count)),
-      score_scale(1 / std::sqrt(static_cast<float>(model_width / head_count))) {
+      score_scale(1 / std::sqrt(static_cast<float>(model_width) / static_cast<float>(head_count))) {
   heads = PaddedHeads(head_count, model_width / head_count, head_dim);
 }
 
