@@ -111,10 +111,10 @@ class Session {
       ConfigOrFault parsed = ApplyUpdate(message.update(), *state_.config, limits_, {});
       if (std::holds_alternative<streaming::CallConfig>(parsed)) {
         state_.config = std::get<streaming::CallConfig>(parsed);
-        call_->UpdateConfig(*state_.config);
+        call_->Push(streaming::input::Update{*state_.config}, message.seq());
       }
     } else if (message.has_close()) {
-      call_->Close();
+      call_->Push(streaming::input::Close{}, 0);
       Run();
       return false;
     } else {
