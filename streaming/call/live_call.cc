@@ -12,7 +12,7 @@ namespace parley::streaming {
 namespace {
 
 // The call's handle: what any thread asks of it becomes a task of its loop.
-class LiveCallImpl : public LiveCall {
+class LiveCallImpl final : public LiveCall {
  public:
   LiveCallImpl(std::shared_ptr<CallLoop> loop, std::shared_ptr<CallCore> core, const CallLimits& limits)
       : loop_(std::move(loop)), core_(std::move(core)), limits_(limits) {}
