@@ -41,8 +41,8 @@ class Scripts(unittest.TestCase):
             self.assertIn(word, last)
 
     def test_every_script_has_help_and_refuses_what_it_does_not_know(self):
-        for path in ("deploy/analyse", "deploy/quickstart", "deploy/setup", "deploy/test", "bench/run", "bench/plot",
-                     "bench/peers/install"):
+        for path in ("deploy/analyse", "deploy/coverage", "deploy/quickstart", "deploy/setup", "deploy/test", "bench/run",
+                     "bench/plot", "bench/peers/install"):
             result = self.run_script(f"../{path}", "--help")
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertIn(path, result.stdout)

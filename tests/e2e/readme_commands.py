@@ -6,7 +6,7 @@
 Every line of every `sh` block is run, with addresses, ports and files of the test's own. What is not run whole:
 
   deploy/quickstart, deploy/test,
-  deploy/analyse                     --help: they install packages, and build and test all of this
+  deploy/analyse, deploy/coverage    --help: they install packages, and build and test all of this
   bench/run, bench/plot              --help and the flags: they fetch peers, and take an hour
   tests/soak/run                     --help: it takes twenty minutes, half a minute of it is a test of its own
   tests/fuzz/run                     that it is there: its fuzzers are those of another build
