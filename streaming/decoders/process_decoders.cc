@@ -40,7 +40,7 @@ constexpr uint64_t kWakeTag = 0;
 constexpr uint64_t kSourceTag = 1;
 constexpr uint64_t kFirstChild = 16;
 
-class Impl : public ProcessDecoders {
+class Impl final : public ProcessDecoders {
  public:
   Impl(ProcessDecodersOptions options, std::unique_ptr<ChildSource> source)
       : options_(std::move(options)),
